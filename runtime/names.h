@@ -1,0 +1,117 @@
+#pragma once
+
+#include <bitset>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+// The closed lists that every part of the project names: defects, marks, sites, purposes. Add a line to a list and its
+// name, count and look-up follow.
+namespace verdict {
+
+// A documented bug that can be planted (DEFECTS.md). Only a simulated cluster's configuration fills a DefectSet.
+#define VERDICT_DEFECTS(X)                 \
+  X(UncleanElection, "unclean-election")   \
+  X(MajorityHw, "majority-hw")             \
+  X(NoTruncation, "no-truncation")         \
+  X(LocalShrink, "local-shrink")           \
+  X(Kip101, "kip-101")                     \
+  X(MinIsrOff, "min-isr-off")              \
+  X(AckByOffset, "ack-by-offset")
+
+// A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
+// each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
+#define VERDICT_MARKS(X)                                       \
+  X(DefectUncleanElection, "defect-unclean-election")          \
+  X(DefectMajorityHw, "defect-majority-hw")                    \
+  X(DefectNoTruncation, "defect-no-truncation")                \
+  X(DefectLocalShrink, "defect-local-shrink")                  \
+  X(DefectKip101, "defect-kip-101")                            \
+  X(DefectMinIsrOff, "defect-min-isr-off")                     \
+  X(DefectAckByOffset, "defect-ack-by-offset")                 \
+  X(DivergenceAnswered, "divergence-answered")                 \
+  X(TruncatedByEpoch, "truncated-by-epoch")                    \
+  X(TruncatedAgain, "truncated-again")                         \
+  X(StaleFetchAnswerDropped, "stale-fetch-answer-dropped")     \
+  X(NewerEpochBatchSkipped, "newer-epoch-batch-skipped")       \
+  X(FetchFencedOldEpoch, "fetch-fenced-old-epoch")             \
+  X(FetchFencedNewEpoch, "fetch-fenced-new-epoch")             \
+  X(HwFrozenUnderMinIsr, "hw-frozen-under-min-isr")            \
+  X(HwWaitsForCaughtUp, "hw-waits-for-caught-up")              \
+  X(IsrShrinkProposed, "isr-shrink-proposed")                  \
+  X(IsrExpandProposed, "isr-expand-proposed")                  \
+  X(AlterPartitionRefused, "alter-partition-refused")          \
+  X(AlterPartitionStale, "alter-partition-stale")              \
+  X(LeaderChangedWithIsrPending, "leader-changed-isr-pending") \
+  X(NotEnoughReplicas, "not-enough-replicas")                  \
+  X(NotEnoughAfterAppend, "not-enough-replicas-after-append")  \
+  X(WaiterTimedOut, "waiter-timed-out")                        \
+  X(WaiterLostLeadership, "waiter-lost-leadership")            \
+  X(WaiterSurvivedEpochBump, "waiter-survived-epoch-bump")     \
+  X(RecoveryCutBatch, "recovery-cut-batch")                    \
+  X(RecoveryRebuiltIndex, "recovery-rebuilt-index")            \
+  X(RecoveryFoundHole, "recovery-found-hole")                  \
+  X(SegmentRolled, "segment-rolled")                           \
+  X(RetentionRemovedSegment, "retention-removed-segment")      \
+  X(AppendFailedCutBack, "append-failed-cut-back")             \
+  X(LogDirectoryOffline, "log-directory-offline")              \
+  X(UncleanReregistration, "unclean-reregistration")           \
+  X(RegistrationRefused, "registration-refused")               \
+  X(FencedJoinRefused, "fenced-join-refused")                  \
+  X(StaleBrokerEpochRefused, "stale-broker-epoch-refused")     \
+  X(BrokerFenced, "broker-fenced")                             \
+  X(BrokerUnfenced, "broker-unfenced")                         \
+  X(PartitionOffline, "partition-offline")                     \
+  X(OffsetNotAvailable, "offset-not-available")
+
+// A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling).
+#define VERDICT_SITES(X)                     \
+  X(ShortRead, "short-read")                 \
+  X(TinyFetch, "tiny-fetch")                 \
+  X(EarlyTimeout, "early-timeout")           \
+  X(DeferInline, "defer-inline")
+
+// What a random number is for: draws of different purposes never disturb each other.
+#define VERDICT_PURPOSES(X)      \
+  X(TopicId, "topic-id")         \
+  X(Incarnation, "incarnation")  \
+  X(ClusterId, "cluster-id")     \
+  X(DirectoryId, "directory-id") \
+  X(Backoff, "backoff")          \
+  X(Placement, "placement")      \
+  X(Workload, "workload")        \
+  X(FetchSession, "fetch-session")
+
+#define VERDICT_ENUMERATOR(id, text) id,
+enum class Defect : std::uint8_t { VERDICT_DEFECTS(VERDICT_ENUMERATOR) };
+enum class Mark : std::uint8_t { VERDICT_MARKS(VERDICT_ENUMERATOR) };
+enum class Site : std::uint8_t { VERDICT_SITES(VERDICT_ENUMERATOR) };
+enum class Purpose : std::uint8_t { VERDICT_PURPOSES(VERDICT_ENUMERATOR) };
+#undef VERDICT_ENUMERATOR
+
+#define VERDICT_COUNT(id, text) +1
+constexpr std::size_t kDefectCount = 0 VERDICT_DEFECTS(VERDICT_COUNT);
+constexpr std::size_t kMarkCount = 0 VERDICT_MARKS(VERDICT_COUNT);
+constexpr std::size_t kSiteCount = 0 VERDICT_SITES(VERDICT_COUNT);
+constexpr std::size_t kPurposeCount = 0 VERDICT_PURPOSES(VERDICT_COUNT);
+#undef VERDICT_COUNT
+
+std::string_view name_of(Defect);
+std::string_view name_of(Mark);
+std::string_view name_of(Site);
+std::string_view name_of(Purpose);
+std::optional<Defect> find_defect(std::string_view name);
+std::optional<Mark> find_mark(std::string_view name);
+
+class DefectSet {
+ public:
+  bool has(Defect defect) const { return bits_[static_cast<std::size_t>(defect)]; }
+  void add(Defect defect) { bits_.set(static_cast<std::size_t>(defect)); }
+  bool empty() const { return bits_.none(); }
+
+ private:
+  std::bitset<kDefectCount> bits_;
+};
+
+}  // namespace verdict
