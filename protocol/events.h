@@ -238,25 +238,30 @@ struct BatchDelivered {  // one whole batch in the answer to a consumer's fetch
 };
 
 // ---- the controller's decisions, announced by the active controller when they are committed ----
+// `offset` is that of the deciding record in the metadata log. A controller that starts again announces what its log holds
+// anew, in order: skip what is not above the last offset seen.
 
 struct TopicCreated {
   Uuid topic;
   std::string_view topic_name;
   std::int32_t partitions;
+  Offset offset = kNoOffset;
   VERDICT_EVENT("topic_created") {
-    visit("topic", topic); visit("topic_name", topic_name); visit("partitions", partitions);
+    visit("topic", topic); visit("topic_name", topic_name); visit("partitions", partitions); visit("offset", offset);
   }
 };
 
 struct TopicDeleted {
   Uuid topic;
-  VERDICT_EVENT("topic_deleted") { visit("topic", topic); }
+  Offset offset = kNoOffset;
+  VERDICT_EVENT("topic_deleted") { visit("topic", topic); visit("offset", offset); }
 };
 
 struct MinIsrConfigured {  // effective min.insync.replicas of the topic, at creation and at each change
   Uuid topic;
   std::int32_t min_isr;
-  VERDICT_EVENT("min_isr_configured") { visit("topic", topic); visit("min_isr", min_isr); }
+  Offset offset = kNoOffset;
+  VERDICT_EVENT("min_isr_configured") { visit("topic", topic); visit("min_isr", min_isr); visit("offset", offset); }
 };
 
 struct PartitionDecided {  // at creation and at each change
@@ -267,9 +272,10 @@ struct PartitionDecided {  // at creation and at each change
   LeaderEpoch leader_epoch;
   PartitionEpoch partition_epoch;
   bool unclean;  // the leader came from outside the ISR
+  Offset offset = kNoOffset;
   VERDICT_EVENT("partition_decided") {
     visit("partition", partition); visit("replicas", replicas); visit("isr", isr); visit("leader", leader);
-    visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch); visit("unclean", unclean);
+    visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch); visit("unclean", unclean); visit("offset", offset);
   }
 };
 
@@ -278,8 +284,9 @@ struct BrokerRegistered {
   BrokerEpoch epoch;
   Uuid incarnation;
   bool clean;  // PreviousBrokerEpoch matched: its logs are what they were
+  Offset offset = kNoOffset;
   VERDICT_EVENT("broker_registered") {
-    visit("broker", broker); visit("epoch", epoch); visit("incarnation", incarnation); visit("clean", clean);
+    visit("broker", broker); visit("epoch", epoch); visit("incarnation", incarnation); visit("clean", clean); visit("offset", offset);
   }
 };
 
@@ -288,8 +295,9 @@ struct BrokerFencing {  // fenced or unfenced, or in controlled shutdown
   BrokerEpoch epoch;
   bool fenced;
   bool shutting_down;
+  Offset offset = kNoOffset;
   VERDICT_EVENT("broker_fencing") {
-    visit("broker", broker); visit("epoch", epoch); visit("fenced", fenced); visit("shutting_down", shutting_down);
+    visit("broker", broker); visit("epoch", epoch); visit("fenced", fenced); visit("shutting_down", shutting_down); visit("offset", offset);
   }
 };
 
