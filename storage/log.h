@@ -1,0 +1,180 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/runtime.h"
+#include "runtime/signal.h"
+#include "runtime/task.h"
+#include "storage/batch.h"
+#include "storage/epoch_cache.h"
+#include "storage/file_cache.h"
+#include "storage/log_types.h"
+#include "storage/validate.h"
+
+namespace verdict::storage {
+
+struct Segment;
+
+// One partition's directory: segments with their indexes, and the leader epochs.
+//
+// Changes are synchronous and finish in the caller's turn; reads, lookups and flush are tasks. A task re-checks the log
+// after each suspension: truncation, retention and roll may happen meanwhile. The log outlives its tasks.
+//
+// What survives: appended bytes survive the process at once and the machine after flush() has returned an offset beyond
+// them. A truncation is durable before the next append, so that what was cut never mixes with what is written over it.
+// A crash between any two disk calls leaves a directory that open() brings back to a prefix of the log.
+//
+// After an error of kind offline every call fails with it; the log's directory must go offline.
+class Log {
+ public:
+  struct OpenInput {
+    bool clean = false;         // the directory's clean-shutdown file was there: nothing is checked
+    Offset recovery_point{0};   // recovery-point-offset-checkpoint; 0 if it is not there
+    Offset log_start{0};        // log-start-offset-checkpoint; 0 if it is not there
+  };
+  // Makes the directory if it is absent. `runtime` and `files` outlive the log.
+  static Task<std::expected<std::unique_ptr<Log>, LogError>> open(Runtime& runtime, FileCache& files,
+                                                                  std::string directory, LogConfig config,
+                                                                  OpenInput input);
+  ~Log();
+  Log(const Log&) = delete;
+  Log& operator=(const Log&) = delete;
+
+  const std::string& directory() const { return directory_; }
+  const RecoveryReport& recovery() const { return recovery_; }
+  const LogConfig& config() const { return config_; }
+  void set_config(const LogConfig& config) { config_ = config; }
+
+  Offset log_start() const { return log_start_; }
+  Offset log_end() const { return log_end_; }                // the offset of the next record
+  Offset recovery_point() const { return recovery_point_; }  // everything below survives the machine
+  LeaderEpoch last_epoch() const;                            // of the newest known epoch start; kNoEpoch if none
+  const EpochCache& epochs() const { return epochs_; }
+  std::uint64_t size_bytes() const { return size_bytes_; }  // of all .log files
+  std::size_t segment_count() const { return segments_.size(); }
+  Offset active_segment_base() const;
+  std::optional<LogError> offline() const { return offline_; }
+
+  // A batch that validate_batch passed; stamps base offset and epoch into it. epoch >= last_epoch().
+  std::expected<Appended, LogError> append_as_leader(std::span<std::byte> batch, LeaderEpoch epoch, WallTime now);
+
+  enum class Holes : bool { refused, allowed };  // between batches: a compacted log has them
+  // Whole batches as a leader sent them; CRC, offsets (from log_end() on) and epochs are checked, all before the first
+  // is written. `appended` gets one entry a batch, also for those that went in before an error.
+  std::expected<void, LogError> append_as_follower(Bytes batches, Holes holes, WallTime now,
+                                                   std::vector<Appended>& appended);
+
+  // Cuts the batch that holds `offset` and all after it. Does nothing at or above log_end().
+  std::expected<Truncated, LogError> truncate_to(Offset offset);
+  // Drops everything; the log then is empty and goes on at `offset`.
+  std::expected<Truncated, LogError> truncate_fully_and_start_at(Offset offset);
+  // A new leader's first act. Reaches the disk with the next flush.
+  bool assign_epoch_start(LeaderEpoch epoch, Offset start);
+  // Records below are no longer served (DeleteRecords, or the leader's log start). At most log_end(). False: no change.
+  bool advance_log_start(Offset offset);
+
+  // Begins a new segment unless the active one is empty. Returns whether it did.
+  std::expected<bool, LogError> roll(WallTime now);
+  std::expected<bool, LogError> roll_if_due(WallTime now);  // segment.ms, without waiting for the next append
+
+  // Removes whole oldest segments by time, size and log start, none that reaches above the high watermark.
+  std::expected<std::vector<RemovedSegment>, LogError> enforce_retention(WallTime now, Offset high_watermark);
+
+  // Whole batches from the one that holds `from` (or the next after a hole) while they end below `upper_bound` (high
+  // watermark or last stable offset; exclusive) and fit `max_bytes`. at_least_one: the first may exceed max_bytes.
+  // Never spans segments. `from` outside [log_start, log_end]: out_of_range.
+  Task<std::expected<ReadSlice, LogError>> read(Offset from, std::size_t max_bytes, Offset upper_bound,
+                                                bool at_least_one);
+  // The same where no I/O is needed (the newest batches); none: use read().
+  std::optional<std::expected<ReadSlice, LogError>> try_read(Offset from, std::size_t max_bytes, Offset upper_bound,
+                                                             bool at_least_one);
+  // The same, copied.
+  Task<std::expected<std::vector<std::byte>, LogError>> read_bytes(Offset from, std::size_t max_bytes,
+                                                                   Offset upper_bound, bool at_least_one);
+
+  // ListOffsets by time: the first record with a timestamp >= `timestamp_ms` in the first segment that has one. None:
+  // no such record. `decompressor` outlives the task.
+  Task<std::expected<std::optional<TimedOffset>, LogError>> offset_for_time(std::int64_t timestamp_ms,
+                                                                            Decompressor& decompressor);
+  // ListOffsets MAX_TIMESTAMP (KIP-734): the first record with the largest timestamp.
+  Task<std::expected<std::optional<TimedOffset>, LogError>> offset_of_max_timestamp(Decompressor& decompressor);
+
+  std::optional<EpochEnd> end_offset_for(LeaderEpoch asked) const { return epochs_.end_offset_for(asked, log_end_); }
+
+  // Makes everything durable that was appended before the call, with indexes, epochs and directory; the new recovery
+  // point. The broker writes it to the checkpoint of the log directory.
+  Task<std::expected<Offset, LogError>> flush();
+  // The last call: trims and flushes. No other task of the log may be running.
+  Task<std::expected<void, LogError>> close_cleanly();
+  // Forgets open files (the directory is about to be renamed or removed).
+  void release_files();
+
+ private:
+  struct Tail {
+    Offset base;
+    Offset last;
+    std::uint64_t position;
+    std::uint32_t size;
+    Offset segment_base;
+  };
+  struct Loader;
+  struct Scan;
+  friend struct Loader;
+
+  Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig config);
+
+  std::string path_of(Offset base, std::string_view suffix) const;
+  Segment& active() const;
+  std::size_t segment_index_for(Offset offset) const;
+  LogError go_offline(std::error_code cause, std::string detail);
+  std::expected<bool, LogError> make_room(std::size_t bytes, const BatchHeader& first, WallTime now);
+  std::expected<void, LogError> write_group(Bytes bytes);
+  void note_appended(const BatchHeader& header, std::uint64_t position, bool rolled, Appended& appended);
+  std::expected<void, LogError> add_segment(Offset base, WallTime now);
+  std::expected<void, LogError> remove_segment_files(const Segment& segment);
+  std::expected<void, LogError> write_indexes(Segment& segment);
+  std::expected<void, LogError> write_epochs_now();
+  std::expected<void, LogError> settle_truncation(File& file);
+  void push_tail(const Tail& tail);
+  void drop_tail_from(Offset end);
+  std::optional<std::size_t> find_tail(Offset from) const;
+  Task<std::expected<void, LogError>> load_indexes(std::shared_ptr<Segment> segment);
+  Task<std::expected<std::optional<TimedOffset>, LogError>> search_segment(std::shared_ptr<Segment> segment,
+                                                                           std::int64_t timestamp_ms,
+                                                                           Decompressor& decompressor);
+  std::expected<std::int64_t, LogError> max_timestamp_of(Segment& segment);
+  Task<std::expected<void, LogError>> flush_segment(std::shared_ptr<Segment> segment);
+  Task<std::expected<void, LogError>> flush_epochs();
+
+  Runtime& runtime_;
+  FileCache& files_;
+  std::string directory_;
+  LogConfig config_;
+  RecoveryReport recovery_;
+  std::vector<std::shared_ptr<Segment>> segments_;  // by base offset; never empty once open
+  EpochCache epochs_;
+  std::uint64_t epochs_version_ = 0;  // counts changes of epochs_
+  std::uint64_t epochs_written_ = 0;  // the version that is in the file
+  std::vector<Tail> tail_;            // a ring of the newest batches
+  std::size_t tail_first_ = 0;
+  Offset log_start_{0};
+  Offset log_end_{0};
+  Offset recovery_point_{0};
+  Offset promised_point_{0};  // the largest recovery point ever handed out; the checkpoint on disk may say so
+  std::uint64_t size_bytes_ = 0;
+  std::uint64_t generation_ = 0;  // counts truncations and removals; a task that slept compares
+  std::vector<Offset> loaded_;    // inactive segments whose indexes are in memory, oldest use first
+  bool directory_dirty_ = false;
+  bool flushing_ = false;
+  Signal flushed_;
+  std::optional<LogError> offline_;
+};
+
+}  // namespace verdict::storage
