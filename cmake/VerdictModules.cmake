@@ -75,8 +75,8 @@ function(verdict_tests kind module)
   list(TRANSFORM ARG_DEPS PREPEND verdict_)
   set(target ${kind}_${module})
   add_executable(${target} ${sources})
-  target_link_libraries(${target} PRIVATE verdict_options ${ARG_DEPS} ${ARG_LINK} nlohmann_json::nlohmann_json ZLIB::ZLIB
-    rapidcheck GTest::gmock GTest::gtest_main)
+  target_link_libraries(${target} PRIVATE verdict_options ${ARG_DEPS} ${ARG_LINK} nlohmann_json::nlohmann_json
+    ZLIB::ZLIB rapidcheck GTest::gmock GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE VERDICT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
   add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_property(GLOBAL APPEND PROPERTY VERDICT_TEST_PROGRAMS ${target})
