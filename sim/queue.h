@@ -1,0 +1,142 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "runtime/assert.h"
+#include "runtime/op.h"
+#include "sim/types.h"
+
+namespace verdict::sim {
+
+enum class EventKind : std::uint8_t {
+  completion,  // of an operation of a node
+  arrival,     // of a segment
+  window,      // a writer learns that its peer has read
+  rst,
+  give_up,  // retransmissions went unanswered
+  handshake,
+  call,  // World::at
+};
+
+// Something that will happen: embedded in what it happens to, so that scheduling allocates nothing.
+struct Event {
+  static constexpr std::uint32_t kUnqueued = std::numeric_limits<std::uint32_t>::max();
+
+  void (*fire)(Event&) = nullptr;
+  void* context = nullptr;
+  std::uint32_t position = kUnqueued;
+  std::uint32_t entity = 0;  // for the hash: which node, link, ...
+  EventKind kind = EventKind::call;
+
+  Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  ~Event() { VERDICT_ASSERT(!queued(), "an event died in the queue"); }
+  bool queued() const { return position != kUnqueued; }
+};
+
+// A heap of events and of operations that complete at a time, ordered by (virtual time, order). An operation keeps its
+// place in slot[0]. No allocation but the heap's own growth.
+class EventQueue {
+ public:
+  static constexpr std::uintptr_t kUnqueuedOp = std::numeric_limits<std::uintptr_t>::max();
+
+  class Target {
+   public:
+    explicit Target(Event& event) : bits_(reinterpret_cast<std::uintptr_t>(&event)) {}
+    explicit Target(Op& op) : bits_(reinterpret_cast<std::uintptr_t>(&op) | 1) {}
+    bool is_op() const { return (bits_ & 1) != 0; }
+    Op& op() const { return *reinterpret_cast<Op*>(bits_ & ~std::uintptr_t{1}); }
+    Event& event() const { return *reinterpret_cast<Event*>(bits_); }
+
+   private:
+    std::uintptr_t bits_;
+  };
+  struct Entry {
+    std::int64_t at_ns;
+    std::uint64_t order;
+    Target target;
+  };
+
+  bool empty() const { return heap_.empty(); }
+  std::size_t size() const { return heap_.size(); }
+  const Entry& first() const { return heap_.front(); }
+
+  void push(const Entry& entry) {
+    heap_.push_back(entry);
+    sift_up(heap_.size() - 1, entry);
+  }
+  Entry pop() {
+    Entry entry = heap_.front();
+    remove_at(0);
+    return entry;
+  }
+  void remove(Event& event) {
+    if (event.queued()) remove_at(event.position);
+  }
+  void remove(Op& op) {
+    if (op.slot[0] != kUnqueuedOp) remove_at(op.slot[0]);
+  }
+
+ private:
+  static bool before(const Entry& a, const Entry& b) { return a.at_ns != b.at_ns ? a.at_ns < b.at_ns : a.order < b.order; }
+  static void set_position(const Entry& entry, std::size_t position) {
+    if (entry.target.is_op()) {
+      entry.target.op().slot[0] = position;
+    } else {
+      entry.target.event().position = static_cast<std::uint32_t>(position);
+    }
+  }
+  void place(std::size_t position, const Entry& entry) {
+    heap_[position] = entry;
+    set_position(entry, position);
+  }
+  void sift_up(std::size_t position, Entry entry) {
+    while (position != 0) {
+      const std::size_t parent = (position - 1) / 4;
+      if (!before(entry, heap_[parent])) break;
+      place(position, heap_[parent]);
+      position = parent;
+    }
+    place(position, entry);
+  }
+  void sift_down(std::size_t position, Entry entry) {
+    const std::size_t size = heap_.size();
+    for (;;) {
+      const std::size_t child = position * 4 + 1;
+      if (child >= size) break;
+      std::size_t best = child;
+      const std::size_t end = child + 4 < size ? child + 4 : size;
+      for (std::size_t i = child + 1; i < end; ++i) {
+        if (before(heap_[i], heap_[best])) best = i;
+      }
+      if (!before(heap_[best], entry)) break;
+      place(position, heap_[best]);
+      position = best;
+    }
+    place(position, entry);
+  }
+  void remove_at(std::size_t position) {
+    const Entry gone = heap_[position];
+    const Entry last = heap_.back();
+    heap_.pop_back();
+    if (position < heap_.size()) {
+      if (position != 0 && before(last, heap_[(position - 1) / 4])) {
+        sift_up(position, last);
+      } else {
+        sift_down(position, last);
+      }
+    }
+    if (gone.target.is_op()) {
+      gone.target.op().slot[0] = kUnqueuedOp;
+    } else {
+      gone.target.event().position = Event::kUnqueued;
+    }
+  }
+
+  std::vector<Entry> heap_;
+};
+
+}  // namespace verdict::sim
