@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <iosfwd>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checker/history.h"
+
+// The checker that sees only what clients saw. Near-linear in the history; offsets give the order.
+namespace verdict::checker {
+
+struct Anomaly {
+  std::string_view name;  // Jepsen's: lost-write, duplicate, inconsistent-offsets, nonmonotonic-poll, poll-skip,
+                          // int-nonmonotonic-poll, int-poll-skip, nonmonotonic-send, int-nonmonotonic-send, int-send-skip
+  bool allowed;           // seen and counted, no failure
+  std::string sentence;   // "acknowledged value 123 at offset 41 of orders-0 is never read, though 57 beyond it is"
+  std::string topic;
+  std::int32_t partition = 0;
+  std::int64_t offset = -1;
+  std::vector<std::int64_t> operations;  // op ids of the witnesses
+  std::uint64_t count = 1;               // how many more of this name there were; the first is described
+};
+
+struct HistoryResult {
+  std::vector<Anomaly> anomalies;  // one for each name found, failures first
+  std::uint64_t entries = 0;
+  std::uint64_t sends_ok = 0, sends_failed = 0;
+  std::uint64_t sends_unknown = 0;       // info, or never completed
+  std::uint64_t unknown_read = 0;        // of these, read by someone
+  std::uint64_t unknown_unread = 0;      // of these, never read
+  std::uint64_t unseen = 0;              // acknowledged at or above the highest offset read of their partition: nobody looked
+  std::uint64_t records_polled = 0;
+  bool valid() const;                    // no anomaly but allowed ones
+  std::string to_json() const;           // one object, one line
+};
+
+class BlackBox {
+ public:
+  BlackBox();
+  ~BlackBox();
+  void add(const HistoryEntry& entry);  // in the order of the history
+  HistoryResult finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Reads JSON lines. An error names the line; a torn last line (no newline) is dropped, as a crash leaves one.
+std::expected<HistoryResult, std::string> check_history(std::istream& in);
+std::expected<HistoryResult, std::string> check_history(const std::string& path);
+
+}  // namespace verdict::checker

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "checker/violation.h"
+#include "protocol/types.h"
+#include "runtime/time.h"
+
+// V1-V4: after all faults are healed, a surviving core of nodes must come to rest in bounded time.
+namespace verdict::checker {
+
+// The configured time-outs that the bounds are formulas of, by Kafka's names.
+struct LivenessTimeouts {
+  Duration broker_session_timeout{};       // broker.session.timeout.ms
+  Duration broker_heartbeat_interval{};    // broker.heartbeat.interval.ms
+  Duration replica_fetch_wait_max{};       // replica.fetch.wait.max.ms
+  Duration replica_fetch_backoff{};        // replica.fetch.backoff.ms
+  Duration replica_lag_time_max{};         // replica.lag.time.max.ms
+  Duration metadata_fetch_wait_max{};      // how long a broker's fetch of the metadata log may be parked
+  Duration request_timeout{};              // request.timeout.ms, between nodes
+  Duration client_delivery_timeout{};      // delivery.timeout.ms, the longest that a client waits for one operation
+  Duration restart{};                      // longest start of a node, recovery included
+  Duration network_round_trip{};           // longest, after the heal
+};
+
+// How long after the heal each rule may take to come true.
+struct LivenessBounds {
+  Duration leader_elected;      // V1
+  Duration brokers_unfenced;    // V2
+  Duration converged;           // V3
+  Duration waiters_answered;    // V4
+  Duration longest() const;
+};
+LivenessBounds liveness_bounds(const LivenessTimeouts& timeouts);
+
+// The cluster's state at a deadline, as the scenarios layer reads it from the simulated nodes. Client load has stopped.
+struct LivenessProbe {
+  struct Broker {
+    NodeId node;
+    bool in_core = true;        // healed and meant to stay; the others are not judged
+    bool running = false;
+    bool fenced = true;         // in the controller's view
+    Offset metadata_applied{0};  // all records below are published
+  };
+  struct Replica {
+    NodeId node;
+    bool open = false;  // the node runs and holds the log
+    Offset log_end{0};
+    Offset high_watermark{0};
+    LeaderEpoch leader_epoch = kNoEpoch;  // that it works in
+    bool leads = false;
+  };
+  struct Partition {
+    PartitionKey key;
+    std::string name;  // "orders-0"
+    NodeId leader = kNoNode;  // the controller's
+    LeaderEpoch leader_epoch = kNoEpoch;
+    NodeIds isr;
+    std::int32_t min_isr = 1;
+    std::vector<Replica> replicas;
+  };
+  struct Waiter {  // a request, or a client's operation, that nobody has answered
+    NodeId node = kNoNode;
+    std::string what;  // "produce to orders-0 at offset 41"
+    Duration age{};
+  };
+  MonoTime now;
+  Offset metadata_committed{0};
+  std::vector<Broker> brokers;
+  std::vector<Partition> partitions;
+  std::vector<Waiter> waiters;
+};
+
+// The first rule that does not hold at probe.now, given when the faults were healed. A rule whose bound has not passed
+// yet is not judged. Named excuses: "no-candidate" (no ISR member is in the core: V1, V3), "below-min-isr" (HW frozen: V3).
+std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime healed, const LivenessBounds& bounds);
+
+}  // namespace verdict::checker

@@ -1,0 +1,86 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "checker/liveness.h"
+#include "checker/violation.h"
+#include "protocol/events.h"
+#include "protocol/types.h"
+#include "runtime/time.h"
+
+// The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4; V1-V4 at a deadline).
+namespace verdict::checker {
+
+enum class StopKind : std::uint8_t {
+  kill,        // the page cache survives
+  power_loss,  // what was not synced may be lost: bytes_lost says what was
+  orderly
+};
+
+struct WhiteBoxOptions {
+  // unclean.leader.election.enable: an election outside the ISR may then cut committed records, but only while no ISR
+  // member is active. Without it every such cut is C1 (but for an empty ISR).
+  bool unclean_election_allowed = false;
+};
+
+struct Metrics {
+  std::uint64_t events = 0;
+  std::uint64_t acknowledged = 0;            // records answered with success (acks 1 and all)
+  std::uint64_t acknowledged_all = 0;        // of these, with acks=all
+  std::uint64_t delivered = 0;               // records given to consumers
+  std::uint64_t committed_batches = 0;
+  std::uint64_t truncations = 0;             // that removed records
+  std::uint64_t elections = 0;               // changes of leader or leader epoch that left a leader
+  std::uint64_t excused_losses = 0;          // committed records cut with C1's excuse
+};
+
+class WhiteBoxState;
+
+// Order of calls: node_started before the first event of an incarnation; node_stopped, then the disk's bytes_lost, before
+// the next node_started. After a violation was found, nothing is judged any more.
+class WhiteBox {
+ public:
+  explicit WhiteBox(WhiteBoxOptions options = {});
+  ~WhiteBox();
+  WhiteBox(WhiteBox&&) noexcept;
+  WhiteBox& operator=(WhiteBox&&) noexcept;
+
+  // Amortised O(replication factor), but for fencing and registration: O(partitions of the broker).
+  void on_event(MonoTime virtual_now, NodeId node, std::uint32_t incarnation, const protocol::Event& event);
+
+  void node_started(MonoTime now, NodeId node, std::uint32_t incarnation);
+  void node_stopped(MonoTime now, NodeId node, std::uint32_t incarnation, StopKind kind);
+
+  // The loss ledger: bytes [from, to) of a file of `node` no longer are what was written (dropped, torn, rotten, wiped,
+  // an older disk). Report a file that vanished whole as [0, size). Path as the node opened it; a relative path is matched
+  // by its tail. Files other than segments' .log are ignored.
+  void bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to);
+
+  // A client is about to send a batch for the first time (not on a resend): C7's floor.
+  void produce_sent(MonoTime now, std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
+                    std::uint32_t crc);
+  // The client has its final result and will not resend: the floor is forgotten.
+  void produce_finished(std::uint64_t client, std::uint64_t operation);
+
+  void faults_healed(MonoTime now);  // V1-V4's bounds start here
+  std::optional<MonoTime> healed() const;
+  // Judges V1-V4 (see liveness.h); a violation found is also the run's.
+  void judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds);
+
+  const std::optional<Violation>& violation() const;  // the first
+  const Metrics& metrics() const;
+  // The truth, for scenarios' expectations and tests. kNoOffset: unknown partition.
+  Offset true_high_watermark(const PartitionKey& partition) const;
+  Offset log_end(const PartitionKey& partition, NodeId node) const;
+  std::size_t memory_bytes() const;  // held by the truth
+
+ private:
+  std::unique_ptr<WhiteBoxState> state_;
+};
+
+}  // namespace verdict::checker
