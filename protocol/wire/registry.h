@@ -17,7 +17,7 @@ std::span<const MessageInfo* const> all_messages();                     // by na
 const MessageInfo* find_message(std::string_view name);                 // null if there is none
 const MessageInfo* find_request(int api_key);
 const MessageInfo* find_response(int api_key);
-const MessageInfo* find_record(MessageKind kind, int record_type, std::string_view part = "metadata");
+const MessageInfo* find_metadata_record(int record_type);
 
 // One body between its two written forms; the error is a sentence.
 std::expected<std::string, std::string> bytes_to_json(const MessageInfo& info, int version, std::span<const std::byte> body);
