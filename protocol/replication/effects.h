@@ -39,11 +39,6 @@ struct AdvanceLogStart {  // the leader's log starts there; at most the own high
   Offset to;
 };
 
-struct IsrMember {
-  NodeId id;
-  BrokerEpoch epoch;  // of its last fetch (KIP-903); kNoBrokerEpoch: none was seen in this leader epoch
-};
-
 // After a failure (retry) the shell waits its retry back-off first. The members are Effects::members(effect).
 struct SendAlterPartition {
   ProposalId proposal;
@@ -88,7 +83,7 @@ struct DelayFetch {
 };
 
 // The fetch offset is out of the leader's range: ask ListOffsets EARLIEST and LATEST as a replica with this leader
-// epoch, then LeaderOffsetsAnswered (after the back-off, if it is an error). Until then next_fetch() is empty.
+// epoch, then LeaderOffsetsAnswered, in success and failure. Until then next_fetch() is empty.
 struct AskLeaderOffsets {
   NodeId leader;
   LeaderEpoch leader_epoch;

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -44,7 +43,7 @@ class LeaderState {
   void assign(NodeId self, std::span<const NodeId> replicas);
   void set_committed_isr(std::span<const NodeId> isr);
   void start_epoch(Offset epoch_start, MonoTime now);
-  void clear();  // not a leader any more; waiters stay
+  void clear();  // not a leader any more; waiters and the last maximal ISR stay
 
   RemoteReplica* find(NodeId id) {
     for (RemoteReplica& remote : remotes_) {
@@ -62,11 +61,14 @@ class LeaderState {
   bool in_maximal_isr(const RemoteReplica& remote) const {
     return remote.in_isr || (in_flight_ && remote.in_proposal);
   }
+  // The proposal in flight, with the broker epochs as they were when it was made: a later fetch of another incarnation
+  // must not vouch for it (KIP-903).
   std::span<const NodeId> proposed() const { return proposed_; }
+  std::span<const IsrMember> proposed_members() const { return proposed_members_; }
 
   bool in_flight() const { return in_flight_; }
   ProposalId proposal() const { return proposal_; }
-  void begin_proposal();  // of the members marked in_proposal, and this leader
+  void begin_proposal(BrokerEpoch local_epoch);  // of the members marked in_proposal, and this leader
   ProposalId next_proposal_id() { return proposal_ = ProposalId(proposal_.value() + 1); }
   void end_proposal();  // committed, refused or overtaken: the maximal ISR is the committed one
 
@@ -82,6 +84,7 @@ class LeaderState {
   std::vector<RemoteReplica> remotes_;  // in the order of the assignment
   NodeIds isr_;
   NodeIds proposed_;
+  std::vector<IsrMember> proposed_members_;
   NodeIds maximal_isr_;
   std::vector<Offset> counted_;
   bool in_flight_ = false;

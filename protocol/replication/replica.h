@@ -75,36 +75,37 @@ class Replica {
  private:
   void apply_brokers(std::span<const ReplicaBroker> brokers);
   void become_leader(const MetadataChanged&, MonoTime now, Effects&);
-  void update_leader(const MetadataChanged&, MonoTime now, Effects&);
+  void update_leader(const MetadataChanged&);
   void become_follower(const MetadataChanged&, Effects&);
-  void truncate_for(const EpochEnd& diverging, Effects&);
-  void accept_batches(const FetchAnswered&, Effects&);
-  void follow_high_watermark(Effects&);
 
   ErrorCode check_epoch(LeaderEpoch current, Effects&) const;
   ErrorCode admit_reader(LeaderEpoch current, bool leader_only, Effects&) const;
-  ErrorCode record_progress(const FollowerFetch&, MonoTime now, Effects&);
-  bool find_divergence(Offset fetch_offset, LeaderEpoch last_fetched, FetchDecision& decision) const;
+  FetchDecision decide_fetch(Offset fetch_offset, LeaderEpoch last_fetched) const;
+  ErrorCode record_progress(RemoteReplica& remote, const FollowerFetch& fetch, MonoTime now, Effects&);
 
-  bool eligible_for_isr(const RemoteReplica&) const;
-  void maybe_expand_isr(const RemoteReplica&, Effects&);
+  bool eligible_for_isr(const RemoteReplica& remote) const;
+  void maybe_expand_isr(RemoteReplica& remote, Effects&);
   void maybe_shrink_isr(MonoTime now, Effects&);
   void propose_isr(Effects&);
   void send_proposal(bool retry, Effects&);
-  void adopt_isr(std::span<const NodeId> isr, PartitionEpoch, Effects&);
-  void drop_proposal(Effects&);
+  void adopt_isr(std::span<const NodeId> isr);  // and ends the proposal in flight; empty: the committed one stays
 
   bool under_min_isr() const;
   std::size_t effective_min_isr() const;
   Offset countable_end(MonoTime now, Effects&);
+  Offset majority_end();
   void maybe_advance_high_watermark(MonoTime now, Effects&);
-  void announce_high_watermark(Offset from, Offset to) const;
-  void announce_isr() const;
+  void announce_high_watermark(Offset from);
 
   void complete_waiters(Effects&);
-  void answer(const Waiter&, ErrorCode, Effects&);
-  void answer_all(ErrorCode, Effects&);
-  bool still_in_log(const Waiter&) const;
+  void answer(const Waiter& waiter, std::int16_t acks, ErrorCode error, Effects&);
+  void answer_all(ErrorCode error, Effects&);
+  bool still_in_log(const Waiter& waiter) const;
+
+  void truncate_for(const EpochEnd& diverging, Effects&);
+  void cut_to(Offset to, Effects&);
+  void accept_batches(const FetchAnswered&, Effects&);
+  void follow_high_watermark(Effects&);
 
   const ReplicaConfig config_;
   const LogView& log_;

@@ -66,6 +66,12 @@ struct ReplicaBroker {
   bool shutting_down = false;
 };
 
+// A member of a proposed ISR.
+struct IsrMember {
+  NodeId id;
+  BrokerEpoch epoch = kNoBrokerEpoch;  // of the fetch that its place rests on (KIP-903); kNoBrokerEpoch: not known
+};
+
 // ---- events ----
 
 // The log was opened or created; comes first, once. The checkpointed high watermark is clamped to the log.

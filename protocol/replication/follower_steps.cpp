@@ -1,0 +1,140 @@
+#include <algorithm>
+
+#include "protocol/replication/replica.h"
+#include "runtime/assert.h"
+
+// The follower: what it fetches, and what it makes of the answers.
+namespace verdict::replication {
+
+std::optional<FetchPosition> Replica::next_fetch() const {
+  if (following_.phase != FollowerPhase::fetching) return std::nullopt;
+  return FetchPosition{.leader = leader_,
+                       .current_leader_epoch = leader_epoch_,
+                       .fetch_offset = log_.log_end(),
+                       .last_fetched_epoch = following_.unchecked ? kNoEpoch : log_.last_epoch(),
+                       .log_start = log_.log_start()};
+}
+
+void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
+  // KAFKA-18991: an answer to an older question may diverge where the present log does not.
+  if (following_.phase != FollowerPhase::fetching || event.leader_epoch != leader_epoch_ ||
+      event.fetch_offset != log_.log_end()) {
+    effects.mark(Mark::StaleFetchAnswerDropped);
+    return;
+  }
+  if (event.error == ErrorCode::OFFSET_OUT_OF_RANGE) {
+    following_.phase = FollowerPhase::asking_offsets;
+    effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
+  } else if (event.error != ErrorCode::NONE) {
+    effects.emit(DelayFetch{event.error});
+  } else if (event.diverging.known()) {
+    truncate_for(event.diverging, effects);
+  } else {
+    accept_batches(event, effects);
+  }
+}
+
+void Replica::truncate_for(const EpochEnd& diverging, Effects& effects) {
+  if (defects_.has(Defect::NoTruncation)) [[unlikely]] {
+    effects.mark(Mark::DefectNoTruncation);
+    following_.unchecked = true;
+    return;
+  }
+  const EpochEnd own = log_.end_offset_for(diverging.epoch);
+  Offset to = log_.log_end();
+  if (own.known() && own.epoch != diverging.epoch) {
+    // That epoch is not known here: cut to the next lower one, which the next fetch then asks about (KIP-279).
+    effects.mark(Mark::TruncatedAgain);
+    to = std::min(to, own.end);
+  } else {
+    effects.mark(Mark::TruncatedByEpoch);
+    to = std::min(to, diverging.end);
+    if (own.known()) to = std::min(to, own.end);
+  }
+  cut_to(to, effects);
+}
+
+void Replica::cut_to(Offset to, Effects& effects) {
+  following_.phase = FollowerPhase::truncating;
+  if (to < log_.log_start()) {
+    effects.emit(TruncateFullyAndStartAt{to});
+  } else {
+    effects.emit(TruncateTo{to});
+  }
+}
+
+void Replica::accept_batches(const FetchAnswered& event, Effects& effects) {
+  if (!event.batches.empty() && event.batches.front().base < event.fetch_offset) {
+    effects.emit(DelayFetch{ErrorCode::CORRUPT_MESSAGE});
+    return;
+  }
+  std::uint32_t count = 0;
+  // KAFKA-18723: the leader may have been deposed, truncated and appended to while it built the answer.
+  while (count < event.batches.size() && event.batches[count].epoch <= event.leader_epoch) ++count;
+  if (count < event.batches.size()) effects.mark(Mark::NewerEpochBatchSkipped);
+  following_.leader_high_watermark = event.high_watermark;
+  following_.leader_log_start = event.log_start;
+  if (count == 0) {
+    follow_high_watermark(effects);
+    return;
+  }
+  following_.phase = FollowerPhase::appending;
+  effects.emit(AppendAsFollower{count});
+}
+
+void Replica::follow_high_watermark(Effects& effects) {
+  // Never lowered: a new leader may not know yet what its predecessor committed.
+  const Offset end = std::min(following_.leader_high_watermark, log_.log_end());
+  if (end > high_watermark_) {
+    const Offset from = high_watermark_;
+    high_watermark_ = end;
+    if (observer_ != nullptr) [[unlikely]] announce_high_watermark(from);
+    effects.emit(WakeFetchers{WakeReason::high_watermark});
+    if (defects_.has(Defect::AckByOffset)) [[unlikely]] complete_waiters(effects);
+  }
+  const Offset start = std::min(following_.leader_log_start, high_watermark_);
+  if (start > log_.log_start()) effects.emit(AdvanceLogStart{start});
+}
+
+void Replica::step(const FollowerAppended&, MonoTime, Effects& effects) {
+  VERDICT_ASSERT(following_.phase == FollowerPhase::appending);
+  following_.phase = FollowerPhase::fetching;
+  follow_high_watermark(effects);
+}
+
+void Replica::step(const AppendFailed&, MonoTime, Effects& effects) {
+  if (following_.phase != FollowerPhase::appending) return;  // a leader's: its log is as before
+  following_.phase = FollowerPhase::fetching;
+  effects.emit(DelayFetch{ErrorCode::KAFKA_STORAGE_ERROR});
+}
+
+void Replica::step(const Truncated&, MonoTime, Effects& effects) {
+  VERDICT_ASSERT(following_.phase == FollowerPhase::truncating);
+  following_.phase = FollowerPhase::fetching;
+  high_watermark_ = std::clamp(high_watermark_, log_.log_start(), log_.log_end());
+  effects.emit(WakeFetchers{WakeReason::truncated});
+}
+
+void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effects) {
+  if (following_.phase != FollowerPhase::asking_offsets || event.leader_epoch != leader_epoch_) {
+    effects.mark(Mark::StaleFetchAnswerDropped);
+    return;
+  }
+  following_.phase = FollowerPhase::fetching;
+  const Offset own_end = log_.log_end();
+  if (event.error != ErrorCode::NONE) {
+    effects.emit(DelayFetch{event.error});
+  } else if (event.log_end < own_end) {
+    if (defects_.has(Defect::NoTruncation)) [[unlikely]] {
+      effects.mark(Mark::DefectNoTruncation);
+      effects.emit(DelayFetch{ErrorCode::OFFSET_OUT_OF_RANGE});
+      return;
+    }
+    cut_to(event.log_end, effects);
+  } else if (event.log_start > own_end) {
+    following_.phase = FollowerPhase::truncating;
+    effects.emit(TruncateFullyAndStartAt{event.log_start});
+  }
+}
+
+}  // namespace verdict::replication
