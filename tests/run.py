@@ -203,7 +203,7 @@ class Suite:
         for run in there:
             hash_here = hashes.get((run["scenario"], run["seed"]))
             if hash_here != run["hash"]:
-                said.append(f"{run['scenario']} seed {run['seed']}: hash {run['hash']}, {hash_here} in {self.build.name}\n")
+                said.append(f"{run['scenario']} seed {run['seed']}: hash {run['hash']}, not {hash_here}\n")
         said += [f"{run['scenario']} seed {run['seed']}: {run['outcome']}\n" for run in there
                  if not passed(run) and not run["outcome"].startswith("inconclusive")]
         if len(there) != len(here) or not there or code not in (0, 2):
