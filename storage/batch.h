@@ -150,8 +150,8 @@ std::expected<RecordReader, BatchError> open_records(const BatchView& batch, Dec
 // What a leader writes into a batch at append. The CRC stays right.
 void stamp(std::span<std::byte> batch, Offset base_offset, LeaderEpoch epoch);
 
-// message.timestamp.type=LogAppendTime: sets the attribute and the maximum timestamp, and computes the CRC anew.
-void stamp_log_append_time(std::span<std::byte> batch, std::int64_t now_ms);
+// Sets the LogAppendTime attribute and the maximum timestamp (ms), and computes the CRC anew.
+void set_timestamps(std::span<std::byte> batch, bool log_append_time, std::int64_t max_timestamp);
 
 // Types of control records (the second i16 of their key).
 enum class ControlType : std::int16_t {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <span>
 
 #include "storage/batch.h"
 
@@ -25,7 +26,8 @@ struct ValidationRules {
 
 struct BatchSummary {
   BatchHeader header;
-  std::int32_t max_timestamp_delta = 0;  // offset delta of the first record with the largest timestamp
+  std::int64_t max_timestamp = kNoTimestamp;  // ms, of the records themselves; the header may say otherwise
+  std::int32_t max_timestamp_delta = 0;       // offset delta of the first record that has it
 };
 
 // `bytes` is what a produce request holds for one partition: exactly one batch. Every record is read, compressed or
@@ -41,5 +43,10 @@ struct ValidationFailure {
 };
 std::expected<BatchSummary, ValidationFailure> validate_batch_verbose(Bytes bytes, const ValidationRules& rules,
                                                                       Decompressor& decompressor);
+
+// What a leader does to the timestamps of a batch that was found valid, before it appends it: LogAppendTime sets the
+// attribute and rules.now_ms; CreateTime corrects a maximum in the header that the records don't have, as Kafka does.
+// The CRC is computed anew where something changed.
+void stamp_timestamps(std::span<std::byte> batch, const BatchSummary& summary, const ValidationRules& rules);
 
 }  // namespace verdict::storage
