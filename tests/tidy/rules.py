@@ -64,7 +64,8 @@ BANNED = [(re.compile(pattern), allowed, instead) for pattern, allowed, instead 
 
 HEAVY = re.compile(r"(nlohmann/json\.hpp|regex|iostream|fmt/.*)$")
 # Objects that outlive every coroutine of their node: the seam's, and a node's scratch memory.
-SEAM = {"Decompressor", "FileCache", "Runtime", "Stream", "File", "Disk", "Network", "Listener", "Scope", "Signal", "Op", "FileLock"}
+SEAM = {"Decompressor", "FileCache",
+        "Runtime", "Stream", "File", "Disk", "Network", "Listener", "Scope", "Signal", "Op", "FileLock"}
 CO = re.compile(r"\bco_(await|return|yield)\b")
 DRAW = re.compile(r"\b(random|draw\w*)\s*\(|(\.|->)(next|below|one_in|between|chance)\s*\(")
 
