@@ -16,8 +16,8 @@ constexpr std::size_t kLargestGrowthBytes = std::size_t{1} << 20;
 }  // namespace
 
 Arena::Arena(Arena&& other) noexcept
-    : cursor_(std::exchange(other.cursor_, 0)),
-      end_(std::exchange(other.end_, 0)),
+    : cursor_(std::exchange(other.cursor_, kNowhere)),
+      end_(std::exchange(other.end_, kNowhere)),
       used_bytes_(std::exchange(other.used_bytes_, 0)),
       reserved_bytes_(std::exchange(other.reserved_bytes_, 0)),
       limit_bytes_(other.limit_bytes_),
@@ -27,8 +27,8 @@ Arena::Arena(Arena&& other) noexcept
 
 Arena& Arena::operator=(Arena&& other) noexcept {
   if (this != &other) {
-    cursor_ = std::exchange(other.cursor_, 0);
-    end_ = std::exchange(other.end_, 0);
+    cursor_ = std::exchange(other.cursor_, kNowhere);
+    end_ = std::exchange(other.end_, kNowhere);
     used_bytes_ = std::exchange(other.used_bytes_, 0);
     reserved_bytes_ = std::exchange(other.reserved_bytes_, 0);
     limit_bytes_ = other.limit_bytes_;

@@ -20,7 +20,7 @@ class Arena {
   Arena(Arena&&) noexcept;
   Arena& operator=(Arena&&) noexcept;
 
-  // Null if it would exceed the limit; zero bytes give a valid pointer.
+  // Null if it would exceed the limit; zero bytes never do.
   void* try_allocate(std::size_t bytes, std::size_t alignment) {
     const std::size_t start = (cursor_ + alignment - 1) & ~(alignment - 1);
     if (start < cursor_ || start > end_ || bytes > end_ - start) {
@@ -64,8 +64,11 @@ class Arena {
   void* allocate_array(std::size_t n, std::size_t size, std::size_t alignment);  // asserts
   void use(const Chunk&);
 
-  std::uintptr_t cursor_ = 0;
-  std::uintptr_t end_ = 0;
+  // An empty chunk at an aligned address that is not null: zero bytes have a place without memory.
+  static constexpr std::uintptr_t kNowhere = alignof(std::max_align_t);
+
+  std::uintptr_t cursor_ = kNowhere;
+  std::uintptr_t end_ = kNowhere;
   std::size_t used_bytes_ = 0;
   std::size_t reserved_bytes_ = 0;
   std::size_t limit_bytes_;

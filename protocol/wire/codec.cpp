@@ -54,7 +54,7 @@ struct TableReader {
     } else if (field.type == FieldType::bytes) {
       as<std::optional<Bytes>>(at) = reader.nullable_bytes(compact, nullable, field.name);
     } else {
-      const bool present = !nullable || reader.int8() >= 0;
+      const bool present = !nullable || reader.int8() >= (field.tag < 0 ? 0 : 1);  // KIP-893; a tagged null is 0
       engage_struct(*field.structure, at, present);
       if (present) {
         structure(*field.structure, at);
@@ -167,7 +167,7 @@ struct TableWriter {
   void optional_struct(Sink& sink, const FieldInfo& field, const void* at, bool nullable) {
     const bool engaged = struct_engaged(*field.structure, at);
     if (nullable) {
-      sink.int8(engaged ? 1 : -1);
+      sink.int8(engaged ? 1 : field.tag < 0 ? -1 : 0);
     } else if (!engaged) {
       sink.fail(Fault::null_not_allowed, field.name);
     }

@@ -83,13 +83,13 @@ std::expected<std::vector<std::byte>, CodecError> encode(const T& message, int v
 }
 
 // Kafka's JSON form (the names that its tools print): lowerCamelCase, uuid as 22 characters, bytes and records as
-// base64, a tagged field only if it differs from its default. Bytes of a string that are no UTF-8 become U+FFFD.
+// base64, tagged fields with their defaults filled in. Bytes of a string that are no UTF-8 become U+FFFD.
 template <WireMessage T>
 std::string to_json(const T& message, int version) {
   return to_json(T::info(), version, &message);
 }
 
-// Untagged fields of the version must be there, unknown ones are errors. The error names the JSON path. Everything is
+// Untagged fields of the version must be there, an absent tagged one has its default, unknown ones are errors. The error names the JSON path. Everything is
 // copied into the arena.
 template <WireMessage T>
 std::expected<void, std::string> from_json(Arena& arena, std::string_view json, int version, T& message) {

@@ -7,12 +7,6 @@
 namespace verdict::wire {
 namespace {
 
-const MessageInfo* find_by_key(MessageKind kind, int key) {
-  const auto all = all_messages();
-  const auto found = std::ranges::find_if(all, [&](const MessageInfo* info) { return info->kind == kind && info->api_key == key; });
-  return found == all.end() ? nullptr : *found;
-}
-
 // Room for any message: objects are trivially copyable, so bytes of the heap will do.
 std::vector<std::max_align_t> object_of(const MessageInfo& info) {
   return std::vector<std::max_align_t>(info.structure->size / sizeof(std::max_align_t) + 1);
@@ -33,10 +27,6 @@ const MessageInfo* find_message(std::string_view name) {
   const auto found = std::ranges::lower_bound(all, name, {}, [](const MessageInfo* info) { return info->name; });
   return found == all.end() || (*found)->name != name ? nullptr : *found;
 }
-
-const MessageInfo* find_request(int api_key) { return find_by_key(MessageKind::request, api_key); }
-const MessageInfo* find_response(int api_key) { return find_by_key(MessageKind::response, api_key); }
-const MessageInfo* find_metadata_record(int record_type) { return find_by_key(MessageKind::metadata_record, record_type); }
 
 std::expected<std::string, std::string> bytes_to_json(const MessageInfo& info, int version, std::span<const std::byte> body) {
   Arena arena;

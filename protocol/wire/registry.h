@@ -15,9 +15,11 @@ namespace verdict::wire {
 
 std::span<const MessageInfo* const> all_messages();                     // by name
 const MessageInfo* find_message(std::string_view name);                 // null if there is none
-const MessageInfo* find_request(int api_key);
-const MessageInfo* find_response(int api_key);
-const MessageInfo* find_metadata_record(int record_type);
+
+// By api key or record type: null if there is none. Removed APIs are found, without versions.
+const MessageInfo* find_request(int key);
+const MessageInfo* find_response(int key);
+const MessageInfo* find_metadata_record(int key);
 
 // One body between its two written forms; the error is a sentence.
 std::expected<std::string, std::string> bytes_to_json(const MessageInfo& info, int version, std::span<const std::byte> body);

@@ -109,7 +109,7 @@ struct JsonWriter {
     bool first = true;
     for (const FieldInfo& field : info.fields) {
       const void* at = member(field, object);
-      if (!has_version(field.versions, version) || (field.tag >= 0 && (!flexible || is_default(info, field, object)))) {
+      if (!has_version(field.versions, version) || (field.tag >= 0 && !flexible)) {
         continue;
       }
       if (field.type == FieldType::records && as<Records>(at).splice >= 0) {

@@ -1,6 +1,6 @@
 #include <algorithm>
-#include <bit>
 #include <cstring>
+#include <memory>
 
 #include "protocol/wire/access.h"
 #include "protocol/wire/arena.h"

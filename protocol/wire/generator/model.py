@@ -68,7 +68,9 @@ class Field:
         self.ignorable = facts.get("ignorable", False)
         self.never_flexible = facts.get("flexibleVersions") == "none"
         self.default = facts.get("default", "")
-        self.default_null = "default" in facts and self.default in (None, "null")
+        if self.default is None:  # Kafka's generator takes a bare null for no default at all
+            self.default = ""
+        self.default_null = self.default == "null"
         # Records carry their own null.
         self.optional = self.nullable_ever and (self.array or self.type != "records")
         self.struct = None  # resolved by Message

@@ -74,10 +74,18 @@ def tables(messages, straight_names, units):
 
 
 def registry(messages, by_header):
-    text = guard() + '#include "protocol/wire/registry.h"\n\n#include <array>\n\n'
+    text = guard() + '#include <array>\n\n#include "protocol/wire/registry.h"\n'
     text += "".join(f'#include "protocol/wire/gen/{name}.h"\n' for name in sorted(by_header))
-    ordered = sorted(messages, key=lambda m: m.name)
     text += "\nnamespace verdict::wire {\n\nstd::span<const MessageInfo* const> all_messages() {\n"
-    text += f"  static const std::array<const MessageInfo*, {len(ordered)}> kAll = {{\n"
-    text += "".join(f"      &{m.name}::info(),\n" for m in ordered)
-    return text + "  };\n  return kAll;\n}\n\n}  // namespace verdict::wire\n"
+    text += listed(sorted(messages, key=lambda m: m.name)) + "  return kAll;\n}\n"
+    for function, kind in (("find_request", "request"), ("find_response", "response"), ("find_metadata_record", "metadata_record")):
+        by_key = {m.key: m for m in messages if m.kind == kind}
+        text += f"\nconst MessageInfo* {function}(int key) {{\n"
+        text += listed([by_key.get(key) for key in range(max(by_key) + 1)])
+        text += "  return key >= 0 && key < static_cast<int>(kAll.size()) ? kAll[static_cast<std::size_t>(key)] : nullptr;\n}\n"
+    return text + "\n}  // namespace verdict::wire\n"
+
+
+def listed(messages):
+    rows = "".join("      nullptr,\n" if m is None else f"      &{m.name}::info(),\n" for m in messages)
+    return f"  static const std::array<const MessageInfo*, {len(messages)}> kAll = {{\n{rows}  }};\n"
