@@ -1,5 +1,6 @@
-"""The rules (DESIGN.md's arrows, STYLE.md's habits), each a function of a Source that yields (line, rule, message)."""
+"""The rules (ARCHITECTURE.md: arrows; CONTRIBUTING.md: style), each a function of a Source that yields findings."""
 
+import pathlib
 import re
 
 import cpp
@@ -235,7 +236,18 @@ def text_basics(source):
         yield len(source.lines), "last-line", "no line break at the end of the file"
 
 
-CPP_RULES = [include_arrows, banned_calls, one_draw, coroutine_shapes, exceptions, headers]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def documents(source):
+    """A comment that sends the reader to a document which is not there."""
+    for number, line in enumerate(source.lines, 1):
+        for name in re.findall(r"\b[A-Z]{2,}\.md\b", line):
+            if not (ROOT / name).exists() and not (ROOT / "docs" / name).exists():
+                yield number, "document", f"{name} is neither at the root nor in docs/"
+
+
+CPP_RULES = [include_arrows, banned_calls, one_draw, coroutine_shapes, exceptions, headers, documents]
 ALLOW = re.compile(r"(?://|#)\s*tidy: allow ([\w-]+): (\S.*)")
 
 

@@ -101,6 +101,7 @@ CASES = {
          "Task<void> f() { if (co_await a()) co_await b(); }"),
     ],
     "throw": [("storage/log.cpp", 'throw std::runtime_error("bad");', "return std::unexpected(error);")],
+    "document": [("storage/log.cpp", "// see NOWHERE.md", "// see README.md")],
     "pragma-once": [("storage/log.h", "int f();", "#pragma once\nint f();")],
     "using-namespace": [("storage/log.h", "#pragma once\nusing namespace std;", "#pragma once\nusing std::string;")],
     "trailing-space": [("storage/log.cpp", "int a; ", "int a;")],
