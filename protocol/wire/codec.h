@@ -61,6 +61,12 @@ std::expected<void, CodecError> decode_exact(Arena& arena, Bytes body, int versi
   return {};
 }
 
+// The message would point into bytes that are gone.
+template <WireMessage T>
+std::expected<std::size_t, CodecError> decode(Arena&, const std::vector<std::byte>&& body, int, T&) = delete;
+template <WireMessage T>
+std::expected<void, CodecError> decode_exact(Arena&, const std::vector<std::byte>&& body, int, T&) = delete;
+
 // Kafka's rule for a field that the version lacks: an error if its value isn't the default, unless it is ignorable.
 template <WireMessage T>
 std::expected<EncodedSize, CodecError> encoded_size(const T& message, int version) {

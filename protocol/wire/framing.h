@@ -35,6 +35,7 @@ struct ParsedHeader {
 
 // `frame` without its size. Errors: unknown_api, or those of decode.
 std::expected<ParsedHeader, CodecError> parse_request_header(Bytes frame);
+std::expected<ParsedHeader, CodecError> parse_request_header(const std::vector<std::byte>&& frame) = delete;
 
 struct ParsedResponseHeader {
   std::int32_t correlation_id;

@@ -1,26 +1,37 @@
 """Emits the structs: one header for each API's request and response, and one for each family of records."""
 
+from .model import snake
 
 
 def guard():
     return "// Generated from protocol/wire/messages by protocol/wire/generate.py: don't edit.\n"
 
 
-def struct_text(struct, indent, message=None):
-    pad = " " * indent
-    lines = [f"{pad}struct {struct.name} {{"]
+def message_text(message):
+    """The structs within a message are its members by name, but defined before it: within it, their default member
+    initializers would still be unknown where std::optional asks whether they can be constructed."""
+    inner = message.structs[:-1]
+    text = ""
+    if inner:
+        scope = f"parts::{snake(message.name)}"
+        text = f"namespace {scope} {{\n" + "\n".join(struct_text(s) for s in inner) + f"}}  // namespace {scope}\n\n"
+    return text + struct_text(message.root, message) + "\n"
+
+
+def struct_text(struct, message=None):
+    lines = [f"struct {struct.name} {{"]
     if message is not None:
-        for inner in message.structs[:-1]:
-            lines.append(struct_text(inner, indent + 2))
+        for part in message.structs[:-1]:
+            lines.append(f"  using {part.name} = parts::{snake(message.name)}::{part.name};")
         key = message.key
         lines += [
-            f'{pad}  static constexpr std::string_view message_name = "{message.name}";',
-            f"{pad}  static constexpr MessageKind message_kind = MessageKind::{message.kind};",
-            f"{pad}  static constexpr std::int16_t api_key = {key};",
-            f"{pad}  static constexpr int lowest_version = {message.low};",
-            f"{pad}  static constexpr int highest_version = {message.top};",
-            f"{pad}  static constexpr int first_flexible_version = {message.first_flexible};",
-            f"{pad}  static const MessageInfo& info();",
+            f'  static constexpr std::string_view message_name = "{message.name}";',
+            f"  static constexpr MessageKind message_kind = MessageKind::{message.kind};",
+            f"  static constexpr std::int16_t api_key = {key};",
+            f"  static constexpr int lowest_version = {message.low};",
+            f"  static constexpr int highest_version = {message.top};",
+            f"  static constexpr int first_flexible_version = {message.first_flexible};",
+            f"  static const MessageInfo& info();",
         ]
         if struct.fields:
             lines.append("")
@@ -31,14 +42,14 @@ def struct_text(struct, indent, message=None):
             default = f" = {literal}"
         elif field.optional:
             default = f" = {field.cpp_type()[len('std::optional<'):-1]}{{}}"
-        lines.append(f"{pad}  {field.cpp_type()} {field.member}{default};{comment(field, message)}")
+        lines.append(f"  {field.cpp_type()} {field.member}{default};{comment(field)}")
     if message is None and struct.leaf():
-        lines.append(f"{pad}  friend bool operator==(const {struct.name}&, const {struct.name}&) = default;")
-    lines.append(f"{pad}}};")
+        lines.append(f"  friend bool operator==(const {struct.name}&, const {struct.name}&) = default;")
+    lines.append("};")
     return "\n".join(lines) + ("\n" if message is None else "")
 
 
-def comment(field, message):
+def comment(field):
     bits = field.versions
     if bits == 0:
         return "  // no version"
@@ -56,7 +67,7 @@ def headers(messages):
         groups.setdefault(message.header(), []).append(message)
     out = {}
     for name, group in groups.items():
-        body = "\n".join(struct_text(m.root, 0, m) + "\n" for m in group)
+        body = "\n".join(message_text(m) for m in group)
         includes = ["<cstdint>"] + (["<limits>"] if "numeric_limits" in body else [])
         includes += ["<optional>", "<span>", "<string_view>"]
         text = guard() + "#pragma once\n\n"
