@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -60,7 +61,26 @@ class Conformance : public ::testing::TestWithParam<WorldKind> {
   std::unique_ptr<World> world_;
 };
 
-class StreamConformance : public Conformance {};
+struct StreamPair {
+  std::unique_ptr<Listener> listener;
+  std::unique_ptr<Stream> server;  // of node 0
+  std::unique_ptr<Stream> client;  // of node 1
+};
+
+struct Received {
+  std::string text;
+  IoResult last;
+  std::size_t reads = 0;
+};
+
+class StreamConformance : public Conformance {
+ protected:
+  std::unique_ptr<Listener> listen();
+  Endpoint address(const Listener& listener) { return {world_->host(0), listener.local().port}; }
+  StreamPair connected();
+  IoResult send_now(int at, Stream& stream, const std::string& text);
+  Received receive_now(int at, Stream& stream, std::size_t limit = ~std::size_t{0});
+};
 class TimerConformance : public Conformance {};
 class FileConformance : public Conformance {};
 
