@@ -194,6 +194,13 @@ def exceptions(source):
             yield number, "throw", "an exception in a core library: std::expected, or VERDICT_ASSERT for a bug"
 
 
+def constants(source):
+    """symbols.py takes a static kName for a constant, so it must be one."""
+    for number, line in enumerate(source.code_lines, 1):
+        if re.search(r"\b(static|thread_local|inline)\b(?!.*\bconst(expr)?\b)[^;={(]*\bk[A-Z]\w*\s*[;={]", line):
+            yield number, "constant", "a kName that is not const: state belongs to a node"
+
+
 def headers(source):
     if not source.path.endswith(".h"):
         return
@@ -247,7 +254,7 @@ def documents(source):
                 yield number, "document", f"{name} is neither at the root nor in docs/"
 
 
-CPP_RULES = [include_arrows, banned_calls, one_draw, coroutine_shapes, exceptions, headers, documents]
+CPP_RULES = [include_arrows, banned_calls, one_draw, coroutine_shapes, exceptions, constants, headers, documents]
 ALLOW = re.compile(r"(?://|#)\s*tidy: allow ([\w-]+): (\S.*)")
 
 

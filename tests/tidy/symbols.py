@@ -29,6 +29,8 @@ LIBM = re.compile(r"(exp2?|expm1|log|log2|log10|log1p|pow|sin|cos|tan|atan2?|cbr
 
 # Sections of data that code may change. `.data.rel.ro` is constant once loaded.
 MUTABLE = re.compile(r"\.(t?bss|t?data)(?!\.rel\.ro)(\.|$)")
+# A constant table that is filled at its first use; tidy.py sees to it that a static kName is const.
+CONSTANT = re.compile(r"(^|::)k[A-Z]\w*$")
 # Not state that a run could see, each with its reason.
 STATE_ALLOWED = {
     ("libverdict_runtime.a", "verdict::(anonymous namespace)::pool"): "free coroutine frames: memory, not state",
@@ -58,7 +60,7 @@ def mutable(archive):
         fields = line.split("|")
         if len(fields) >= 7 and MUTABLE.match(fields[-1].strip()):
             name = "|".join(fields[:-6]).strip()
-            if name and not COMPILER_MADE.search(name):
+            if name and not COMPILER_MADE.search(name) and not CONSTANT.search(name):
                 yield member, name
 
 

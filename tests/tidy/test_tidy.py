@@ -102,6 +102,9 @@ CASES = {
     ],
     "throw": [("storage/log.cpp", 'throw std::runtime_error("bad");', "return std::unexpected(error);")],
     "document": [("storage/log.cpp", "// see NOWHERE.md", "// see README.md")],
+    "constant": [("storage/log.cpp", "static int kCalls = 0;", "static const std::vector<int> kAll = make();"),
+                 ("storage/log.cpp", "thread_local std::vector<int> kScratch;", "static constexpr int kSize{4};"),
+                 ("storage/log.cpp", "inline std::size_t kTotal{0};", "inline int f() { return kSize == 1; }")],
     "pragma-once": [("storage/log.h", "int f();", "#pragma once\nint f();")],
     "using-namespace": [("storage/log.h", "#pragma once\nusing namespace std;", "#pragma once\nusing std::string;")],
     "trailing-space": [("storage/log.cpp", "int a; ", "int a;")],
@@ -211,6 +214,10 @@ int g(std::map<std::string, int>& m) { V v; return m["clock_gettime"] + v.f() + 
         self.assertEqual(self.found("#include <cstdlib>\nint f() { return rand(); }\n"), {"random"})
         self.assertEqual(self.found("#include <cstdlib>\nchar* f() { return getenv(\"A\"); }\n"), {"process"})
         self.assertEqual(self.found("#include <cmath>\ndouble f(double x) { return std::pow(x, x); }\n"), {"libm"})
+
+    def test_a_constant_table_filled_at_first_use_passes(self):
+        self.assertEqual(self.found("#include <vector>\nint f() { static const std::vector<int> kAll(3, 1); "
+                                    "return kAll[0]; }\n"), set())
 
     def test_global_state_is_named(self):
         self.assertEqual(self.found("int counter;\nint f() { return ++counter; }\n"), {"global-state"})
