@@ -1,0 +1,299 @@
+#include "protocol/broker/fetch.h"
+
+#include <algorithm>
+
+#include "protocol/wire/gen/fetch.h"
+#include "runtime/io.h"
+
+namespace verdict::broker {
+namespace {
+
+using Request = wire::FetchRequest;
+using Response = wire::FetchResponse;
+
+constexpr int kIdsFrom = 13;
+constexpr int kReplicaStateFrom = 15;
+constexpr int kEndpointsFrom = 16;
+constexpr std::int8_t kReadCommitted = 1;
+
+// What was found for one wish of the request.
+struct Finding {
+  PartitionPtr partition;  // null: an error only
+  replication::FetchDecision decision;
+  storage::ReadSlice slice;
+};
+
+// One request on its way; lives in the handler's frame.
+struct Job {
+  BrokerContext& context;
+  Exchange& exchange;
+  Request request;
+  FetchContext fetch;
+  NodeId replica = kNoNode;  // the follower; kNoNode: a consumer
+  BrokerEpoch replica_epoch = kNoBrokerEpoch;
+  bool recorded = false;     // progress of the follower was counted
+  std::vector<Finding> findings;  // beside the session's wishes
+  std::size_t bytes = 0;
+  bool suspended = false;    // a read had to wait for the disk
+  bool must_answer = false;  // an error or a divergence: there is no use in waiting
+
+  bool follower() const { return replica != kNoNode; }
+  bool by_id() const { return exchange.version() >= kIdsFrom; }
+  Finding decide(const FetchWish& wish);
+  bool is_news(const FetchWish& wish, const Finding& finding) const;
+};
+
+Finding Job::decide(const FetchWish& wish) {
+  Finding finding;
+  const auto found = locate(context, wish.topic_name, wish.key.topic, wish.key.index, by_id());
+  if (!found) {
+    finding.decision.error = found.error();
+    return finding;
+  }
+  finding.partition = *found;
+  if (follower()) {
+    finding.decision = finding.partition->fetch(replication::FollowerFetch{
+        .replica = replica,
+        .broker_epoch = replica_epoch,
+        .current_leader_epoch = wish.current_leader_epoch,
+        .fetch_offset = wish.fetch_offset,
+        .last_fetched_epoch = wish.last_fetched_epoch,
+        .progress = recorded ? replication::Progress::ignore : replication::Progress::record});
+  } else {
+    finding.decision = finding.partition->fetch(replication::ConsumerFetch{.current_leader_epoch = wish.current_leader_epoch,
+                                                                           .fetch_offset = wish.fetch_offset,
+                                                                           .last_fetched_epoch = wish.last_fetched_epoch});
+  }
+  return finding;
+}
+
+// KIP-227: an incremental answer leaves out what has nothing new.
+bool Job::is_news(const FetchWish& wish, const Finding& finding) const {
+  const replication::FetchDecision& decision = finding.decision;
+  return decision.error != ErrorCode::NONE || decision.diverging.known() || !finding.slice.empty() ||
+         decision.high_watermark != wish.told_high_watermark || decision.log_start != wish.told_log_start;
+}
+
+Task<std::expected<storage::ReadSlice, storage::LogError>> read_cold(PartitionPtr partition, Offset from, std::size_t max_bytes,
+                                                                     Offset limit, bool at_least_one) {
+  auto slice = co_await partition->log().read(from, max_bytes, limit, at_least_one);
+  co_return slice;
+}
+
+// Looks at every wish once, in the session's order, until the answer is full.
+Task<void> look(Job* job) {
+  const std::shared_ptr<FetchSession> session = job->fetch.session;
+  const std::size_t count = session->wishes.size();
+  job->findings.assign(count, {});
+  job->bytes = 0;
+  job->must_answer = false;
+  const auto max_bytes = static_cast<std::size_t>(std::max(job->request.max_bytes, 0));
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = (session->first + i) % count;
+    const FetchWish wish = session->wishes[index];
+    Finding finding = job->decide(wish);
+    const replication::FetchDecision decision = finding.decision;
+    if (decision.error != ErrorCode::NONE || decision.diverging.known()) {
+      job->must_answer = true;
+    } else if (wish.fetch_offset < decision.read_limit && job->bytes < max_bytes + (job->bytes == 0 ? 1 : 0)) {
+      const std::size_t room = std::min(static_cast<std::size_t>(std::max(wish.max_bytes, 0)), max_bytes - job->bytes);
+      auto slice = finding.partition->log().try_read(wish.fetch_offset, room, decision.read_limit, job->bytes == 0);
+      if (!slice) {
+        job->suspended = true;
+        slice = co_await read_cold(finding.partition, wish.fetch_offset, room, decision.read_limit, job->bytes == 0);
+      }
+      if (*slice) finding.slice = std::move(**slice);
+      job->bytes += finding.slice.size;
+    }
+    job->findings[index] = std::move(finding);
+  }
+  job->recorded = true;
+}
+
+// Consumers' data is announced batch by batch; only an observed node pays for reading it.
+Task<void> announce_delivery(Job* job) {
+  for (const Finding& found : job->findings) {
+    if (found.partition == nullptr || !found.partition->observed() || found.slice.empty()) continue;
+    const PartitionPtr partition = found.partition;
+    const Offset high_watermark = found.decision.high_watermark;
+    std::vector<std::byte> bytes(found.slice.size);
+    const std::shared_ptr<File> file = found.slice.file;
+    const IoResult read = co_await read_at(*file, bytes, found.slice.position);
+    if (!read.ok()) continue;
+    storage::Bytes rest = storage::Bytes(bytes).first(read.bytes);
+    for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
+      const storage::BatchHeader& header = batch->header();
+      partition->announce(protocol::events::BatchDelivered{.partition = partition->key(),
+                                                           .leader_epoch = partition->replica().leader_epoch(),
+                                                           .base = header.base_offset,
+                                                           .last = header.last_offset(),
+                                                           .epoch = header.leader_epoch,
+                                                           .crc = header.crc,
+                                                           .high_watermark = high_watermark,
+                                                           .read_committed = job->request.isolation_level == kReadCommitted});
+    }
+  }
+}
+
+struct AnswerWriter {
+  Job& job;
+  std::vector<FilePart> parts;
+  std::vector<NodeId> leaders_named;
+  std::vector<Response::FetchableTopicResponse> topics;
+  std::vector<Response::PartitionData> partitions;
+
+  Response::PartitionData part(const FetchWish& wish, Finding& finding);
+  Response whole();
+};
+
+Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& finding) {
+  const replication::FetchDecision& decision = finding.decision;
+  Response::PartitionData data;
+  data.partition_index = wish.key.index;
+  data.error_code = static_cast<std::int16_t>(decision.error);
+  data.records = wire::Records{};
+  data.aborted_transactions = std::nullopt;
+  if (decision.error != ErrorCode::NONE) {
+    data.high_watermark = data.last_stable_offset = data.log_start_offset = -1;
+    const bool moved = decision.error == ErrorCode::NOT_LEADER_OR_FOLLOWER || decision.error == ErrorCode::FENCED_LEADER_EPOCH;
+    if (finding.partition != nullptr && moved && job.exchange.version() >= kEndpointsFrom) {
+      const auto* known = job.context.image.partition(finding.partition->key());
+      if (known != nullptr) {
+        data.current_leader = {.leader_id = known->leader.value(), .leader_epoch = known->leader_epoch.value()};
+        leaders_named.push_back(known->leader);
+      }
+    }
+    return data;
+  }
+  data.high_watermark = decision.high_watermark.value();
+  data.last_stable_offset = decision.high_watermark.value();
+  data.log_start_offset = decision.log_start.value();
+  if (job.request.isolation_level == kReadCommitted) data.aborted_transactions = std::span<Response::AbortedTransaction>{};
+  if (decision.diverging.known()) {
+    data.diverging_epoch = {.epoch = decision.diverging.epoch.value(), .end_offset = decision.diverging.end.value()};
+  }
+  if (!finding.slice.empty()) {
+    data.records = wire::Records::spliced(static_cast<std::int32_t>(parts.size()), static_cast<std::uint32_t>(finding.slice.size));
+    parts.push_back({.file = finding.slice.file, .offset = finding.slice.position, .size = finding.slice.size});
+  }
+  return data;
+}
+
+Response AnswerWriter::whole() {
+  FetchSession& session = *job.fetch.session;
+  Response response;
+  response.session_id = session.id;
+  const std::size_t count = session.wishes.size();
+  const std::size_t begin = session.first;
+  partitions.reserve(count);
+  std::vector<std::size_t> firsts;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::size_t index = (begin + i) % count;
+    FetchWish& wish = session.wishes[index];
+    Finding& finding = job.findings[index];
+    if (job.fetch.incremental && !job.is_news(wish, finding)) continue;
+    if (finding.decision.error == ErrorCode::NONE) {
+      wish.told_high_watermark = finding.decision.high_watermark;
+      wish.told_log_start = finding.decision.log_start;
+    } else {
+      wish.told_high_watermark = wish.told_log_start = kNoOffset;
+    }
+    if (!finding.slice.empty()) session.first = (index + 1) % count;
+    if (topics.empty() || topics.back().topic_id != wish.key.topic || topics.back().topic != wish.topic_name) {
+      topics.push_back({.topic = wish.topic_name, .topic_id = wish.key.topic, .partitions = {}});
+      firsts.push_back(partitions.size());
+    }
+    partitions.push_back(part(wish, finding));
+  }
+  for (std::size_t i = 0; i < topics.size(); ++i) {
+    const std::size_t end = i + 1 < topics.size() ? firsts[i + 1] : partitions.size();
+    topics[i].partitions = std::span(partitions).subspan(firsts[i], end - firsts[i]);
+  }
+  response.responses = topics;
+  return response;
+}
+
+void answer(Job& job) {
+  AnswerWriter writer{.job = job, .parts = {}, .leaders_named = {}, .topics = {}, .partitions = {}};
+  Response response = writer.whole();
+  std::vector<Response::NodeEndpoint> endpoints;
+  std::ranges::sort(writer.leaders_named);
+  const auto repeated = std::ranges::unique(writer.leaders_named);
+  writer.leaders_named.erase(repeated.begin(), repeated.end());
+  for (const NodeId leader : writer.leaders_named) {
+    const protocol::BrokerRegistration* broker = job.context.image.broker(leader);
+    const protocol::BrokerListener* at = broker == nullptr ? nullptr : broker->listener(job.exchange.connection().listener());
+    if (at == nullptr) continue;
+    endpoints.push_back({.node_id = leader.value(),
+                         .host = at->host,
+                         .port = at->port,
+                         .rack = broker->rack ? std::optional<std::string_view>(*broker->rack) : std::nullopt});
+  }
+  response.node_endpoints = endpoints;
+  job.exchange.respond_with(response, std::move(writer.parts));
+}
+
+// Takes the watcher off again on every way out, a crash included.
+class Watching {
+ public:
+  Watching(const Job& job, FetchWatcher& watcher) : watcher_(&watcher) {
+    for (const Finding& finding : job.findings) {
+      if (finding.partition == nullptr) continue;
+      watched_.push_back(finding.partition);
+      finding.partition->watch(watcher);
+    }
+  }
+  Watching(const Watching&) = delete;
+  Watching& operator=(const Watching&) = delete;
+  ~Watching() {
+    for (const PartitionPtr& partition : watched_) partition->unwatch(*watcher_);
+  }
+
+ private:
+  FetchWatcher* watcher_;
+  std::vector<PartitionPtr> watched_;
+};
+
+// True: what is here is enough, or the time is up.
+bool satisfied(const Job& job, MonoTime deadline) {
+  return job.must_answer || job.bytes >= static_cast<std::size_t>(std::max(job.request.min_bytes, 0)) ||
+         job.context.runtime.now() >= deadline || job.fetch.session->wishes.empty() || !job.exchange.connection_alive();
+}
+
+}  // namespace
+
+Task<void> handle_fetch(BrokerContext* context, ExchangePtr exchange) {
+  Job job{.context = *context, .exchange = *exchange, .request = {}, .fetch = {}, .findings = {}};
+  if (!exchange->decode(job.request)) co_return;
+  const bool state = exchange->version() >= kReplicaStateFrom;
+  const std::int32_t replica = state ? job.request.replica_state.replica_id : job.request.replica_id;
+  if (replica >= 0) {
+    job.replica = NodeId(replica);
+    job.replica_epoch = state ? BrokerEpoch(job.request.replica_state.replica_epoch) : kNoBrokerEpoch;
+  }
+  auto fetch = context->sessions.begin(job.request, exchange->version(), job.follower());
+  if (!fetch) {
+    Response refusal;
+    refusal.error_code = static_cast<std::int16_t>(fetch.error());
+    exchange->respond(refusal);
+    co_return;
+  }
+  job.fetch = *fetch;
+  const MonoTime deadline = context->runtime.now() + from_ms(std::max(job.request.max_wait_ms, 0));
+  co_await look(&job);
+  if (!satisfied(job, deadline)) {
+    FetchWatcher watcher(context->runtime);
+    const Watching watching(job, watcher);
+    // What changed while a cold read was under way was not watched.
+    watcher.woken = job.suspended;
+    do {
+      if (!watcher.woken) co_await watcher.wake.wait_until(deadline);
+      watcher.woken = false;
+      co_await look(&job);
+    } while (!satisfied(job, deadline));
+  }
+  if (!job.follower()) co_await announce_delivery(&job);
+  answer(job);
+}
+
+}  // namespace verdict::broker

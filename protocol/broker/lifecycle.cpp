@@ -1,0 +1,114 @@
+#include "protocol/broker/lifecycle.h"
+
+#include <fmt/format.h>
+
+#include "protocol/wire/errors.h"
+#include "protocol/wire/gen/broker_heartbeat.h"
+#include "protocol/wire/gen/broker_registration.h"
+#include "runtime/io.h"
+
+namespace verdict::broker {
+namespace {
+
+constexpr std::string_view kLogger = "BrokerLifecycleManager";
+constexpr int kRegistrationVersion = 4;
+constexpr int kHeartbeatVersion = 1;
+constexpr std::int16_t kPlaintext = 0;
+constexpr Duration kRetry = 100ms;
+
+}  // namespace
+
+Lifecycle::Lifecycle(Runtime& runtime, client::RpcChannel& controller, LifecycleOptions options, std::function<Offset()> metadata_end)
+    : runtime_(&runtime),
+      controller_(&controller),
+      options_(std::move(options)),
+      metadata_end_(std::move(metadata_end)),
+      changed_(runtime),
+      wake_(runtime),
+      scope_(runtime) {}
+
+void Lifecycle::start() { scope_.spawn(run()); }
+
+Task<void> Lifecycle::stop() {
+  stopping_ = true;
+  wake_.notify();
+  co_await scope_.join();
+}
+
+Task<bool> Lifecycle::controlled_shutdown(MonoTime deadline) {
+  want_shut_down_ = true;
+  wake_.notify();
+  while (!let_go_ && registered() && runtime_->now() < deadline) co_await changed_.wait_until(deadline);
+  co_return let_go_;
+}
+
+Task<void> Lifecycle::run() {
+  while (!stopping_ && !let_go_) {
+    MonoTime next = runtime_->now() + kRetry;
+    if (!registered()) {
+      co_await register_once();
+    } else {
+      const bool done = co_await beat_once();
+      if (done && !want_shut_down_) next = runtime_->now() + options_.heartbeat_interval;
+    }
+    if (!stopping_ && !let_go_) co_await wake_.wait_until(next);
+  }
+}
+
+Task<bool> Lifecycle::register_once() {
+  wire::BrokerRegistrationRequest request;
+  wire::Arena arena;
+  request.broker_id = options_.id.value();
+  request.cluster_id = options_.cluster_id;
+  request.incarnation_id = options_.incarnation;
+  request.listeners = arena.make_span<wire::BrokerRegistrationRequest::Listener>(options_.advertised.size());
+  for (std::size_t i = 0; i < options_.advertised.size(); ++i) {
+    const ListenerAddress& from = options_.advertised[i];
+    request.listeners[i] = {.name = from.name, .host = from.at.host, .port = from.at.port, .security_protocol = kPlaintext};
+  }
+  request.features = arena.make_span<wire::BrokerRegistrationRequest::Feature>(1);
+  request.features[0] = {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27};
+  request.rack = options_.rack ? std::optional<std::string_view>(*options_.rack) : std::nullopt;
+  request.log_dirs = options_.directories;
+  request.previous_broker_epoch = options_.previous_epoch.value();
+  const MonoTime deadline = runtime_->now() + options_.session_timeout / 2;
+  auto answer = co_await controller_->call<wire::BrokerRegistrationResponse>(kRegistrationVersion, request, deadline);
+  if (!answer) co_return false;
+  const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
+  if (error != wire::ErrorCode::NONE) {
+    runtime_->log(LogLevel::info, kLogger, fmt::format("the controller refused the registration of broker {} for now: {}",
+                                                       options_.id.value(), wire::name_of(error)));
+    co_return false;
+  }
+  epoch_ = BrokerEpoch((*answer)->broker_epoch);
+  runtime_->log(LogLevel::info, kLogger, fmt::format("registered broker {} with epoch {}", options_.id.value(), epoch_.value()));
+  changed_.notify();
+  co_return true;
+}
+
+Task<bool> Lifecycle::beat_once() {
+  wire::BrokerHeartbeatRequest request;
+  request.broker_id = options_.id.value();
+  request.broker_epoch = epoch_.value();
+  request.current_metadata_offset = metadata_end_().value() - 1;
+  request.want_fence = false;
+  request.want_shut_down = want_shut_down_;
+  const MonoTime deadline = runtime_->now() + options_.session_timeout / 2;
+  auto answer = co_await controller_->call<wire::BrokerHeartbeatResponse>(kHeartbeatVersion, request, deadline);
+  if (!answer) co_return false;
+  const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
+  if (error != wire::ErrorCode::NONE) {
+    runtime_->log(LogLevel::info, kLogger, fmt::format("heartbeat refused: {}", wire::name_of(error)));
+    co_return false;
+  }
+  const bool was_fenced = std::exchange(fenced_, (*answer)->is_fenced);
+  if (was_fenced != fenced_) {
+    runtime_->log(LogLevel::info, kLogger, fenced_ ? "this broker is fenced" : "this broker is unfenced and serves");
+  }
+  if ((*answer)->should_shut_down) let_go_ = true;
+  if (was_fenced != fenced_ || let_go_) changed_.notify();
+  // Fenced because the metadata is behind: ask again as soon as it has moved.
+  co_return !fenced_;
+}
+
+}  // namespace verdict::broker

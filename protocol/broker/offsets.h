@@ -1,0 +1,12 @@
+#pragma once
+
+#include "protocol/broker/context.h"
+#include "protocol/broker/exchange.h"
+#include "runtime/task.h"
+
+namespace verdict::broker {
+
+Task<void> handle_list_offsets(BrokerContext* context, ExchangePtr exchange);
+void handle_offset_for_leader_epoch(BrokerContext& context, const ExchangePtr& exchange);
+
+}  // namespace verdict::broker

@@ -1,0 +1,308 @@
+#include "protocol/broker/partition.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace verdict::broker {
+namespace {
+
+constexpr std::string_view kLogger = "Partition";
+namespace ev = protocol::events;
+
+}  // namespace
+
+storage::LogConfig log_config(const protocol::TopicConfig& config) {
+  storage::LogConfig log;
+  log.segment_bytes = static_cast<std::uint32_t>(config.segment_bytes);
+  log.segment_ms = config.segment_ms;
+  log.index_interval_bytes = static_cast<std::uint32_t>(config.index_interval_bytes);
+  log.index_bytes = static_cast<std::uint32_t>(config.segment_index_bytes);
+  log.retention_bytes = config.retention_bytes;
+  log.retention_ms = config.retention_ms;
+  log.delete_old = config.cleanup_delete;
+  log.compacted = config.cleanup_compact;
+  return log;
+}
+
+ErrorCode error_of(storage::BatchError error) {
+  using enum storage::BatchError;
+  switch (error) {
+    case truncated:
+    case bad_length:
+    case bad_crc:
+    case bad_compression:
+    case decompressed_too_large:
+      return ErrorCode::CORRUPT_MESSAGE;
+    case too_large:
+      return ErrorCode::MESSAGE_TOO_LARGE;
+    case bad_timestamp:
+      return ErrorCode::INVALID_TIMESTAMP;
+    case unsupported_magic:
+    case unknown_codec:
+    case bad_record:
+    case bad_count:
+    case bad_offset_delta:
+    case base_offset_not_zero:
+    case control_batch:
+    case bad_sequence:
+    case keyless:
+    case empty:
+    case several_batches:
+      return ErrorCode::INVALID_RECORD;
+  }
+  return ErrorCode::UNKNOWN_SERVER_ERROR;
+}
+
+Partition::Partition(const Context& context, PartitionKey key, std::string topic)
+    : runtime_(&context.runtime),
+      host_(&context.host),
+      observer_(context.observer),
+      decompressor_(&context.decompressor),
+      effects_(&context.effects),
+      key_(key),
+      topic_(std::move(topic)),
+      replica_({.partition = key, .self = context.self, .replica_lag_time_max = context.replica_lag_time_max}, *this,
+               context.runtime.defects(), context.observer) {}
+
+std::string Partition::name() const { return fmt::format("{}-{}", topic_, key_.index); }
+
+// ---- replication::LogView; before the log is open nothing but the replica's construction asks ----
+
+Offset Partition::log_start() const { return log_ ? log_->log_start() : Offset(0); }
+Offset Partition::log_end() const { return log_ ? log_->log_end() : Offset(0); }
+LeaderEpoch Partition::last_epoch() const { return log_ ? log_->last_epoch() : kNoEpoch; }
+
+replication::EpochEnd Partition::end_offset_for(LeaderEpoch epoch) const {
+  if (log_ == nullptr || epoch == kNoEpoch) return {};
+  const auto end = log_->end_offset_for(epoch);
+  return end ? replication::EpochEnd{.epoch = end->epoch, .end = end->end} : replication::EpochEnd{};
+}
+
+LeaderEpoch Partition::epoch_at(Offset offset) const {
+  if (log_ == nullptr || offset < log_->log_start() || offset >= log_->log_end()) return kNoEpoch;
+  return log_->epochs().epoch_of(offset).value_or(kNoEpoch);
+}
+
+// ---- turns ----
+
+void Partition::run_effects() {
+  VERDICT_ASSERT(!in_turn_, "a turn within a turn");
+  in_turn_ = true;
+  for (std::size_t i = 0; i < effects_->size(); ++i) {
+    const replication::Effect effect = (*effects_)[i];
+    std::visit([this](const auto& what) { run(what); }, effect);
+  }
+  if (effects_->marked()) effects_->for_each_mark([this](Mark mark) { runtime_->mark(mark); });
+  effects_->clear();
+  in_turn_ = false;
+}
+
+bool Partition::failed(const storage::LogError& error) {
+  const bool offline = error.kind == storage::LogErrorKind::offline;
+  runtime_->log(offline ? LogLevel::error : LogLevel::warn, kLogger, fmt::format("{}: {}", name(), error.to_string()));
+  if (offline) host_->log_failed(*this, error);
+  return offline;
+}
+
+void Partition::run(const replication::AssignEpochStart& effect) { log_->assign_epoch_start(effect.epoch, effect.start); }
+
+void Partition::cut(std::expected<storage::Truncated, storage::LogError> result, ev::TruncateReason reason) {
+  if (!result) {
+    // A log that can't be cut holds records that its leader doesn't: it must not go on.
+    if (!failed(result.error())) host_->log_failed(*this, result.error());
+    return;
+  }
+  if (result->changed()) {
+    runtime_->log(LogLevel::info, kLogger, fmt::format("{}: truncated from {} to {}", name(), result->old_end.value(),
+                                                       result->new_end.value()));
+    announce(ev::LogTruncated{.partition = key_, .from = result->old_end, .to = result->new_end, .reason = reason});
+  }
+  replica_.step(replication::Truncated{}, runtime_->now(), *effects_);
+}
+
+void Partition::run(const replication::TruncateTo& effect) { cut(log_->truncate_to(effect.to), ev::TruncateReason::divergence); }
+
+void Partition::run(const replication::TruncateFullyAndStartAt& effect) {
+  cut(log_->truncate_fully_and_start_at(effect.offset), ev::TruncateReason::full);
+}
+
+void Partition::run(const replication::AppendAsFollower& effect) {
+  storage::Bytes rest = answer_;
+  for (std::uint32_t i = 0; i < effect.batches; ++i) {
+    const auto batch = storage::take_batch(rest);
+    VERDICT_ASSERT(batch.has_value());
+  }
+  const storage::Bytes batches = answer_.first(answer_.size() - rest.size());
+  appended_.clear();
+  const auto done = log_->append_as_follower(batches, storage::Log::Holes::allowed, runtime_->wall_now(), appended_);
+  storage::Bytes left = batches;
+  for (const storage::Appended& batch : appended_) {
+    appended(batch, left.first(batch.size), ev::Role::follower);
+    left = left.subspan(batch.size);
+  }
+  if (done) {
+    replica_.step(replication::FollowerAppended{}, runtime_->now(), *effects_);
+  } else if (!failed(done.error())) {
+    if (done.error().kind == storage::LogErrorKind::append_failed) runtime_->mark(Mark::AppendFailedCutBack);
+    replica_.step(replication::AppendFailed{}, runtime_->now(), *effects_);
+  }
+}
+
+void Partition::run(const replication::AdvanceLogStart& effect) {
+  const Offset from = log_->log_start();
+  if (log_->advance_log_start(effect.to)) {
+    announce(ev::LogStartMoved{.partition = key_, .from = from, .to = log_->log_start(), .reason = ev::StartReason::leader});
+  }
+}
+
+void Partition::run(const replication::SendAlterPartition& effect) {
+  host_->propose_isr(*this, effect, effects_->members(effect));
+}
+
+void Partition::run(const replication::WakeFetchers&) {
+  for (FetchWatcher* watcher : watchers_) {
+    watcher->woken = true;
+    watcher->wake.notify();
+  }
+}
+
+void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, ev::Role role) {
+  if (batch.rolled) {
+    runtime_->mark(Mark::SegmentRolled);
+    host_->segment_rolled(*this);
+  }
+  if (observer_ == nullptr) return;
+  const auto header = storage::parse_header(bytes);
+  VERDICT_ASSERT(header.has_value());
+  observer_->observe(ev::BatchAppended{.partition = key_,
+                                       .base = batch.base,
+                                       .last = batch.last,
+                                       .epoch = batch.epoch,
+                                       .role = role,
+                                       .crc = batch.crc,
+                                       .records = header->count,
+                                       .producer_id = header->producer_id,
+                                       .producer_epoch = header->producer_epoch,
+                                       .base_sequence = header->base_sequence,
+                                       .max_timestamp_ms = batch.max_timestamp,
+                                       .segment = batch.segment_base,
+                                       .position = batch.position,
+                                       .length = batch.size});
+}
+
+// ---- life ----
+
+void Partition::open(std::unique_ptr<storage::Log> log, Offset high_watermark_checkpoint) {
+  log_ = std::move(log);
+  const storage::RecoveryReport& recovery = log_->recovery();
+  announce(ev::LogOpened{.partition = key_,
+                         .directory = log_->directory(),
+                         .log_start = log_->log_start(),
+                         .log_end = log_->log_end(),
+                         .last_epoch = log_->last_epoch(),
+                         .clean = !recovery.checked,
+                         .cut_bytes = static_cast<std::int64_t>(recovery.bytes_cut)});
+  if (recovery.bytes_cut != 0) {
+    runtime_->log(LogLevel::warn, kLogger,
+                  fmt::format("{}: recovery cut {} bytes at offset {}: {}", name(), recovery.bytes_cut,
+                              log_->log_end().value(), recovery.why_cut));
+  }
+  turn(replication::LogOpened{.high_watermark_checkpoint = high_watermark_checkpoint});
+}
+
+void Partition::configure(const protocol::TopicConfig& config) {
+  const bool min_isr_changed = config.min_insync_replicas != config_.min_insync_replicas;
+  config_ = config;
+  if (log_ != nullptr) log_->set_config(log_config(config));
+  if (min_isr_changed && log_ != nullptr) turn(replication::MinIsrChanged{config.min_insync_replicas});
+}
+
+void Partition::remove(replication::RemovedReason reason) {
+  if (removed_) return;
+  removed_ = true;
+  turn(replication::Removed{reason});
+  if (log_ != nullptr && reason != replication::RemovedReason::log_directory_failed) announce(ev::LogClosed{.partition = key_});
+}
+
+storage::ValidationRules Partition::rules() const {
+  storage::ValidationRules rules;
+  rules.max_message_bytes = static_cast<std::size_t>(config_.max_message_bytes);
+  rules.compacted = config_.cleanup_compact;
+  rules.timestamp_type = config_.log_append_time ? storage::TimestampType::log_append_time : storage::TimestampType::create_time;
+  rules.now_ms = to_ms(runtime_->wall_now());
+  rules.before_max_ms = config_.timestamp_before_max_ms;
+  rules.after_max_ms = config_.timestamp_after_max_ms;
+  return rules;
+}
+
+ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter) {
+  ProduceOutcome outcome;
+  outcome.error = turn(replication::ProduceRequested{.acks = acks});
+  if (outcome.error != ErrorCode::NONE) return outcome;
+  const auto valid = storage::validate_batch_verbose(batch, rules(), *decompressor_);
+  if (!valid) {
+    outcome.error = error_of(valid.error().error);
+    outcome.invalid = valid.error().error;
+    outcome.bad_record = valid.error().record_index;
+    return outcome;
+  }
+  const WallTime now = runtime_->wall_now();
+  if (config_.log_append_time) {
+    storage::stamp_log_append_time(batch, to_ms(now));
+    outcome.append_time_ms = to_ms(now);
+  }
+  const auto done = log_->append_as_leader(batch, replica_.leader_epoch(), now);
+  if (!done) {
+    outcome.error = done.error().kind == storage::LogErrorKind::too_large ? ErrorCode::RECORD_LIST_TOO_LARGE
+                                                                          : ErrorCode::KAFKA_STORAGE_ERROR;
+    if (!failed(done.error())) {
+      if (done.error().kind == storage::LogErrorKind::append_failed) runtime_->mark(Mark::AppendFailedCutBack);
+      turn(replication::AppendFailed{});
+    }
+    return outcome;
+  }
+  appended(*done, batch, ev::Role::leader);
+  outcome.base = done->base;
+  outcome.log_start = log_->log_start();
+  outcome.waits = true;
+  turn(replication::ProduceAppended{.batch = {.base = done->base,
+                                              .last = done->last,
+                                              .epoch = done->epoch,
+                                              .crc = done->crc,
+                                              .producer_id = valid->header.producer_id,
+                                              .producer_epoch = valid->header.producer_epoch,
+                                              .base_sequence = valid->header.base_sequence},
+                                    .acks = acks,
+                                    .waiter = waiter});
+  return outcome;
+}
+
+void Partition::fetch_answered(replication::FetchAnswered answer, storage::Bytes records) {
+  summaries_.clear();
+  storage::Bytes rest = records;
+  for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
+    const storage::BatchHeader& header = batch->header();
+    summaries_.push_back({.base = header.base_offset, .last = header.last_offset(), .epoch = header.leader_epoch});
+  }
+  answer_ = records;
+  answer.batches = summaries_;
+  turn(answer);
+  answer_ = {};
+}
+
+void Partition::enforce_retention() {
+  if (log_ == nullptr || removed_) return;
+  const Offset before = log_->log_start();
+  const auto removed = log_->enforce_retention(runtime_->wall_now(), replica_.high_watermark());
+  if (!removed) {
+    failed(removed.error());
+    return;
+  }
+  if (!removed->empty()) runtime_->mark(Mark::RetentionRemovedSegment);
+  if (log_->log_start() != before) {
+    announce(ev::LogStartMoved{.partition = key_, .from = before, .to = log_->log_start(), .reason = ev::StartReason::retention});
+  }
+}
+
+}  // namespace verdict::broker

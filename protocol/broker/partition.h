@@ -1,0 +1,175 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "protocol/config_view.h"
+#include "protocol/events.h"
+#include "protocol/replication/replica.h"
+#include "protocol/types.h"
+#include "runtime/runtime.h"
+#include "runtime/signal.h"
+#include "storage/log.h"
+
+namespace verdict::broker {
+
+using replication::ErrorCode;
+using replication::WaiterId;
+
+class Partition;
+
+// A fetch that waits for any of its partitions to change.
+struct FetchWatcher {
+  explicit FetchWatcher(Runtime& runtime) : wake(runtime) {}
+  Signal wake;
+  bool woken = false;
+};
+
+// What a partition asks of its node.
+class PartitionHost {
+ public:
+  virtual ~PartitionHost() = default;
+  virtual void complete_produce(const replication::CompleteProduce& done) = 0;
+  virtual void propose_isr(Partition& partition, const replication::SendAlterPartition& proposal,
+                           std::span<const replication::IsrMember> members) = 0;
+  virtual void start_fetching(Partition& partition, NodeId leader) = 0;
+  virtual void stop_fetching(Partition& partition) = 0;
+  virtual void delay_fetch(Partition& partition) = 0;
+  virtual void ask_leader_offsets(Partition& partition, const replication::AskLeaderOffsets& ask) = 0;
+  virtual void segment_rolled(Partition& partition) = 0;
+  virtual void log_failed(Partition& partition, const storage::LogError& error) = 0;
+};
+
+struct ProduceOutcome {
+  ErrorCode error = ErrorCode::NONE;
+  std::optional<storage::BatchError> invalid;  // what was wrong with the batch
+  std::optional<std::int32_t> bad_record;      // which record, where one is at fault
+  Offset base = kNoOffset;
+  Offset log_start = kNoOffset;
+  std::int64_t append_time_ms = -1;  // message.timestamp.type=LogAppendTime
+  bool waits = false;                // acks=all: the host will be told through complete_produce
+};
+
+// One replica on this node: the decisions of replication::Replica joined to its log. Every call is one turn: the
+// replica's step, the storage calls that it asks for, their outcomes, and the announcements, all before it returns.
+class Partition final : public replication::LogView {
+ public:
+  struct Context {
+    Runtime& runtime;
+    PartitionHost& host;
+    protocol::Observer* observer;
+    storage::Decompressor& decompressor;
+    replication::Effects& effects;  // shared scratch of the node's turns
+    NodeId self;
+    Duration replica_lag_time_max;
+  };
+  Partition(const Context& context, PartitionKey key, std::string topic);
+  Partition(const Partition&) = delete;
+  Partition& operator=(const Partition&) = delete;
+
+  const PartitionKey& key() const { return key_; }
+  const std::string& topic() const { return topic_; }
+  std::string name() const;  // "orders-0"
+  bool opened() const { return log_ != nullptr; }
+  bool removed() const { return removed_; }
+  const replication::Replica& replica() const { return replica_; }
+  storage::Log& log() { return *log_; }
+  const protocol::TopicConfig& config() const { return config_; }
+
+  void open(std::unique_ptr<storage::Log> log, Offset high_watermark_checkpoint);
+  void configure(const protocol::TopicConfig& config);
+  void metadata_changed(const replication::MetadataChanged& changed) { turn(changed); }
+  void brokers_changed(std::span<const replication::ReplicaBroker> brokers) { turn(replication::BrokersChanged{brokers}); }
+  void remove(replication::RemovedReason reason);
+
+  // `batch` is what a Produce request holds for this partition; it is stamped in place.
+  ProduceOutcome produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter);
+  void expire(WaiterId waiter) { turn(replication::WaiterExpired{waiter}); }
+
+  replication::FetchDecision fetch(const replication::FollowerFetch& fetch) { return turn(fetch); }
+  replication::FetchDecision fetch(const replication::ConsumerFetch& fetch) { return turn(fetch); }
+  replication::OffsetForLeaderEpochDecision offset_for_epoch(const replication::OffsetForLeaderEpoch& ask) { return turn(ask); }
+  replication::ListOffsetsDecision list_offsets(const replication::ListOffsets& ask) { return turn(ask); }
+  void isr_tick() { turn(replication::IsrTick{}); }
+  void isr_answered(const replication::AlterPartitionAnswered& answer) { turn(answer); }
+  void leader_offsets(const replication::LeaderOffsetsAnswered& answer) { turn(answer); }
+
+  // A leader's answer: `records` may end in part of a batch.
+  void fetch_answered(replication::FetchAnswered answer, storage::Bytes records);
+
+  void enforce_retention();
+  void announce(const protocol::Event& event) {
+    if (observer_ != nullptr) observer_->observe(event);
+  }
+  bool observed() const { return observer_ != nullptr; }
+
+  void watch(FetchWatcher& watcher) { watchers_.push_back(&watcher); }
+  void unwatch(FetchWatcher& watcher) { std::erase(watchers_, &watcher); }
+
+  // replication::LogView
+  Offset log_start() const override;
+  Offset log_end() const override;
+  LeaderEpoch last_epoch() const override;
+  replication::EpochEnd end_offset_for(LeaderEpoch epoch) const override;
+  LeaderEpoch epoch_at(Offset offset) const override;
+
+ private:
+  template <class Event>
+  auto turn(const Event& event) {
+    const MonoTime now = runtime_->now();
+    if constexpr (std::is_void_v<decltype(replica_.step(event, now, *effects_))>) {
+      replica_.step(event, now, *effects_);
+      run_effects();
+    } else {
+      const auto answer = replica_.step(event, now, *effects_);
+      run_effects();
+      return answer;
+    }
+  }
+  void run_effects();
+  void run(const replication::AssignEpochStart& effect);
+  void run(const replication::TruncateTo& effect);
+  void run(const replication::TruncateFullyAndStartAt& effect);
+  void run(const replication::AppendAsFollower& effect);
+  void run(const replication::AdvanceLogStart& effect);
+  void run(const replication::SendAlterPartition& effect);
+  void run(const replication::CompleteProduce& effect) { host_->complete_produce(effect); }
+  void run(const replication::WakeFetchers& effect);
+  void run(const replication::StartFetching& effect) { host_->start_fetching(*this, effect.leader); }
+  void run(const replication::StopFetching&) { host_->stop_fetching(*this); }
+  void run(const replication::DelayFetch&) { host_->delay_fetch(*this); }
+  void run(const replication::AskLeaderOffsets& effect) { host_->ask_leader_offsets(*this, effect); }
+  void cut(std::expected<storage::Truncated, storage::LogError> result, protocol::events::TruncateReason reason);
+  void appended(const storage::Appended& batch, storage::Bytes bytes, protocol::events::Role role);
+  bool failed(const storage::LogError& error);
+  storage::ValidationRules rules() const;
+
+  Runtime* runtime_;
+  PartitionHost* host_;
+  protocol::Observer* observer_;
+  storage::Decompressor* decompressor_;
+  replication::Effects* effects_;
+  PartitionKey key_;
+  std::string topic_;
+  protocol::TopicConfig config_{};
+  std::unique_ptr<storage::Log> log_;
+  replication::Replica replica_;
+  bool removed_ = false;
+  bool in_turn_ = false;
+  storage::Bytes answer_;  // the records of the fetch answer being stepped
+  std::vector<storage::Appended> appended_;
+  std::vector<replication::BatchSummary> summaries_;
+  std::vector<FetchWatcher*> watchers_;
+};
+
+using PartitionPtr = std::shared_ptr<Partition>;
+
+storage::LogConfig log_config(const protocol::TopicConfig& config);
+ErrorCode error_of(storage::BatchError error);
+
+}  // namespace verdict::broker

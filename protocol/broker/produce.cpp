@@ -1,0 +1,214 @@
+#include "protocol/broker/produce.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "protocol/wire/gen/produce.h"
+
+namespace verdict::broker {
+namespace {
+
+using Request = wire::ProduceRequest;
+using Response = wire::ProduceResponse;
+using PartAnswer = Response::PartitionProduceResponse;
+
+constexpr int kIdsFrom = 13;
+constexpr int kCurrentLeaderFrom = 10;
+constexpr int kZstdFrom = 7;
+constexpr std::int16_t kAll = -1;
+
+// The sentence that Kafka puts beside the error.
+std::string_view message_of(storage::BatchError error) {
+  using enum storage::BatchError;
+  switch (error) {
+    case keyless:
+      return "Compacted topic cannot accept message without key in topic partition";
+    case empty:
+    case several_batches:
+      return "Produce requests must have exactly one record batch per partition";
+    default:
+      return storage::name_of(error);
+  }
+}
+
+// One request on its way; lives in the handler's frame.
+struct Job {
+  BrokerContext& context;
+  Exchange& exchange;
+  Request request;
+  Response response;
+  ProduceWait wait;
+  std::vector<PartAnswer*> answers;  // beside wait.parts
+  bool failed = false;
+  std::vector<NodeId> leaders_named;
+
+  Job(BrokerContext& of, Exchange& from) : context(of), exchange(from), wait(of.runtime) {}
+  void refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why);
+  void name_leader(PartAnswer& answer, const PartitionKey& key);
+  void append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer);
+  void append_all();
+  void settle(std::size_t part);
+  void list_endpoints();
+};
+
+void Job::refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why) {
+  failed = true;
+  answer.error_code = static_cast<std::int16_t>(error);
+  answer.base_offset = -1;
+  answer.log_append_time_ms = -1;
+  answer.log_start_offset = -1;
+  answer.error_message = why;
+}
+
+// KIP-951: who leads instead.
+void Job::name_leader(PartAnswer& answer, const PartitionKey& key) {
+  const protocol::PartitionRegistration* registration = context.image.partition(key);
+  if (registration == nullptr || exchange.version() < kCurrentLeaderFrom) return;
+  answer.current_leader = {.leader_id = registration->leader.value(), .leader_epoch = registration->leader_epoch.value()};
+  leaders_named.push_back(registration->leader);
+}
+
+void Job::append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer) {
+  const bool by_id = exchange.version() >= kIdsFrom;
+  answer.index = data.index;
+  const auto found = locate(context, topic.name, topic.topic_id, data.index, by_id);
+  if (!found) {
+    refuse(answer, found.error(), std::nullopt);
+    if (found.error() == ErrorCode::NOT_LEADER_OR_FOLLOWER) {
+      const protocol::TopicImage* known = by_id ? context.image.topic(topic.topic_id) : context.image.topic(topic.name);
+      if (known != nullptr) name_leader(answer, {.topic = known->id, .index = data.index});
+    }
+    return;
+  }
+  const storage::Bytes records = data.records.bytes();
+  const auto header = storage::parse_header(records);
+  if (header && header->codec() == storage::Codec::zstd && exchange.version() < kZstdFrom) {
+    refuse(answer, ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, "Produce requests with version below 7 are not allowed to use ZStandard compression");
+    return;
+  }
+  if (records.empty()) {
+    refuse(answer, ErrorCode::INVALID_RECORD, message_of(storage::BatchError::empty));
+    return;
+  }
+  // The frame is this exchange's own: its batches are stamped where they lie.
+  const auto offset = static_cast<std::size_t>(records.data() - exchange.frame().data());
+  const std::span<std::byte> batch = exchange.frame().subspan(offset, records.size());
+
+  const std::size_t part = wait.parts.size();
+  wait.parts.push_back({.partition = *found, .waiter = {}, .finished = false});
+  answers.push_back(&answer);
+  wait.parts[part].waiter = context.replicas.begin_wait(wait, part);
+  ++wait.unfinished;
+  const ProduceOutcome outcome = (*found)->produce(batch, request.acks, wait.parts[part].waiter);
+  if (!outcome.waits) {
+    wait.parts[part].finished = true;
+    wait.parts[part].error = outcome.error;
+    --wait.unfinished;
+    refuse(answer, outcome.error, outcome.invalid ? std::optional(message_of(*outcome.invalid)) : std::nullopt);
+    if (outcome.error == ErrorCode::NOT_LEADER_OR_FOLLOWER) name_leader(answer, (*found)->key());
+    if (outcome.bad_record) {
+      answer.record_errors = exchange.arena().make_span<Response::BatchIndexAndErrorMessage>(1);
+      answer.record_errors[0] = {.batch_index = *outcome.bad_record, .batch_index_error_message = answer.error_message};
+    }
+    return;
+  }
+  answer.log_append_time_ms = outcome.append_time_ms;
+}
+
+void Job::append_all() {
+  response.responses = exchange.arena().make_span<Response::TopicProduceResponse>(request.topic_data.size());
+  std::size_t parts = 0;
+  for (const auto& topic : request.topic_data) parts += topic.partition_data.size();
+  wait.parts.reserve(parts);
+  answers.reserve(parts);
+  for (std::size_t i = 0; i < request.topic_data.size(); ++i) {
+    const Request::TopicProduceData& topic = request.topic_data[i];
+    Response::TopicProduceResponse& out = response.responses[i];
+    out.name = topic.name;
+    out.topic_id = topic.topic_id;
+    out.partition_responses = exchange.arena().make_span<PartAnswer>(topic.partition_data.size());
+    for (std::size_t k = 0; k < topic.partition_data.size(); ++k) {
+      append(topic, topic.partition_data[k], out.partition_responses[k]);
+    }
+  }
+}
+
+void Job::settle(std::size_t index) {
+  const ProduceWait::Part& part = wait.parts[index];
+  context.replicas.end_wait(part.waiter);
+  PartAnswer& answer = *answers[index];
+  if (answer.error_code != 0) return;
+  if (part.error != ErrorCode::NONE) {
+    refuse(answer, part.error, std::nullopt);
+    if (part.error == ErrorCode::NOT_LEADER_OR_FOLLOWER) name_leader(answer, part.partition->key());
+    return;
+  }
+  answer.base_offset = part.base.value();
+  answer.log_start_offset = part.log_start.value();
+}
+
+void Job::list_endpoints() {
+  std::ranges::sort(leaders_named);
+  const auto repeated = std::ranges::unique(leaders_named);
+  leaders_named.erase(repeated.begin(), repeated.end());
+  std::vector<Response::NodeEndpoint> endpoints;
+  for (const NodeId leader : leaders_named) {
+    const protocol::BrokerRegistration* broker = context.image.broker(leader);
+    const protocol::BrokerListener* at = broker == nullptr ? nullptr : broker->listener(exchange.connection().listener());
+    if (at == nullptr) continue;
+    endpoints.push_back({.node_id = leader.value(),
+                         .host = at->host,
+                         .port = at->port,
+                         .rack = broker->rack ? std::optional<std::string_view>(*broker->rack) : std::nullopt});
+  }
+  response.node_endpoints = exchange.arena().copy_span<Response::NodeEndpoint>(endpoints);
+}
+
+}  // namespace
+
+Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
+  Job job(*context, *exchange);
+  if (!exchange->decode(job.request)) co_return;
+  const std::int16_t acks = job.request.acks;
+  const MonoTime deadline = context->runtime.now() + from_ms(std::max(job.request.timeout_ms, 0));
+  if (acks < kAll || acks > 1) {
+    job.response.responses = exchange->arena().make_span<Response::TopicProduceResponse>(job.request.topic_data.size());
+    for (std::size_t i = 0; i < job.request.topic_data.size(); ++i) {
+      const Request::TopicProduceData& topic = job.request.topic_data[i];
+      Response::TopicProduceResponse& out = job.response.responses[i];
+      out.name = topic.name;
+      out.topic_id = topic.topic_id;
+      out.partition_responses = exchange->arena().make_span<PartAnswer>(topic.partition_data.size());
+      for (std::size_t k = 0; k < topic.partition_data.size(); ++k) {
+        out.partition_responses[k].index = topic.partition_data[k].index;
+        job.refuse(out.partition_responses[k], ErrorCode::INVALID_REQUIRED_ACKS, std::nullopt);
+        out.partition_responses[k].log_start_offset = 0;
+      }
+    }
+    exchange->respond(job.response);
+    co_return;
+  }
+  job.append_all();
+  while (job.wait.unfinished != 0) {
+    const bool notified = co_await job.wait.done.wait_until(deadline);
+    if (notified || job.wait.unfinished == 0) continue;
+    for (std::size_t i = 0; i < job.wait.parts.size(); ++i) {
+      const ProduceWait::Part part = job.wait.parts[i];
+      if (!part.finished) part.partition->expire(part.waiter);
+    }
+  }
+  for (std::size_t i = 0; i < job.wait.parts.size(); ++i) job.settle(i);
+  if (acks == 0) {
+    if (job.failed) {
+      exchange->close("a produce request with acks=0 failed");
+    } else {
+      exchange->finish_silently();
+    }
+    co_return;
+  }
+  job.list_endpoints();
+  exchange->respond(job.response);
+}
+
+}  // namespace verdict::broker

@@ -1,0 +1,12 @@
+#pragma once
+
+#include "protocol/broker/context.h"
+#include "protocol/broker/exchange.h"
+#include "runtime/task.h"
+
+namespace verdict::broker {
+
+// Produce: appends what it may and answers when acks says so.
+Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange);
+
+}  // namespace verdict::broker
