@@ -6,8 +6,6 @@
 namespace verdict {
 namespace {
 
-constexpr std::size_t kGranule = 64;
-constexpr std::size_t kClasses = 64;  // frames up to 4 KiB are pooled
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -16,6 +14,9 @@ constexpr std::size_t kClasses = 64;  // frames up to 4 KiB are pooled
 #endif
 
 #ifndef VERDICT_PLAIN_FRAMES
+constexpr std::size_t kGranule = 64;
+constexpr std::size_t kClasses = 64;  // frames up to 4 KiB are pooled
+
 struct FreeFrame {
   FreeFrame* next;
 };
