@@ -18,8 +18,7 @@ struct AsioOptions {
   int log_descriptor = 2;             // not owned; one write(2) a line
   std::optional<std::uint64_t> seed;  // of random(); absent: the kernel's generator
   unsigned disk_workers = 4;          // threads for what blocks (fdatasync, cold reads, names); started when needed
-  // Called by halt() before the process ends with _exit(1). A test may leave by throwing nothing and stopping the loop:
-  // when set, halt() returns after the call instead of ending the process.
+  // What halt() does after its log line. Absent: _exit(1).
   std::function<void(std::string_view reason)> on_halt;
 };
 

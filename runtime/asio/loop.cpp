@@ -13,6 +13,7 @@ MonoTime monotonic_now() {
 Loop::Loop(unsigned disk_workers) : workers(disk_workers, [this] { poller.wake(); }) {}
 
 Loop::~Loop() {
+  while (orphans > 0) turn(Duration::max());
   VERDICT_ASSERT(ready_.empty() && timers_.empty(), "a runtime died with operations in flight");
   VERDICT_ASSERT(users == 0, "a stream, listener or file outlives its runtime");
 }

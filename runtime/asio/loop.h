@@ -55,6 +55,8 @@ class Loop {
 
   // Streams, listeners, files and locks that name this loop.
   std::size_t users = 0;
+  // Canceled work that a worker still has in hand: the loop's end waits for it.
+  std::size_t orphans = 0;
 
  private:
   static constexpr unsigned kInlineInARow = 32;

@@ -213,6 +213,7 @@ class Connecting final : private Driver, private Watch::Client {
 
   void looked_up() {
     if (op_ == nullptr) {  // canceled meanwhile
+      --loop_.orphans;
       delete this;
       return;
     }
@@ -292,7 +293,11 @@ class Connecting final : private Driver, private Watch::Client {
   void cancel(Op& op) override {
     loop_.defer(op, 0, canceled_error());
     op_ = nullptr;
-    if (look_up_op_.owner == nullptr) delete this;
+    if (look_up_op_.owner == nullptr) {
+      delete this;
+    } else {
+      ++loop_.orphans;
+    }
   }
 
   Loop& loop_;
