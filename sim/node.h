@@ -55,6 +55,7 @@ class SimNode {
   NodeClock& clock() { return clock_; }
   const NodeClock& clock() const { return clock_; }
   const std::string& halt_reason() const { return halt_reason_; }
+  KeyedRandom& order_source() { return order_; }
 
  private:
   friend class World;

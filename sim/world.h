@@ -152,6 +152,7 @@ class World {
   void fire_call(Event& event);
   std::uint64_t order_for(KeyedRandom& source) { return config_.random_order ? source.next() : sequence_++; }
   void lose_power(SimNode& node, PowerLossPolicy policy);
+  void block_both(NodeIndex a, NodeIndex b, FaultKind cause, bool on);
 
   WorldConfig config_;
   VirtualTime now_{};
@@ -167,8 +168,8 @@ class World {
   std::array<bool, kSiteCount> active_sites_{};
   MessageTap* tap_ = nullptr;
   KeyedRandom call_order_;
-  std::uint64_t next_call_ = 1;
-  std::vector<std::unique_ptr<Call>> calls_;  // a sparse pool
+  std::vector<std::unique_ptr<Call>> calls_;
+  std::vector<std::uint32_t> free_calls_;
   std::vector<Grave> graves_;
   SimNetwork network_;
   std::vector<std::unique_ptr<SimNode>> nodes_;

@@ -1,0 +1,155 @@
+// What a power loss, a wipe or rot leaves of a disk, and the report of what it destroyed. Names first (a suffix of each
+// directory's changes may be undone), then each file by itself (file_crash.cpp).
+#include <algorithm>
+
+#include "sim/disk.h"
+#include "sim/world.h"
+
+namespace verdict::sim {
+namespace {
+
+// A stable entity for draws about a file: its name.
+std::uint64_t key_of(std::string_view path) {
+  std::uint64_t key = 0xcbf29ce484222325U;
+  for (const char c : path) key = (key ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  return key;
+}
+
+}  // namespace
+
+void DiskImage::walk(Inode& directory, const std::string& path, const Walk& visit) {
+  for (const auto& [name, child] : directory.children) {
+    const std::string below = path.empty() ? name : path + "/" + name;
+    if (child->directory) {
+      walk(*child, below, visit);
+    } else {
+      visit(below, *child);
+    }
+  }
+}
+
+void DiskImage::report(std::string_view path, std::uint64_t from, std::uint64_t to, LossCause cause) {
+  if (from == to) return;
+  if (cause == LossCause::power_loss) world_.count(FaultKind::power_loss_bytes, to - from);
+  world_.hash_value(from);
+  world_.hash_value(to);
+  if (world_.config().loss_sink != nullptr) world_.config().loss_sink->lost({node_, path, from, to, cause});
+}
+
+void DiskImage::recount() {
+  used_ = 0;
+  walk(*root_, "", [&](const std::string&, Inode& file) {
+    file.counted = true;
+    used_ += file.content.size();
+  });
+}
+
+void DiskImage::undo(NameChange& change) {
+  if (!change.directory) return;
+  set_name(*change.directory, change.name, change.before.get());
+}
+
+// In order of the changes: once one of a directory is undone, all later ones of it are, and all inside a directory whose
+// creation is.
+std::vector<bool> DiskImage::choose_undone(PowerLossPolicy policy) {
+  std::vector<bool> undone(pending_.size());
+  std::vector<std::uint64_t> cut;  // ids of directories whose later changes are undone
+  const auto is_cut = [&](const InodeRef& directory) {
+    return directory && std::find(cut.begin(), cut.end(), directory->id) != cut.end();
+  };
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    const PendingOp& op = pending_[i];
+    bool lose = is_cut(op.first.directory) || is_cut(op.second.directory);
+    if (!lose && policy.allows(op.undo)) {
+      KeyedRandom source = world_.keyed(Draw::power_loss_name, mix64(mix64(key_of(op.first.name) + i, node_.value()), power_losses_));
+      lose = policy.lose_all() || scale_to(world_.draw(source), 6) == 0;
+    }
+    if (!lose) continue;
+    undone[i] = true;
+    cut.push_back(op.first.directory->id);
+    if (op.second.directory) cut.push_back(op.second.directory->id);
+    if (op.first.after && op.first.after->directory) cut.push_back(op.first.after->id);
+  }
+  return undone;
+}
+
+void DiskImage::undo_names(PowerLossPolicy policy) {
+  if (pending_.empty()) return;
+  std::map<std::string, std::pair<InodeRef, std::uint64_t>> before;
+  walk(*root_, "", [&](const std::string& path, Inode& file) { before.emplace(path, std::pair(InodeRef(&file), file.content.size())); });
+  const std::vector<bool> undone = choose_undone(policy);
+  for (std::size_t i = pending_.size(); i-- > 0;) {
+    if (!undone[i]) continue;
+    world_.counters().add(pending_[i].undo);
+    undo(pending_[i].second);
+    undo(pending_[i].first);
+  }
+  for (const auto& [path, file] : before) {
+    if (find(path) != file.first.get()) report(path, 0, file.second, LossCause::power_loss);
+  }
+  pending_.clear();
+}
+
+void DiskImage::crash_files(PowerLossPolicy policy) {
+  walk(*root_, "", [&](const std::string& path, Inode& file) {
+    file.warm = false;
+    if (file.content.clean()) return;
+    KeyedRandom source = world_.keyed(Draw::power_loss_file, mix64(mix64(key_of(path), node_.value()), power_losses_));
+    const CrashResult result = file.content.crash(policy, [&] { return world_.draw(source); });
+    for (std::size_t e = 0; e < kPowerLossEffectCount; ++e) {
+      if (result.has(static_cast<PowerLossEffect>(e))) world_.counters().add(static_cast<PowerLossEffect>(e));
+    }
+    for (const ByteRange& range : result.lost) report(path, range.from, range.to, LossCause::power_loss);
+    world_.hash_value(file.content.size());
+  });
+}
+
+void DiskImage::power_loss(PowerLossPolicy policy) {
+  ++power_losses_;
+  process_died();
+  undo_names(policy);
+  crash_files(policy);
+  recount();
+}
+
+void DiskImage::process_died() {
+  walk(*root_, "", [](const std::string&, Inode& file) { file.locked = false; });
+}
+
+std::uint64_t DiskImage::rot_bits(std::string_view path_part, std::uint64_t ordinal) {
+  struct Candidate {
+    std::string path;
+    InodeRef file;
+  };
+  std::vector<Candidate> candidates;
+  walk(*root_, "", [&](const std::string& path, Inode& file) {
+    if (path.find(path_part) != path.npos && file.content.durable_size() != 0) candidates.push_back({path, InodeRef(&file)});
+  });
+  if (candidates.empty()) return 0;
+  KeyedRandom source = world_.keyed(Draw::rot, mix64(mix64(key_of(path_part), node_.value()), ordinal));
+  const Candidate& chosen = candidates[scale_to(world_.draw(source), candidates.size())];
+  FileContent& content = chosen.file->content;
+  const std::uint64_t first = scale_to(world_.draw(source), content.durable_size());
+  const std::uint64_t length = 1 + scale_to(world_.draw(source), 16);
+  std::uint64_t changed = 0;
+  for (std::uint64_t at = first; at < first + length; ++at) {
+    const auto mask = static_cast<std::byte>(1U << scale_to(world_.draw(source), 8));
+    if (!content.rot(at, mask)) continue;
+    ++changed;
+    report(chosen.path, at, at + 1, LossCause::bit_rot);
+  }
+  world_.count(FaultKind::bit_rot, changed);
+  return changed;
+}
+
+void DiskImage::wipe() {
+  pending_.clear();
+  walk(*root_, "", [&](const std::string& path, Inode& file) {
+    world_.count(FaultKind::wipe, file.content.size());
+    report(path, 0, file.content.size(), LossCause::wipe);
+  });
+  root_ = InodeRef(new Inode(0, true, pool_));
+  used_ = 0;
+}
+
+}  // namespace verdict::sim
