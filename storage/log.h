@@ -117,41 +117,74 @@ class Log {
   void release_files();
 
  private:
-  struct Tail {
+  struct Tail {  // where one of the newest batches is
     Offset base;
     Offset last;
-    std::uint64_t position;
-    std::uint32_t size;
     Offset segment_base;
+    std::uint64_t position = 0;
+    std::uint32_t size = 0;
   };
   struct Loader;
-  struct Scan;
-  friend struct Loader;
+  using Done = std::expected<void, LogError>;
 
   Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig config);
 
   std::string path_of(Offset base, std::string_view suffix) const;
-  Segment& active() const;
+  Segment& active() const { return *segments_.back(); }
   std::size_t segment_index_for(Offset offset) const;
+  Offset end_of_segment(std::size_t index) const;
+  std::uint64_t segment_limit() const;
+  LogError fail(LogErrorKind kind, std::error_code cause, std::string detail) const;
   LogError go_offline(std::error_code cause, std::string detail);
-  std::expected<bool, LogError> make_room(std::size_t bytes, const BatchHeader& first, WallTime now);
-  std::expected<void, LogError> write_group(Bytes bytes);
-  void note_appended(const BatchHeader& header, std::uint64_t position, bool rolled, Appended& appended);
-  std::expected<void, LogError> add_segment(Offset base, WallTime now);
-  std::expected<void, LogError> remove_segment_files(const Segment& segment);
-  std::expected<void, LogError> write_indexes(Segment& segment);
-  std::expected<void, LogError> write_epochs_now();
-  std::expected<void, LogError> settle_truncation(File& file);
+
+  // log.cpp: appends and rolls
+  Done make_room(std::size_t bytes, const BatchHeader& first, WallTime now, bool& rolled);
+  bool roll_due(std::size_t bytes, const BatchHeader& first, WallTime now) const;
+  Done write_bytes(Bytes bytes);
+  Appended note_appended(const BatchHeader& header, bool rolled);
+  Done check_follower_batches(Bytes batches, Holes holes) const;
+  Done add_segment(Offset base, WallTime now);
+  Done start_segment(Offset base, WallTime now);
   void push_tail(const Tail& tail);
-  void drop_tail_from(Offset end);
+  const Tail& tail_at(std::size_t index) const { return tail_[(tail_first_ + index) % tail_.size()]; }
+
+  // log_truncate.cpp: truncation and retention
+  std::expected<std::uint64_t, LogError> position_now(Segment& segment, Offset offset);
+  std::expected<Offset, LogError> make_active(Segment& segment, std::uint64_t size);
+  Done remove_files(Segment& segment);
+  Done settle(Segment& segment);
+  std::expected<std::size_t, LogError> count_expired(WallTime now, Offset high_watermark);
+  Done learn_timestamps(Segment& segment);
+  Done load_now(Segment& segment);
+  Done rebuild_now(Segment& segment);
+
+  // log_flush.cpp
+  Done write_indexes(Segment& segment);
+  Done write_index(const std::string& path, std::size_t entry_size, std::size_t written, Bytes pending);
+  Done write_epochs_now();
+  Task<Done> flush_files();
+  Task<Done> flush_segment(std::shared_ptr<Segment> segment);
+  Task<Done> flush_epochs();
+
+  // log_read.cpp
   std::optional<std::size_t> find_tail(Offset from) const;
-  Task<std::expected<void, LogError>> load_indexes(std::shared_ptr<Segment> segment);
+  ReadSlice slice_of_tail(std::size_t index, std::size_t max_bytes, Offset upper_bound, bool at_least_one) const;
+  struct Place {  // of one batch
+    std::shared_ptr<Segment> segment;
+    std::uint64_t position = 0;
+    BatchHeader header;
+    bool found = false;  // false: the segment has no batch that ends at or after the offset
+  };
+  Task<std::expected<Place, LogError>> find_batch(std::shared_ptr<Segment> segment, Offset from);
+  Task<std::expected<ReadSlice, LogError>> cut_slice(Place place, std::size_t max_bytes, Offset upper_bound,
+                                                     bool at_least_one);
+  Task<Done> load_indexes(std::shared_ptr<Segment> segment);
+  Task<Done> rebuild_indexes(std::shared_ptr<Segment> segment);
+  static bool adopt_indexes(Segment& segment, Bytes offsets, Bytes times);
+  void note_loaded(Segment& segment);
   Task<std::expected<std::optional<TimedOffset>, LogError>> search_segment(std::shared_ptr<Segment> segment,
                                                                            std::int64_t timestamp_ms,
                                                                            Decompressor& decompressor);
-  std::expected<std::int64_t, LogError> max_timestamp_of(Segment& segment);
-  Task<std::expected<void, LogError>> flush_segment(std::shared_ptr<Segment> segment);
-  Task<std::expected<void, LogError>> flush_epochs();
 
   Runtime& runtime_;
   FileCache& files_;
@@ -160,18 +193,18 @@ class Log {
   RecoveryReport recovery_;
   std::vector<std::shared_ptr<Segment>> segments_;  // by base offset; never empty once open
   EpochCache epochs_;
-  std::uint64_t epochs_version_ = 0;  // counts changes of epochs_
+  std::uint64_t epochs_version_ = 1;  // counts changes of epochs_
   std::uint64_t epochs_written_ = 0;  // the version that is in the file
-  std::vector<Tail> tail_;            // a ring of the newest batches
+  std::vector<Tail> tail_;            // a ring
   std::size_t tail_first_ = 0;
   Offset log_start_{0};
   Offset log_end_{0};
   Offset recovery_point_{0};
-  Offset promised_point_{0};  // the largest recovery point ever handed out; the checkpoint on disk may say so
+  Offset promised_point_{0};  // the largest recovery point ever handed out: the checkpoint on disk may say so
   std::uint64_t size_bytes_ = 0;
   std::uint64_t generation_ = 0;  // counts truncations and removals; a task that slept compares
-  std::vector<Offset> loaded_;    // inactive segments whose indexes are in memory, oldest use first
-  bool directory_dirty_ = false;
+  std::vector<Offset> loaded_;    // inactive segments whose indexes are in memory, the longest unused first
+  bool directory_dirty_ = false;  // files were made or removed since its last sync
   bool flushing_ = false;
   Signal flushed_;
   std::optional<LogError> offline_;

@@ -1,0 +1,274 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "runtime/assert.h"
+#include "storage/checkpoint.h"
+#include "storage/log.h"
+#include "storage/segment.h"
+
+// Opening a log. After a clean stop only the newest segment's indexes and the batches behind their last entry are
+// looked at. Otherwise every batch from the base of the segment that holds the recovery point is checked, the log ends
+// at the first bad one, and indexes and epochs are made to match what is there.
+namespace verdict::storage {
+
+struct Log::Loader {
+  Log& log;
+  OpenInput input;
+  std::optional<EpochCache> stored_epochs;
+  std::uint64_t cut_from = 0;  // of the segment that was checked last
+
+  Done sweep(std::vector<Offset>& bases);
+  Done load_segments();
+  Done load_clean();
+  Task<Done> check();
+  Task<Done> check_segment(std::shared_ptr<Segment> segment, Offset expected, bool& whole);
+  Done finish_segment(Segment& segment, bool newest);
+  Done cut_segments_from(std::size_t index);
+  Done settle_bounds();
+  bool hole_before(std::size_t index, Offset expected);
+  Disk& disk() const { return log.runtime_.disk(); }
+  std::string path(std::string_view name) const { return log.directory_ + "/" + std::string(name); }
+};
+
+namespace {
+
+bool is_leftover(std::string_view name) {
+  return name.ends_with(".deleted") || name.ends_with(".cleaned") || name.ends_with(".tmp") || name.ends_with(".flush");
+}
+
+}  // namespace
+
+// Removes what an interrupted deletion or checkpoint left, and index files without their log.
+Log::Done Log::Loader::sweep(std::vector<Offset>& bases) {
+  const auto names = disk().list(log.directory_);
+  if (!names) return std::unexpected(log.fail(LogErrorKind::read_failed, names.error(), "list"));
+  std::set<Offset> logs;
+  for (const std::string& name : *names) {
+    if (const auto base = parse_segment_file_name(name, ".log")) logs.insert(*base);
+    if (name.ends_with(".swap")) {
+      return std::unexpected(log.fail(LogErrorKind::unsupported, {}, name + ": an interrupted compaction"));
+    }
+  }
+  for (const std::string& name : *names) {
+    bool remove = is_leftover(name);
+    for (const std::string_view suffix : {".index", ".timeindex", ".txnindex"}) {
+      const auto base = parse_segment_file_name(name, suffix);
+      remove = remove || (base && !logs.contains(*base));
+    }
+    if (!remove) continue;
+    if (auto removed = disk().remove(path(name)); !removed) {
+      return std::unexpected(log.fail(LogErrorKind::read_failed, removed.error(), name));
+    }
+    log.directory_dirty_ = true;
+  }
+  bases.assign(logs.begin(), logs.end());
+  return {};
+}
+
+Log::Done Log::Loader::load_segments() {
+  if (!disk().status(log.directory_)) {
+    if (auto made = disk().make_directory(log.directory_); !made) {
+      return std::unexpected(log.fail(LogErrorKind::append_failed, made.error(), "make directory"));
+    }
+    if (auto synced = disk().sync_directory_now(parent_of(log.directory_)); !synced) {
+      return std::unexpected(log.fail(LogErrorKind::append_failed, synced.error(), "sync parent directory"));
+    }
+  }
+  std::vector<Offset> bases;
+  if (auto swept = sweep(bases); !swept) return swept;
+  const WallTime now = log.runtime_.wall_now();
+  for (const Offset base : bases) {
+    const auto status = disk().status(log.path_of(base, ".log"));
+    if (!status) return std::unexpected(log.fail(LogErrorKind::read_failed, status.error(), segment_file_name(base, ".log")));
+    auto segment = std::make_shared<Segment>(base, now);
+    segment->size = status->size;
+    log.size_bytes_ += status->size;
+    log.segments_.push_back(std::move(segment));
+  }
+  const auto text = read_small_file(disk(), path("leader-epoch-checkpoint"));
+  if (text) stored_epochs = parse_epochs(*text);
+  log.log_start_ = input.log_start;
+  if (log.segments_.empty()) {
+    log.log_end_ = input.log_start;
+    return log.add_segment(input.log_start, now);
+  }
+  return {};
+}
+
+Log::Done Log::Loader::load_clean() {
+  Segment& newest = log.active();
+  const auto end = log.make_active(newest, newest.size);
+  if (!end) return std::unexpected(end.error());
+  newest.index_dirty = true;  // trims Kafka's preallocation before the first entry
+  log.log_end_ = *end;
+  log.epochs_ = *stored_epochs;
+  return {};
+}
+
+// One segment, batch by batch. `whole` is false if it ends in something else than a whole, valid batch that continues
+// the log; its good bytes are then counted in segment->size, the reason is in the report.
+Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Offset expected, bool& whole) {
+  const std::string file_path = log.path_of(segment->base, ".log");
+  auto file = log.files_.get(file_path);
+  if (!file) co_return std::unexpected(log.fail(LogErrorKind::read_failed, file.error(), file_path));
+  const std::uint64_t end = segment->size;
+  ScanWindow window(*file, end, kRecoveryChunk);
+  segment->forget_batches();
+  std::string why;
+  std::uint64_t position = 0;
+  while (position < end && why.empty()) {
+    if (!window.has(position, kBatchHeaderSize)) {
+      const std::error_code error = co_await window.load(position, kBatchHeaderSize);
+      if (error) co_return std::unexpected(log.fail(LogErrorKind::read_failed, error, file_path));
+    }
+    const auto header = parse_header(window.view(position));
+    if (!header) {
+      why = name_of(header.error());
+    } else if (header->size() > end - position) {
+      why = name_of(BatchError::truncated);
+    } else if (header->base_offset < expected || header->last_offset() - segment->base > INT32_MAX) {
+      why = fmt::format("offset {} where {} is next", header->base_offset.value(), expected.value());
+    } else if (header->leader_epoch > kNoEpoch && header->leader_epoch < log.last_epoch()) {
+      why = fmt::format("epoch {} after {}", header->leader_epoch.value(), log.last_epoch().value());
+    } else {
+      const auto valid = co_await check_crc(window, position, *header);
+      if (!valid) co_return std::unexpected(log.fail(LogErrorKind::read_failed, valid.error(), file_path));
+      if (!*valid) why = name_of(BatchError::bad_crc);
+    }
+    if (!why.empty()) break;
+    if (header->base_offset > expected) log.recovery_.holes = true;
+    expected = header->next_offset();
+    if (header->leader_epoch > log.last_epoch()) log.epochs_.assign(header->leader_epoch, header->base_offset);
+    segment->note(*header, position, log.config_.index_interval_bytes);
+    position += header->size();
+    ++log.recovery_.batches;
+  }
+  whole = why.empty();
+  log.log_end_ = expected;
+  cut_from = end;
+  if (!whole) log.recovery_.why_cut = fmt::format("{} at {}: {}", segment_file_name(segment->base, ".log"), position, why);
+  co_return Done();
+}
+
+// Cuts a bad tail off and puts the index files right, if they are not.
+Log::Done Log::Loader::finish_segment(Segment& segment, bool newest) {
+  const std::string file_path = log.path_of(segment.base, ".log");
+  if (segment.size != cut_from) {
+    log.runtime_.mark(Mark::RecoveryCutBatch);
+    log.recovery_.bytes_cut += cut_from - segment.size;
+    log.size_bytes_ -= cut_from - segment.size;
+    auto file = log.files_.get(file_path);
+    if (!file) return std::unexpected(log.fail(LogErrorKind::append_failed, file.error(), file_path));
+    if (auto cut = (*file)->truncate_now(segment.size); !cut) {
+      return std::unexpected(log.fail(LogErrorKind::append_failed, cut.error(), file_path));
+    }
+    if (auto synced = (*file)->sync_now(); !synced) return std::unexpected(log.go_offline(synced.error(), file_path));
+  }
+  if (!newest) segment.finish_times();
+  segment.log_dirty = true;  // recovery proves what is in the page cache, not what is on the disk
+  Segment stored(segment.base, segment.created);
+  stored.size = segment.size;
+  const auto offsets = read_small_file(disk(), log.path_of(segment.base, ".index"));
+  const auto times = read_small_file(disk(), log.path_of(segment.base, ".timeindex"));
+  const bool same = offsets && times && Log::adopt_indexes(stored, as_bytes(*offsets), as_bytes(*times)) &&
+                    stored.offsets.entries() == segment.offsets.entries() &&
+                    stored.times.entries() == segment.times.entries();
+  if (same) {
+    segment.offsets_written = segment.offsets.size();
+    segment.times_written = segment.times.size();
+  } else {
+    ++log.recovery_.indexes_rebuilt;
+    log.runtime_.mark(Mark::RecoveryRebuiltIndex);
+  }
+  if (auto written = log.write_indexes(segment); !written) return written;
+  if (!newest) segment.unload();
+  return {};
+}
+
+Log::Done Log::Loader::cut_segments_from(std::size_t index) {
+  while (log.segments_.size() > index) {
+    Segment& segment = log.active();
+    log.recovery_.bytes_cut += segment.size;
+    ++log.recovery_.segments_removed;
+    if (auto removed = log.remove_files(segment); !removed) return removed;
+    log.segments_.pop_back();
+  }
+  return {};
+}
+
+// A segment that begins later than the one before it ends: the tail between was lost, unless it lies below the recovery
+// point, where compaction removes whole tails.
+bool Log::Loader::hole_before(std::size_t index, Offset expected) {
+  const Offset base = log.segments_[index]->base;
+  if (base == expected) return false;
+  log.recovery_.holes = true;
+  log.runtime_.mark(Mark::RecoveryFoundHole);
+  return base < expected || base > input.recovery_point;
+}
+
+Task<Log::Done> Log::Loader::check() {
+  log.recovery_.checked = true;
+  std::size_t index = stored_epochs ? log.segment_index_for(input.recovery_point) : 0;
+  Offset expected = log.segments_[index]->base;
+  if (stored_epochs) log.epochs_ = *stored_epochs;
+  log.epochs_.truncate_from_end(expected);
+  log.log_end_ = expected;
+  bool whole = true;
+  for (; index < log.segments_.size() && whole; ++index) {
+    const std::shared_ptr<Segment> segment = log.segments_[index];
+    if (segment->base != log.log_end_ && hole_before(index, log.log_end_)) {
+      log.recovery_.why_cut = fmt::format("{}: begins where {} is next", segment_file_name(segment->base, ".log"),
+                                          log.log_end_.value());
+      break;
+    }
+    Done checked = co_await check_segment(segment, segment->base, whole);
+    if (!checked) co_return checked;
+    if (Done finished = finish_segment(*segment, !whole || index + 1 == log.segments_.size()); !finished) co_return finished;
+  }
+  if (Done cut = cut_segments_from(index); !cut) co_return cut;
+  // The last one that was kept may have been finished as if another came after it.
+  Segment& newest = log.active();
+  const auto end = log.make_active(newest, newest.size);
+  if (!end) co_return std::unexpected(end.error());
+  VERDICT_ASSERT(*end == log.log_end_);
+  co_return Done();
+}
+
+Log::Done Log::Loader::settle_bounds() {
+  log.log_start_ = std::max(log.log_start_, log.segments_.front()->base);
+  if (log.log_start_ > log.log_end_) {
+    // Everything that the checkpoint left was cut: the log goes on where it said.
+    auto moved = log.truncate_fully_and_start_at(log.log_start_);
+    if (!moved) return std::unexpected(moved.error());
+  }
+  log.epochs_.truncate_from_end(log.log_end_);
+  log.epochs_.truncate_from_start(log.log_start_);
+  const bool same = stored_epochs && stored_epochs->entries() == log.epochs_.entries();
+  log.recovery_.epochs_rebuilt = !same && (stored_epochs || log.log_end_ > log.segments_.front()->base);
+  if (same) log.epochs_written_ = log.epochs_version_;
+  log.recovery_point_ = std::min(std::max(input.recovery_point, log.segments_.front()->base), log.log_end_);
+  log.promised_point_ = std::max(input.recovery_point, log.recovery_point_);
+  if (log.recovery_point_ < input.recovery_point || log.recovery_.bytes_cut > 0) return log.settle(log.active());
+  return {};
+}
+
+Task<std::expected<std::unique_ptr<Log>, LogError>> Log::open(Runtime& runtime, FileCache& files, std::string directory,
+                                                              LogConfig config, OpenInput input) {
+  std::unique_ptr<Log> log(new Log(runtime, files, std::move(directory), config));
+  Loader loader{*log, input, std::nullopt, 0};
+  if (auto loaded = loader.load_segments(); !loaded) co_return std::unexpected(loaded.error());
+  // A new partition has no epochs to be missed.
+  if (log->size_bytes_ == 0 && log->segments_.size() == 1 && !loader.stored_epochs) loader.stored_epochs.emplace();
+  bool check = !input.clean || !loader.stored_epochs;
+  if (!check && !loader.load_clean()) check = true;  // a clean stop that left damage: look at everything again
+  if (check) {
+    Done checked = co_await loader.check();
+    if (!checked) co_return std::unexpected(checked.error());
+  }
+  if (auto settled = loader.settle_bounds(); !settled) co_return std::unexpected(settled.error());
+  co_return std::move(log);
+}
+
+}  // namespace verdict::storage

@@ -1,0 +1,37 @@
+#include "storage/log_types.h"
+
+#include <fmt/format.h>
+
+#include <array>
+
+#include "storage/text.h"
+
+namespace verdict::storage {
+
+namespace {
+constexpr std::array<std::string_view, 8> kKindNames{"out of range", "invalid batch", "too large", "append failed",
+                                                     "read failed",  "damaged",       "offline",   "unsupported"};
+constexpr std::size_t kDigits = 20;
+}  // namespace
+
+std::string_view name_of(LogErrorKind kind) { return kKindNames[static_cast<std::size_t>(kind)]; }
+
+std::string LogError::to_string() const {
+  std::string text(name_of(kind));
+  if (!detail.empty()) text += ": " + detail;
+  if (cause) text += ": " + cause.message();
+  return text;
+}
+
+std::string segment_file_name(Offset base, std::string_view suffix) {
+  return fmt::format("{:020}{}", base.value(), suffix);
+}
+
+std::optional<Offset> parse_segment_file_name(std::string_view name, std::string_view suffix) {
+  if (name.size() != kDigits + suffix.size() || !name.ends_with(suffix)) return std::nullopt;
+  const auto base = parse_number<std::int64_t>(name.substr(0, kDigits));
+  if (!base || *base < 0) return std::nullopt;
+  return Offset(*base);
+}
+
+}  // namespace verdict::storage
