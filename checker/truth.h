@@ -1,0 +1,159 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "checker/batch_tree.h"
+#include "protocol/events.h"
+#include "protocol/types.h"
+#include "runtime/time.h"
+
+// What the white box knows to be true, apart from what it judges.
+namespace verdict::checker {
+
+using Slot = std::uint32_t;      // a replica's place in its partition's truth; given at first sight, never reused
+using SlotMask = std::uint64_t;  // bit s: slot s
+constexpr Slot kNoSlot = ~Slot{0};
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
+
+constexpr SlotMask bit(Slot slot) { return SlotMask{1} << slot; }
+inline std::int32_t count(SlotMask mask) { return std::popcount(mask); }
+
+// Bytes of one segment file that hold consecutive batches of the replica's path.
+struct Extent {
+  std::int64_t segment;      // base offset in the file's name
+  std::int64_t position;     // of the first batch
+  std::int64_t bytes_start;  // bytes_end of the batch before the first
+  std::int64_t first;        // base offset of the first batch
+};
+
+struct OffsetRange {
+  std::int64_t from;
+  std::int64_t to;
+};
+
+// A leader's belief about its partition, as it announced it.
+struct LeaderView {
+  bool leads = false;
+  bool in_flight = false;
+  std::int32_t leader_epoch = -1;
+  std::int32_t partition_epoch = -1;
+  SlotMask isr = 0;
+  SlotMask maximal = 0;
+  struct Fetched {
+    std::int64_t offset = -1;
+    std::int64_t broker_epoch = -1;
+  };
+  std::vector<Fetched> fetched;  // by slot; the last fetch that was counted
+};
+
+struct Replica {
+  NodeId node = kNoNode;
+  bool known = false;  // its log was opened once
+  bool open = false;
+  BatchIndex head = kNoBatch;
+  BatchIndex matched = kNoBatch;  // deepest batch of its path that is on the partition's main path
+  std::int64_t log_start = 0;
+  std::int64_t flushed = 0;
+  std::int64_t high_watermark = 0;     // announced by the running incarnation
+  std::int32_t high_watermark_epoch = -1;
+  std::int64_t lost_from = kNever;     // faults destroyed its copies from here on, and it has not caught up since
+  std::int64_t diverges_at = kNever;   // lowest end that a leader told it to truncate to, not done yet
+  std::vector<Extent> extents;
+  std::vector<OffsetRange> damaged;    // destroyed by faults, still within the path
+  std::vector<BatchIndex> undone;      // heads before the latest truncations: a power loss may bring them back
+  LeaderView view;
+};
+
+// A compact memory of what a witness may need.
+struct Note {
+  enum class Kind : std::uint8_t {
+    decided, became_leader, truncated, opened, lost, stopped, started, registered, fencing, high_watermark, cut, lowered
+  };
+  Kind kind;
+  MonoTime time;
+  NodeId node;
+  std::uint32_t incarnation;
+  std::int64_t a = 0;
+  std::int64_t b = 0;
+  std::int32_t epoch = -1;
+};
+
+struct TopicTruth {
+  Uuid id;
+  std::string name;
+  bool deleted = false;
+  // Values of min.insync.replicas, oldest first. A broker surely knows one once it applied all metadata below `known_from`
+  // (kNever: not committed yet as far as we know).
+  struct MinIsr {
+    std::int32_t value;
+    std::int64_t known_from;
+  };
+  std::vector<MinIsr> min_isr;
+};
+
+struct PartitionTruth {
+  PartitionKey key;
+  std::uint32_t topic = 0;
+  std::vector<Replica> replicas;
+  BatchIndex root = kNoBatch;
+  std::vector<std::pair<BatchIndex, BatchIndex>> forks;  // (parent, a child that is not its first)
+
+  // The main path by depth: the ghost log of committed batches, then the uncommitted tail of the committed leader (the
+  // last one, while there is none).
+  std::deque<BatchIndex> main;
+  std::size_t hint = 1;  // into main: last look-up
+  Slot main_slot = kNoSlot;
+
+  // The true high watermark. `exposed` is the highest that a leader legally announced. A record between the two is on
+  // all of the ISR, but nobody was told: a leader may still admit a follower that lacks it, which takes it back.
+  std::int64_t true_hw = 0;
+  std::int64_t exposed = 0;
+  std::uint32_t committed = 0;  // depth of the last committed batch
+  std::uint32_t reductions = 0;
+  std::int64_t lowest_reduction = kNever;
+  std::int32_t cut_epoch = -1;  // leader epoch of the latest excused loss
+  std::int64_t cut_offset = kNever;
+  std::int64_t acknowledged = 0;  // end of the highest acks=all success
+
+  // The controller's latest decision.
+  bool decided = false;
+  bool election_pending = false;  // the elected leader was down: judged when it leads
+  NodeId leader = kNoNode;
+  std::int32_t leader_epoch = -1;
+  std::int32_t partition_epoch = -1;
+  SlotMask members = 0;  // replicas
+  SlotMask isr = 0;
+  std::vector<std::pair<std::int32_t, NodeId>> leaders;  // by leader epoch, ascending
+
+  std::vector<BatchIndex> ahead;  // delivered before they were committed
+  std::vector<Note> notes;        // a ring of kNotes
+  std::size_t next_note = 0;
+};
+constexpr std::size_t kNotes = 24;
+
+struct NodeTruth {
+  NodeId id = kNoNode;
+  bool running = false;
+  bool crashed = false;     // the last stop was not orderly
+  bool power_lost = false;  // the last stop was a power loss
+  std::uint32_t incarnation = 0;
+  bool registered = false;
+  std::uint32_t registered_incarnation = 0;  // running when the controller committed the registration
+  std::int64_t broker_epoch = -1;
+  bool fenced = true;
+  bool shutting_down = false;
+  std::int64_t metadata_applied = 0;
+  std::vector<std::uint32_t> partitions;  // that it has a slot in
+
+  bool current() const { return running && registered && registered_incarnation == incarnation; }
+  bool active() const { return current() && !fenced && !shutting_down; }
+};
+
+}  // namespace verdict::checker

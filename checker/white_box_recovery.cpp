@@ -1,0 +1,243 @@
+#include <algorithm>
+#include <charconv>
+
+#include "checker/white_box_state.h"
+
+// L4: what comes back after a stop is judged by the loss ledger, never by what the recovering node says.
+namespace verdict::checker {
+namespace {
+
+constexpr std::string_view kLogSuffix = ".log";
+
+struct SegmentPath {
+  std::string_view folder;
+  std::int64_t base = -1;
+};
+
+std::optional<SegmentPath> parse_path(std::string_view path) {
+  if (!path.ends_with(kLogSuffix)) return std::nullopt;
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::string_view digits = path.substr(slash + 1, path.size() - slash - 1 - kLogSuffix.size());
+  SegmentPath result{path.substr(0, slash), -1};
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), result.base);
+  if (error != std::errc{} || stop != digits.data() + digits.size()) return std::nullopt;
+  return result;
+}
+
+bool ends_with_folder(std::string_view path, std::string_view folder) {
+  return path.ends_with(folder) &&
+         (path.size() == folder.size() || path[path.size() - folder.size() - 1] == '/' || folder.starts_with('/'));
+}
+
+// The first batch that is destroyed in part at or above `floor`.
+std::int64_t first_damage(const Replica& r, std::int64_t floor) {
+  std::int64_t low = kNever;
+  for (const OffsetRange& d : r.damaged) {
+    if (d.to > floor) low = std::min(low, d.from);
+  }
+  return low;
+}
+
+}  // namespace
+
+void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
+  NodeTruth& n = node(id);
+  n.running = true;
+  n.incarnation = incarnation;
+  n.metadata_applied = 0;
+  for (const std::uint32_t i : n.partitions) {
+    PartitionTruth& p = partitions[i];
+    Replica& r = p.replicas[slot(p, id)];
+    r.open = false;
+    r.high_watermark = 0;
+    r.high_watermark_epoch = -1;
+    r.view = LeaderView{};
+    note(p, Note::Kind::started, id);
+  }
+}
+
+void WhiteBoxState::stopped(NodeId id, StopKind kind) {
+  NodeTruth& n = node(id);
+  n.running = false;
+  n.crashed = kind != StopKind::orderly;
+  n.power_lost = kind == StopKind::power_loss;
+  for (const std::uint32_t i : n.partitions) {
+    PartitionTruth& p = partitions[i];
+    p.replicas[slot(p, id)].view.leads = false;
+    note(p, Note::Kind::stopped, id, static_cast<std::int64_t>(kind));
+  }
+}
+
+void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to) {
+  const auto parsed = parse_path(path);
+  if (!parsed || from >= to) return;
+  const Folder* folder = nullptr;
+  if (const auto exact = folders_.find({id, std::string(parsed->folder)}); exact != folders_.end()) {
+    folder = &exact->second;
+  } else {
+    for (const auto& [key, value] : folders_) {
+      if (key.first == id && (ends_with_folder(parsed->folder, key.second) || ends_with_folder(key.second, parsed->folder))) {
+        folder = &value;
+      }
+    }
+  }
+  if (folder == nullptr) return;
+  PartitionTruth& p = partitions[folder->partition];
+  Replica& r = p.replicas[folder->slot];
+  const std::size_t before = r.damaged.size();
+  damage(r, parsed->base, from, to);
+  if (r.damaged.size() > before) note(p, Note::Kind::lost, id, r.damaged.back().from);
+}
+
+// Maps bytes [from, to) of a segment to the offsets of the batches that they touch.
+void WhiteBoxState::damage(Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to) {
+  for (std::size_t i = 0; i < r.extents.size(); ++i) {
+    const Extent& x = r.extents[i];
+    if (x.segment != segment) continue;
+    const bool last = i + 1 == r.extents.size();
+    const std::int64_t bytes_limit = last ? tree[r.head].bytes_end : r.extents[i + 1].bytes_start;
+    // Past the known end of the extent may lie batches whose append was never announced, which count no bytes.
+    const bool followed = !last && r.extents[i + 1].segment == segment;
+    if (to <= x.position || (followed && from >= r.extents[i + 1].position)) continue;
+    const std::int64_t low = std::min(x.bytes_start + std::max<std::int64_t>(0, from - x.position), bytes_limit);
+    const std::int64_t high = to - x.position >= bytes_limit - x.bytes_start ? bytes_limit : x.bytes_start + (to - x.position);
+    OffsetRange range{kNever, -1};
+    const std::int64_t offset_limit = last ? log_end(r) : r.extents[i + 1].first;
+    for (BatchIndex b = r.head; tree[b].parent != kNoBatch && end(b) > x.first; b = tree[b].parent) {
+      if (end(b) > offset_limit) continue;
+      const std::int64_t start = tree[tree[b].parent].bytes_end, stop = tree[b].bytes_end;
+      const bool touched = start == stop ? low <= start && start <= high : start < high && low < stop;
+      if (!touched) continue;
+      range.from = std::min(range.from, tree.base(b));
+      range.to = std::max(range.to, end(b));
+    }
+    if (range.from < range.to) r.damaged.push_back(range);
+  }
+}
+
+void WhiteBoxState::on(const protocol::events::LogOpened& e) {
+  PartitionTruth& p = partition(e.partition);
+  if (deleted(p)) return;
+  const Slot s = slot(p, now.node);
+  folders_[{now.node, std::string(e.directory)}] =
+      Folder{static_cast<std::uint32_t>(&p - partitions.data()), s};
+  Replica& r = p.replicas[s];
+  const std::int64_t log_end_now = e.log_end.value();
+  note(p, Note::Kind::opened, now.node, log_end_now, 0, e.last_epoch.value());
+  BatchIndex head;
+  if (!r.known) {
+    head = place(p, log_end_now, log_end_now == e.log_start.value() ? -1 : e.last_epoch.value());
+  } else {
+    head = recovered(p, s, e);
+    if (head == kNoBatch) return;
+    drop_after(r, log_end_now);
+  }
+  r.known = r.open = true;
+  r.log_start = e.log_start.value();
+  r.diverges_at = kNever;
+  r.undone.clear();
+  r.high_watermark = 0;
+  r.high_watermark_epoch = -1;
+  set_head(p, s, head);
+  raise_true_hw(p);
+  check_candidates(p);
+}
+
+// The head of the reopened log, or kNoBatch after a violation.
+BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e) {
+  Replica& r = p.replicas[s];
+  const NodeTruth& n = node(now.node);
+  const std::int64_t to = e.log_end.value(), before = log_end(r);
+  // Damage to what was synced is rot: recovery only checks from the segment of the recovery point on, so it may or may
+  // not notice. Damage to the rest must end the log.
+  const std::int64_t any = first_damage(r, e.log_start.value());
+  const std::int64_t unsynced = std::max(r.flushed, first_damage(r, std::max(e.log_start.value(), r.flushed)));
+  const std::int64_t most = std::min(before, unsynced), least = std::min(before, any);
+  if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
+  const std::string who = "broker " + std::to_string(now.node.value());
+  if (to >= least && to <= most) {
+    const BatchIndex head = ancestor(r.head, to);
+    if (end(head) == to || e.log_start.value() == to) return end(head) == to ? head : place(p, to, -1);
+    violate("L4", &p, end(head), who + " recovers " + name(p) + " to offset " + std::to_string(to) + " in the middle of a batch",
+            "opens its log, which ends at " + std::to_string(to));
+    return kNoBatch;
+  }
+  if (to > most) {
+    const BatchIndex head = ancestor(r.head, most);
+    const BatchIndex more = n.crashed ? recovered_more(p, s, head, e) : kNoBatch;
+    if (more != kNoBatch) return more;
+    violate("L4", &p, most,
+            who + " recovers offset " + std::to_string(most) + " of " + name(p) +
+                (most < before ? ", whose bytes were destroyed" : ", which it never appended"),
+            "opens its log, which ends at " + std::to_string(to) + " instead of " + std::to_string(most));
+    return kNoBatch;
+  }
+  if (n.crashed && may_have_truncated(p, r, to)) {
+    const BatchIndex head = ancestor(r.head, to);
+    return end(head) == to ? head : place(p, to, -1);
+  }
+  violate("L4", &p, to,
+          who + " loses offset " + std::to_string(to) + " of " + name(p) + " in recovery although no fault destroyed it",
+          "opens its log, which ends at " + std::to_string(to) + " instead of " + std::to_string(least));
+  return kNoBatch;
+}
+
+// The node may have died between a truncation and its announcement.
+bool WhiteBoxState::may_have_truncated(const PartitionTruth& p, const Replica& r, std::int64_t to) const {
+  if (r.diverges_at <= to) return true;
+  return std::ranges::any_of(p.replicas, [&](const Replica& other) {
+    return other.view.leads && other.node != r.node && other.log_start > log_end(r);
+  });
+}
+
+// After a crash a log may hold more than was announced: truncations that a power loss undid, and an append whose
+// announcement died with the node.
+BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex from, const protocol::events::LogOpened& e) {
+  const Replica& r = p.replicas[s];
+  const std::int64_t to = e.log_end.value();
+  if (node(now.node).power_lost) {
+    if (const BatchIndex old = resurrected(p, r, from, to); old != kNoBatch) return old;
+  }
+  if (end(from) < log_end(r)) return kNoBatch;
+  for (const Replica& other : p.replicas) {
+    if (other.node == r.node) continue;
+    const BatchIndex copied = ancestor(other.head, to);
+    if (end(copied) == to && tree[copied].epoch == e.last_epoch.value() && common(copied, from) == from) {
+      for (BatchIndex i = copied; i != from; i = tree[i].parent) hold(i, s);
+      return copied;
+    }
+  }
+  const BatchIndex made = grow(p, from, BatchContent{.last = to - 1, .epoch = e.last_epoch.value()});
+  tree[made].unknown = true;
+  return made;
+}
+
+// Extends `from` by batches that earlier, truncated tails held at the same offsets; newest tail first.
+BatchIndex WhiteBoxState::resurrected(PartitionTruth& p, const Replica& r, BatchIndex from, std::int64_t to) {
+  if (end(from) == to) return from;
+  for (auto tail = r.undone.rbegin(); tail != r.undone.rend(); ++tail) {
+    BatchIndex old = *tail;
+    while (tree[old].parent != kNoBatch && tree.base(old) > end(from)) old = tree[old].parent;
+    if (tree[old].parent == kNoBatch || tree.base(old) != end(from) || end(old) > to) continue;
+    BatchIndex next = old;
+    if (tree[old].parent != from) {
+      const Batch b = tree[old];
+      const BatchContent content{b.end - 1, b.epoch, b.crc, b.identity,
+                                 static_cast<std::uint32_t>(b.bytes_end - tree[b.parent].bytes_end)};
+      next = child(p, from, content);
+      if (next == kNoBatch || !tree.same(next, content)) next = grow(p, from, content);
+    }
+    if (const BatchIndex done = resurrected(p, r, next, to); done != kNoBatch) return done;
+  }
+  return kNoBatch;
+}
+
+void WhiteBoxState::on(const protocol::events::LogClosed& e) {
+  if (PartitionTruth* p = find(e.partition)) p->replicas[slot(*p, now.node)].open = false;
+  std::erase_if(folders_, [&](const auto& entry) {
+    return entry.first.first == now.node && partitions[entry.second.partition].key == e.partition;
+  });
+}
+
+}  // namespace verdict::checker

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "checker/lookup_map.h"
+#include "checker/truth.h"
+#include "checker/white_box.h"
+
+namespace verdict::checker {
+
+// The event (or call) that is being judged.
+struct Now {
+  MonoTime time;
+  NodeId node = kNoNode;
+  std::uint32_t incarnation = 0;
+};
+
+// Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
+// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2.
+class WhiteBoxState {
+ public:
+  explicit WhiteBoxState(WhiteBoxOptions o) : options(o) {}
+
+  WhiteBoxOptions options;
+  Metrics metrics;
+  std::optional<Violation> violation;
+  std::optional<MonoTime> healed;
+  Now now;
+  BatchTree tree;
+  std::vector<PartitionTruth> partitions;
+
+  // ---- look-ups (truth.cpp) ----
+  NodeTruth& node(NodeId id);
+  PartitionTruth* find(const PartitionKey& key);       // nullptr: unknown or its topic is deleted
+  PartitionTruth& partition(const PartitionKey& key);  // creates
+  bool deleted(const PartitionTruth& p) const { return topics[p.topic].deleted; }
+  std::uint32_t topic(const Uuid& id);
+  Slot slot(PartitionTruth& p, NodeId id);  // gives one
+  SlotMask mask(PartitionTruth& p, protocol::events::NodeSpan ids);
+  Slot find_slot(const PartitionTruth& p, NodeId id) const;
+  std::string name(const PartitionTruth& p) const;  // "orders-0"
+  std::size_t memory_bytes() const;
+
+  // ---- logs as paths (truth.cpp) ----
+  std::int64_t end(BatchIndex i) const { return tree[i].end; }
+  std::int64_t log_end(const Replica& r) const { return r.head == kNoBatch ? 0 : tree[r.head].end; }
+  std::int64_t matched_end(const Replica& r) const { return r.matched == kNoBatch ? 0 : tree[r.matched].end; }
+  bool on_main(const PartitionTruth& p, BatchIndex i) const {
+    const std::uint32_t depth = tree[i].depth;
+    return depth < p.main.size() && p.main[depth] == i;
+  }
+  BatchIndex meet(const PartitionTruth& p, BatchIndex i) const;       // deepest ancestor (or itself) on main
+  BatchIndex main_at(PartitionTruth& p, std::int64_t offset);         // the batch of main that holds offset, or kNoBatch
+  BatchIndex batch_at(PartitionTruth& p, const Replica& r, std::int64_t offset);  // the same on the replica's path
+  BatchIndex ancestor(BatchIndex i, std::int64_t to) const;           // deepest with end <= to
+  BatchIndex place(PartitionTruth& p, std::int64_t to, std::int32_t epoch);  // where a log that ends at `to` may stand
+  BatchIndex child(const PartitionTruth& p, BatchIndex parent, const BatchContent& content) const;
+  BatchIndex unknown_child(const PartitionTruth& p, BatchIndex parent) const;
+  BatchIndex grow(PartitionTruth& p, BatchIndex parent, const BatchContent& content);
+  BatchIndex common(BatchIndex a, BatchIndex b) const;  // deepest common ancestor
+  void set_main(PartitionTruth& p, BatchIndex head);    // keeps the ghost; head's path must hold it
+  void trim_main(PartitionTruth& p);                    // after the main replica's path got shorter
+  void set_head(PartitionTruth& p, Slot s, BatchIndex head);
+  void hold(BatchIndex i, Slot s) {
+    if (s < 16) tree[i].held = static_cast<std::uint16_t>(tree[i].held | (1U << s));
+  }
+
+  // ---- the true high watermark (truth.cpp) ----
+  std::int32_t effective_min(const PartitionTruth& p, const NodeTruth& reader) const;
+  void raise_true_hw(PartitionTruth& p);
+  void lower_true_hw(PartitionTruth& p, std::int64_t to);
+  bool cut_away(const PartitionTruth& p, std::int32_t epoch, std::int64_t end_offset) const {
+    return epoch < p.cut_epoch && end_offset > p.cut_offset;
+  }
+  void check_candidates(PartitionTruth& p);  // C2
+
+  // ---- results (white_box.cpp) ----
+  void note(PartitionTruth& p, Note::Kind kind, NodeId who, std::int64_t a = 0, std::int64_t b = 0, std::int32_t epoch = -1);
+  void violate(std::string_view id, const PartitionTruth* p, std::optional<std::int64_t> offset, std::string sentence,
+               std::string what);
+
+  // ---- events ----
+  void on(const protocol::events::LogOpened& e);
+  void on(const protocol::events::LogClosed& e);
+  void on(const protocol::events::BatchAppended& e);
+  void on(const protocol::events::LogTruncated& e);
+  void on(const protocol::events::LogStartMoved& e);
+  void on(const protocol::events::LogFlushed& e);
+  void on(const protocol::events::BecameLeader& e);
+  void on(const protocol::events::BecameFollower& e);
+  void on(const protocol::events::FollowerFetched& e);
+  void on(const protocol::events::HighWatermarkAdvanced& e);
+  void on(const protocol::events::IsrProposed& e);
+  void on(const protocol::events::IsrAdopted& e);
+  void on(const protocol::events::DivergenceAnswered& e);
+  void on(const protocol::events::ProduceAcknowledged& e);
+  void on(const protocol::events::BatchDelivered& e);
+  void on(const protocol::events::TopicCreated& e);
+  void on(const protocol::events::TopicDeleted& e);
+  void on(const protocol::events::MinIsrConfigured& e);
+  void on(const protocol::events::PartitionDecided& e);
+  void on(const protocol::events::BrokerRegistered& e);
+  void on(const protocol::events::BrokerFencing& e);
+  void on(const protocol::events::QuorumCommitted& e);
+  void on(const protocol::events::MetadataApplied& e);
+  template <class Other>
+  void on(const Other&) {}  // not the white box's concern
+
+  void started(NodeId id, std::uint32_t incarnation);
+  void stopped(NodeId id, StopKind kind);
+  void bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to);
+  void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
+  void produce_finished(std::uint64_t client, std::uint64_t operation);
+
+ private:
+  struct Floor {
+    std::int64_t offset = 0;
+    std::uint32_t reductions = 0;
+    std::uint32_t senders = 0;
+  };
+  struct Folder {
+    std::uint32_t partition;
+    Slot slot;
+  };
+
+  void append(PartitionTruth& p, Slot s, BatchIndex i, const protocol::events::BatchAppended& e);
+  BatchIndex append_apart(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e, const BatchContent& content);
+  void resolve(PartitionTruth& p, BatchIndex unknown, const BatchContent& content);
+  void deepen(PartitionTruth& p, BatchIndex from);
+  void check_agreement(PartitionTruth& p, Slot s);  // C3
+  void drop_after(Replica& r, std::int64_t to);     // extents and damage
+  void damage(Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to);
+  BatchIndex recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e);
+  BatchIndex recovered_more(PartitionTruth& p, Slot s, BatchIndex from, const protocol::events::LogOpened& e);
+  BatchIndex resurrected(PartitionTruth& p, const Replica& r, BatchIndex from, std::int64_t to);
+  bool may_have_truncated(const PartitionTruth& p, const Replica& r, std::int64_t to) const;
+  void advance_leader(PartitionTruth& p, Slot s, const protocol::events::HighWatermarkAdvanced& e);
+  bool check_counted(PartitionTruth& p, Slot s, const protocol::events::HighWatermarkAdvanced& e);
+  void check_superset(const PartitionTruth& p, const Replica& r);  // C9
+  bool claim_epoch(PartitionTruth& p, std::int32_t epoch, NodeId leader);  // C8
+  void check_ahead(PartitionTruth& p);
+  bool check_admitted(PartitionTruth& p, SlotMask admitted, const protocol::events::PartitionDecided& e);  // M2
+  void elect(PartitionTruth& p, SlotMask old_isr);
+  void cut(PartitionTruth& p, std::int64_t to);
+  std::int64_t floor_of(const PartitionTruth& p, std::uint32_t crc);
+
+  friend class WhiteBox;
+  std::vector<TopicTruth> topics;
+  std::vector<NodeTruth> nodes_;
+  std::vector<std::uint32_t> node_index_;   // by id, for ids that are small
+  std::vector<std::uint32_t> table_;        // open addressing: partition number + 1
+  std::uint32_t last_ = 0;                  // partition looked up last
+  std::map<std::pair<NodeId, std::string>, Folder> folders_;  // by path of the partition's folder
+  std::int64_t quorum_committed_ = 0;
+  LookupMap<Floor> floors_;           // by partition number << 32 | crc
+  LookupMap<std::uint64_t> pending_;  // client and operation -> key of floors_
+};
+
+}  // namespace verdict::checker
