@@ -114,12 +114,13 @@ void Cluster::apply(const Op& op) {
   } else if (kind < 92) {
     move_leader(op.b);
   } else if (kind < 93) {
-    fence(at.id);
-  } else if (kind < 95) {
-    unfence(at.id);
+    if (op.b % 2 == 0) fence(at.id);
   } else if (kind < 96) {
-    crash(at, op.b % 4 == 0 ? 1 + op.b / 64 : 0);
-  } else if (kind < 98) {
+    unfence(at.id);
+  } else if (kind < 97) {
+    if (op.b % 2 == 0) crash(at, op.b % 8 == 0 ? 1 + op.b / 64 : 0);
+    if (op.b % 4 == 2) restart(at);  // fetches of before are still under way
+  } else if (kind < 99) {
     restart(at);
   } else if (!at.waiting.empty()) {
     tell(at, WaiterExpired{at.waiting.begin()->first});
