@@ -96,7 +96,7 @@ TEST_F(AsioTest, LogsTextLinesAsKafkaDoes) {
 TEST_F(AsioTest, LogsJsonLinesWhateverTheText) {
   LogPipe pipe;
   AsioRuntime runtime({.log_format = LogFormat::json, .log_descriptor = pipe.ends[1]});
-  for (const std::string& message : {std::string("plain"), std::string("q\"uote \\ tab\t\n\0nul", 20), std::string("grün €"),
+  for (const std::string& message : {std::string("plain"), std::string("q\"uote \\ tab\t\n\0nul", 18), std::string("grün €"),
                                      std::string("\xff\xfe broken \xc3"), std::string()}) {
     runtime.log(LogLevel::error, "log\"ger", message);
     const std::string line = pipe.take();
@@ -267,7 +267,7 @@ TEST_F(AsioTest, ColdFilesAreSentAndCanceled) {
     EXPECT_NE(op.owner, nullptr);
     op.await(runtime);
     EXPECT_EQ(op.error, canceled_error());
-    EXPECT_EQ(op.bytes, 0u);
+    EXPECT_LT(op.bytes, data.size());
   }
 }
 
