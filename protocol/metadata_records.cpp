@@ -160,7 +160,7 @@ NodeIds ids_from_wire(std::span<const std::int32_t> ids) {
   return out;
 }
 
-std::optional<NodeIds> ids_from_wire(const std::optional<std::span<std::int32_t>>& ids) {
+std::optional<NodeIds> some_ids_from_wire(const std::optional<std::span<std::int32_t>>& ids) {
   if (!ids) {
     return std::nullopt;
   }
@@ -221,29 +221,29 @@ Decoded from_wire(const wire::PartitionRecord& r) {
                             LeaderEpoch(r.leader_epoch),
                             PartitionEpoch(r.partition_epoch),
                             uuids_from_wire(r.directories),
-                            ids_from_wire(r.eligible_leader_replicas),
-                            ids_from_wire(r.last_known_elr)};
+                            some_ids_from_wire(r.eligible_leader_replicas),
+                            some_ids_from_wire(r.last_known_elr)};
 }
 
 Decoded from_wire(const wire::PartitionChangeRecord& r) {
   if (r.leader_recovery_state < -1 || r.leader_recovery_state > 1) {
     return std::unexpected("PartitionChangeRecord with leader recovery state " + std::to_string(r.leader_recovery_state));
   }
-  records::PartitionChange out{.key = {r.topic_id, r.partition_id}, .isr = ids_from_wire(r.isr)};
+  records::PartitionChange out{.key = {r.topic_id, r.partition_id}, .isr = some_ids_from_wire(r.isr)};
   if (r.leader != kNoLeaderChange) {
     out.leader = NodeId(r.leader);
   }
-  out.replicas = ids_from_wire(r.replicas);
-  out.removing = ids_from_wire(r.removing_replicas);
-  out.adding = ids_from_wire(r.adding_replicas);
+  out.replicas = some_ids_from_wire(r.replicas);
+  out.removing = some_ids_from_wire(r.removing_replicas);
+  out.adding = some_ids_from_wire(r.adding_replicas);
   if (r.leader_recovery_state >= 0) {
     out.recovery = static_cast<LeaderRecovery>(r.leader_recovery_state);
   }
   if (r.directories) {
     out.directories = uuids_from_wire(*r.directories);
   }
-  out.elr = ids_from_wire(r.eligible_leader_replicas);
-  out.last_known_elr = ids_from_wire(r.last_known_elr);
+  out.elr = some_ids_from_wire(r.eligible_leader_replicas);
+  out.last_known_elr = some_ids_from_wire(r.last_known_elr);
   return out;
 }
 
@@ -411,7 +411,7 @@ std::string to_json(const MetadataRecord& record) {
       [&](const auto& r) {
         using R = std::decay_t<decltype(r)>;
         if constexpr (std::is_same_v<R, records::Other>) {
-          const auto* info = wire::find_record(wire::MessageKind::metadata_record, r.type);
+          const auto* info = wire::find_metadata_record(r.type);
           name = info != nullptr ? std::string(info->name) : "Type" + std::to_string(r.type);
           version = r.version;
           data = info == nullptr ? "null" : wire::bytes_to_json(*info, r.version, r.body).value_or("null");

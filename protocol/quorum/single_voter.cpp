@@ -14,8 +14,6 @@ namespace {
 constexpr std::int16_t kLeaderChangeType = 2;  // of a control record's key
 constexpr int kLeaderChangeVersion = 0;
 
-std::int16_t code(wire::ErrorCode error) { return static_cast<std::int16_t>(error); }
-
 }  // namespace
 
 LogRecord leader_change_record(NodeId leader, const std::vector<NodeId>& voters) {
