@@ -84,8 +84,8 @@ void Arena::reset() {
   if (chunks_.empty()) {
     return;
   }
-  const auto largest = std::max_element(chunks_.begin(), chunks_.end(),
-                                        [](const Chunk& a, const Chunk& b) { return a.size < b.size; });
+  const auto largest =
+      std::max_element(chunks_.begin(), chunks_.end(), [](const Chunk& a, const Chunk& b) { return a.size < b.size; });
   std::swap(*largest, chunks_.front());
   chunks_.resize(1);
   reserved_bytes_ = chunks_.front().size;

@@ -4,8 +4,8 @@
 
 #include "protocol/wire/access.h"
 #include "protocol/wire/reader.h"
-#include "protocol/wire/writer.h"
 #include "protocol/wire/table_codec.h"
+#include "protocol/wire/writer.h"
 #include "runtime/assert.h"
 
 namespace verdict::wire {
@@ -82,18 +82,42 @@ struct TableReader {
 
   void value(const FieldInfo& field, void* at, bool compact, bool nullable) {
     switch (field.type) {
-      case FieldType::boolean: as<bool>(at) = reader.boolean(); break;
-      case FieldType::int8: as<std::int8_t>(at) = reader.int8(); break;
-      case FieldType::int16: as<std::int16_t>(at) = reader.int16(); break;
-      case FieldType::uint16: as<std::uint16_t>(at) = reader.uint16(); break;
-      case FieldType::int32: as<std::int32_t>(at) = reader.int32(); break;
-      case FieldType::int64: as<std::int64_t>(at) = reader.int64(); break;
-      case FieldType::float64: as<double>(at) = reader.float64(); break;
-      case FieldType::uuid: as<Uuid>(at) = reader.uuid(); break;
-      case FieldType::string: as<std::string_view>(at) = reader.string(compact, field.name); break;
-      case FieldType::bytes: as<Bytes>(at) = reader.bytes(compact, field.name); break;
-      case FieldType::records: as<Records>(at) = reader.records(compact, nullable, field.name); break;
-      case FieldType::structure: structure(*field.structure, at); break;
+      case FieldType::boolean:
+        as<bool>(at) = reader.boolean();
+        break;
+      case FieldType::int8:
+        as<std::int8_t>(at) = reader.int8();
+        break;
+      case FieldType::int16:
+        as<std::int16_t>(at) = reader.int16();
+        break;
+      case FieldType::uint16:
+        as<std::uint16_t>(at) = reader.uint16();
+        break;
+      case FieldType::int32:
+        as<std::int32_t>(at) = reader.int32();
+        break;
+      case FieldType::int64:
+        as<std::int64_t>(at) = reader.int64();
+        break;
+      case FieldType::float64:
+        as<double>(at) = reader.float64();
+        break;
+      case FieldType::uuid:
+        as<Uuid>(at) = reader.uuid();
+        break;
+      case FieldType::string:
+        as<std::string_view>(at) = reader.string(compact, field.name);
+        break;
+      case FieldType::bytes:
+        as<Bytes>(at) = reader.bytes(compact, field.name);
+        break;
+      case FieldType::records:
+        as<Records>(at) = reader.records(compact, nullable, field.name);
+        break;
+      case FieldType::structure:
+        structure(*field.structure, at);
+        break;
     }
   }
 };
@@ -178,18 +202,42 @@ struct TableWriter {
 
   void value(Sink& sink, const FieldInfo& field, const void* at, bool compact, bool nullable) {
     switch (field.type) {
-      case FieldType::boolean: sink.boolean(as<bool>(at)); break;
-      case FieldType::int8: sink.int8(as<std::int8_t>(at)); break;
-      case FieldType::int16: sink.int16(as<std::int16_t>(at)); break;
-      case FieldType::uint16: sink.uint16(as<std::uint16_t>(at)); break;
-      case FieldType::int32: sink.int32(as<std::int32_t>(at)); break;
-      case FieldType::int64: sink.int64(as<std::int64_t>(at)); break;
-      case FieldType::float64: sink.float64(as<double>(at)); break;
-      case FieldType::uuid: sink.uuid(as<Uuid>(at)); break;
-      case FieldType::string: put_string(sink, as<std::string_view>(at), compact, field.name); break;
-      case FieldType::bytes: put_bytes(sink, as<Bytes>(at), compact, field.name); break;
-      case FieldType::records: put_records(sink, as<Records>(at), compact, nullable, field.name); break;
-      case FieldType::structure: structure(sink, *field.structure, at); break;
+      case FieldType::boolean:
+        sink.boolean(as<bool>(at));
+        break;
+      case FieldType::int8:
+        sink.int8(as<std::int8_t>(at));
+        break;
+      case FieldType::int16:
+        sink.int16(as<std::int16_t>(at));
+        break;
+      case FieldType::uint16:
+        sink.uint16(as<std::uint16_t>(at));
+        break;
+      case FieldType::int32:
+        sink.int32(as<std::int32_t>(at));
+        break;
+      case FieldType::int64:
+        sink.int64(as<std::int64_t>(at));
+        break;
+      case FieldType::float64:
+        sink.float64(as<double>(at));
+        break;
+      case FieldType::uuid:
+        sink.uuid(as<Uuid>(at));
+        break;
+      case FieldType::string:
+        put_string(sink, as<std::string_view>(at), compact, field.name);
+        break;
+      case FieldType::bytes:
+        put_bytes(sink, as<Bytes>(at), compact, field.name);
+        break;
+      case FieldType::records:
+        put_records(sink, as<Records>(at), compact, nullable, field.name);
+        break;
+      case FieldType::structure:
+        structure(sink, *field.structure, at);
+        break;
     }
   }
 };
@@ -208,7 +256,8 @@ void write_by_table(const MessageInfo& info, Writer& writer, int version, const 
   TableWriter<Writer>{version, info.flexible(version)}.structure(writer, *info.structure, message);
 }
 
-std::expected<std::size_t, CodecError> decode(const MessageInfo& info, Arena& arena, Bytes body, int version, void* message) {
+std::expected<std::size_t, CodecError> decode(const MessageInfo& info, Arena& arena, Bytes body, int version,
+                                              void* message) {
   if (!info.supports(version)) {
     return std::unexpected(CodecError{.fault = Fault::unsupported_version});
   }
@@ -244,7 +293,8 @@ std::expected<EncodedSize, CodecError> encoded_size(const MessageInfo& info, int
   return sizer.size();
 }
 
-void encode(const MessageInfo& info, int version, const void* message, std::span<std::byte> out, std::vector<Splice>* splices) {
+void encode(const MessageInfo& info, int version, const void* message, std::span<std::byte> out,
+            std::vector<Splice>* splices) {
   Writer writer(out, splices);
   if (info.straight.write != nullptr) {
     info.straight.write(writer, version, message);
@@ -254,8 +304,8 @@ void encode(const MessageInfo& info, int version, const void* message, std::span
   VERDICT_ASSERT(writer.room() == 0, info.name);
 }
 
-std::expected<void, CodecError> append(const MessageInfo& info, int version, const void* message, std::vector<std::byte>& out,
-                                       std::vector<Splice>* splices) {
+std::expected<void, CodecError> append(const MessageInfo& info, int version, const void* message,
+                                       std::vector<std::byte>& out, std::vector<Splice>* splices) {
   const auto size = encoded_size(info, version, message);
   if (!size) {
     return std::unexpected(size.error());

@@ -32,13 +32,15 @@ struct EncodedSize {
 std::expected<std::size_t, CodecError> decode(const MessageInfo& info, Arena&, Bytes body, int version, void* message);
 std::expected<EncodedSize, CodecError> encoded_size(const MessageInfo& info, int version, const void* message);
 // `out` has exactly the bytes that encoded_size gave; spliced records need `splices`.
-void encode(const MessageInfo& info, int version, const void* message, std::span<std::byte> out, std::vector<Splice>* splices);
-std::expected<void, CodecError> append(const MessageInfo& info, int version, const void* message, std::vector<std::byte>& out,
-                                       std::vector<Splice>* splices);
+void encode(const MessageInfo& info, int version, const void* message, std::span<std::byte> out,
+            std::vector<Splice>* splices);
+std::expected<void, CodecError> append(const MessageInfo& info, int version, const void* message,
+                                       std::vector<std::byte>& out, std::vector<Splice>* splices);
 bool equal(const MessageInfo& info, const void* a, const void* b);
 void deep_copy(const MessageInfo& info, Arena&, void* message);
 std::string to_json(const MessageInfo& info, int version, const void* message);
-std::expected<void, std::string> from_json(const MessageInfo& info, Arena&, std::string_view json, int version, void* message);
+std::expected<void, std::string> from_json(const MessageInfo& info, Arena&, std::string_view json, int version,
+                                           void* message);
 
 // Decodes from the front of `body`: strings, bytes and records keep pointing into it, arrays go to the arena. Returns
 // the bytes consumed; on an error `message` is unspecified. Arrays are allocated only after the bytes left were found
@@ -95,8 +97,8 @@ std::string to_json(const T& message, int version) {
   return to_json(T::info(), version, &message);
 }
 
-// Untagged fields of the version must be there, an absent tagged one has its default, unknown ones are errors. The error names the JSON path. Everything is
-// copied into the arena.
+// Untagged fields of the version must be there, an absent tagged one has its default, unknown ones are errors. The
+// error names the JSON path. Everything is copied into the arena.
 template <WireMessage T>
 std::expected<void, std::string> from_json(Arena& arena, std::string_view json, int version, T& message) {
   return from_json(T::info(), arena, json, version, &message);

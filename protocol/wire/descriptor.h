@@ -18,7 +18,18 @@ class Sizer;
 class Writer;
 
 enum class FieldType : std::uint8_t {
-  boolean, int8, int16, uint16, int32, int64, float64, string, bytes, records, uuid, structure
+  boolean,
+  int8,
+  int16,
+  uint16,
+  int32,
+  int64,
+  float64,
+  string,
+  bytes,
+  records,
+  uuid,
+  structure
 };
 
 using VersionSet = std::uint32_t;  // bit v: version v
@@ -31,12 +42,12 @@ struct StructInfo;
 struct FieldInfo {
   const char* name;  // as in Kafka's JSON
   std::uint32_t offset;
-  FieldType type;      // of the element if it is an array
+  FieldType type;  // of the element if it is an array
   bool array;
-  bool optional;       // the C++ member is std::optional
-  bool ignorable;      // dropped without an error where the version lacks it
-  bool never_flexible; // keeps the old string form in flexible versions (KIP-511)
-  std::int8_t tag;     // -1: not tagged
+  bool optional;        // the C++ member is std::optional
+  bool ignorable;       // dropped without an error where the version lacks it
+  bool never_flexible;  // keeps the old string form in flexible versions (KIP-511)
+  std::int8_t tag;      // -1: not tagged
   VersionSet versions;
   VersionSet nullable;
   const StructInfo* structure;  // of type structure
@@ -44,7 +55,7 @@ struct FieldInfo {
 
 struct StructInfo {
   const char* name;
-  std::span<const FieldInfo> fields;  // in order of the wire; tagged ones in order of declaration
+  std::span<const FieldInfo> fields;     // in order of the wire; tagged ones in order of declaration
   std::span<const std::uint8_t> tagged;  // indices of tagged fields, tags rising
   std::uint32_t size;
   std::uint32_t alignment;

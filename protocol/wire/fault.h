@@ -28,8 +28,8 @@ std::string_view to_string(Fault);
 
 struct CodecError {
   Fault fault;
-  const char* field = nullptr;   // static name as in JSON, or null
-  std::size_t position = 0;      // decoding: byte of the body
+  const char* field = nullptr;  // static name as in JSON, or null
+  std::size_t position = 0;     // decoding: byte of the body
   std::string to_string() const;
 };
 

@@ -22,8 +22,8 @@ std::expected<Frame, CodecError> finish(Frame frame, std::size_t spliced) {
 }
 
 template <WireMessage Header>
-std::expected<Frame, CodecError> encode_frame(const Header& header, int header_version, const MessageInfo& info, int version,
-                                              const void* body, std::vector<Splice>* splices) {
+std::expected<Frame, CodecError> encode_frame(const Header& header, int header_version, const MessageInfo& info,
+                                              int version, const void* body, std::vector<Splice>* splices) {
   const auto header_size = encoded_size(header, header_version);
   if (!header_size) {
     return std::unexpected(header_size.error());
@@ -35,7 +35,8 @@ std::expected<Frame, CodecError> encode_frame(const Header& header, int header_v
   const std::size_t body_start = kSizePrefixBytes + header_size->bytes;
   const std::size_t first_splice = splices == nullptr ? 0 : splices->size();
   Frame frame(body_start + body_size->bytes);
-  encode(Header::info(), header_version, &header, std::span(frame).subspan(kSizePrefixBytes, header_size->bytes), nullptr);
+  encode(Header::info(), header_version, &header, std::span(frame).subspan(kSizePrefixBytes, header_size->bytes),
+         nullptr);
   encode(info, version, body, std::span(frame).subspan(body_start), splices);
   for (std::size_t i = first_splice; splices != nullptr && i < splices->size(); ++i) {
     (*splices)[i].position += body_start;
@@ -80,7 +81,8 @@ std::expected<ParsedHeader, CodecError> parse_request_header(Bytes frame) {
     return std::unexpected(CodecError{.fault = Fault::unknown_api});
   }
   const auto api = static_cast<ApiKey>(key);
-  ParsedHeader parsed{.header = {}, .api = api, .version = version, .body_offset = 0, .version_known = request->supports(version)};
+  ParsedHeader parsed{
+      .header = {}, .api = api, .version = version, .body_offset = 0, .version_known = request->supports(version)};
   Arena arena(0);  // a header has no arrays
   const auto used = decode(arena, frame, request_header_version(api, version), parsed.header);
   if (!used) {

@@ -44,14 +44,18 @@ struct ParsedResponseHeader {
 std::expected<ParsedResponseHeader, CodecError> parse_response_header(ApiKey api, int version, Bytes frame);
 
 // Whole frames, size included. The untyped forms take the body's description.
-std::expected<std::vector<std::byte>, CodecError> encode_request(const MessageInfo& info, int version, std::int32_t correlation_id,
-                                                                 std::optional<std::string_view> client_id, const void* body);
-std::expected<std::vector<std::byte>, CodecError> encode_response(const MessageInfo& info, int version, std::int32_t correlation_id,
-                                                                  const void* body, std::vector<Splice>* splices);
+std::expected<std::vector<std::byte>, CodecError> encode_request(const MessageInfo& info, int version,
+                                                                 std::int32_t correlation_id,
+                                                                 std::optional<std::string_view> client_id,
+                                                                 const void* body);
+std::expected<std::vector<std::byte>, CodecError> encode_response(const MessageInfo& info, int version,
+                                                                  std::int32_t correlation_id, const void* body,
+                                                                  std::vector<Splice>* splices);
 
 template <WireMessage T>
 std::expected<std::vector<std::byte>, CodecError> encode_request(int version, std::int32_t correlation_id,
-                                                                 std::optional<std::string_view> client_id, const T& body) {
+                                                                 std::optional<std::string_view> client_id,
+                                                                 const T& body) {
   static_assert(T::message_kind == MessageKind::request);
   return encode_request(T::info(), version, correlation_id, client_id, &body);
 }
@@ -59,7 +63,8 @@ std::expected<std::vector<std::byte>, CodecError> encode_request(int version, st
 // With spliced records the frame lacks their bytes, its size counts them, and `splices` says where they belong
 // (positions in the returned bytes, rising).
 template <WireMessage T>
-std::expected<std::vector<std::byte>, CodecError> encode_response(int version, std::int32_t correlation_id, const T& body,
+std::expected<std::vector<std::byte>, CodecError> encode_response(int version, std::int32_t correlation_id,
+                                                                  const T& body,
                                                                   std::vector<Splice>* splices = nullptr) {
   static_assert(T::message_kind == MessageKind::response);
   return encode_response(T::info(), version, correlation_id, &body, splices);

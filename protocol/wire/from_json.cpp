@@ -59,8 +59,9 @@ struct JsonReader {
 
   bool unknown_key(const StructInfo& info, const Json& json) {
     for (const auto& [key, ignored] : json.items()) {
-      const bool known = std::ranges::any_of(
-          info.fields, [&, name = std::string_view(key)](const FieldInfo& field) { return belongs(field) && field.name == name; });
+      const bool known = std::ranges::any_of(info.fields, [&, name = std::string_view(key)](const FieldInfo& field) {
+        return belongs(field) && field.name == name;
+      });
       if (!known) {
         path.append(path.empty() ? "" : ".").append(key);
         return complain("no such field in version " + std::to_string(version));
@@ -178,24 +179,33 @@ struct JsonReader {
     switch (field.type) {
       case FieldType::boolean:
         return json.is_boolean() ? (as<bool>(at) = json.get<bool>(), true) : complain("must be true or false");
-      case FieldType::int8: return integer<std::int8_t>(json, at);
-      case FieldType::int16: return integer<std::int16_t>(json, at);
-      case FieldType::uint16: return integer<std::uint16_t>(json, at);
-      case FieldType::int32: return integer<std::int32_t>(json, at);
-      case FieldType::int64: return integer<std::int64_t>(json, at);
-      case FieldType::float64: return float64(json, at);
-      case FieldType::uuid: return uuid(json, at);
+      case FieldType::int8:
+        return integer<std::int8_t>(json, at);
+      case FieldType::int16:
+        return integer<std::int16_t>(json, at);
+      case FieldType::uint16:
+        return integer<std::uint16_t>(json, at);
+      case FieldType::int32:
+        return integer<std::int32_t>(json, at);
+      case FieldType::int64:
+        return integer<std::int64_t>(json, at);
+      case FieldType::float64:
+        return float64(json, at);
+      case FieldType::uuid:
+        return uuid(json, at);
       case FieldType::string:
         return json.is_string() ? (as<std::string_view>(at) = arena.copy(json.get_ref<const std::string&>()), true)
                                 : complain("must be a string");
-      case FieldType::bytes: return base64(json, as<Bytes>(at));
+      case FieldType::bytes:
+        return base64(json, as<Bytes>(at));
       case FieldType::records: {
         Bytes bytes;
         const bool fine = base64(json, bytes);
         as<Records>(at) = Records::of(bytes);
         return fine;
       }
-      case FieldType::structure: return structure(*field.structure, json, at);
+      case FieldType::structure:
+        return structure(*field.structure, json, at);
     }
     return complain("has no type");
   }
@@ -203,7 +213,8 @@ struct JsonReader {
 
 }  // namespace
 
-std::expected<void, std::string> from_json(const MessageInfo& info, Arena& arena, std::string_view json, int version, void* message) {
+std::expected<void, std::string> from_json(const MessageInfo& info, Arena& arena, std::string_view json, int version,
+                                           void* message) {
   if (!info.supports(version)) {
     return std::unexpected(std::string(info.name) + " has no version " + std::to_string(version));
   }

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""messages/*.json -> C++: structs (one header an API or record family), descriptor tables, straight codecs of the hot ones.
+"""messages/*.json -> C++: structs (a header for each API or record family), descriptor tables, and
+straight codecs of the hot ones.
 
 usage: generate.py MESSAGES_DIR OUTPUT_DIR        prints the .cpp files that it wrote, one a line
 

@@ -19,10 +19,10 @@ enum class MessageKind : std::uint8_t {
   request,
   response,
   header,
-  metadata_record,    // of __cluster_metadata
-  coordinator_key,    // of __consumer_offsets, __transaction_state, __share_group_state
+  metadata_record,  // of __cluster_metadata
+  coordinator_key,  // of __consumer_offsets, __transaction_state, __share_group_state
   coordinator_value,
-  data,               // control records, the consumer protocol, quorum-state
+  data,  // control records, the consumer protocol, quorum-state
 };
 
 // A record set: record batches that the codec doesn't look into. With splice >= 0 the encoder writes only the length
@@ -34,7 +34,9 @@ struct Records {
   std::int32_t splice = -1;
 
   Bytes bytes() const { return {data, splice < 0 ? size : 0}; }
-  static Records of(Bytes batches) { return {.data = batches.data(), .size = static_cast<std::uint32_t>(batches.size())}; }
+  static Records of(Bytes batches) {
+    return {.data = batches.data(), .size = static_cast<std::uint32_t>(batches.size())};
+  }
   static Records spliced(std::int32_t index, std::uint32_t size) { return {.size = size, .splice = index}; }
   static Records none() { return {.null = true}; }
 };

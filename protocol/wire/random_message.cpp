@@ -13,7 +13,8 @@ namespace verdict::wire {
 namespace {
 
 constexpr std::uint64_t kLongestArray = 3;
-constexpr std::array<std::string_view, 8> kPieces = {"orders", "a", "\xC3\xA9", "\xE6\x97\xA5\xE6\x9C\xAC", "\xF0\x9F\x98\x80", "\"\n\\", "\x01\x7F", "node-1"};
+constexpr std::array<std::string_view, 8> kPieces = {
+    "orders", "a", "\xC3\xA9", "\xE6\x97\xA5\xE6\x9C\xAC", "\xF0\x9F\x98\x80", "\"\n\\", "\x01\x7F", "node-1"};
 constexpr std::array<double, 6> kFloats = {0.0, -0.0, 1.5, -2.25e10, 1e-300, std::numeric_limits<double>::infinity()};
 
 struct Maker {
@@ -30,12 +31,18 @@ struct Maker {
     const std::uint64_t kind = below(6);
     const std::uint64_t bits = draw();
     switch (kind) {
-      case 0: return 0;
-      case 1: return static_cast<T>(-1);
-      case 2: return std::numeric_limits<T>::max();
-      case 3: return std::numeric_limits<T>::min();
-      case 4: return static_cast<T>(bits % 100);
-      default: return static_cast<T>(bits);
+      case 0:
+        return 0;
+      case 1:
+        return static_cast<T>(-1);
+      case 2:
+        return std::numeric_limits<T>::max();
+      case 3:
+        return std::numeric_limits<T>::min();
+      case 4:
+        return static_cast<T>(bits % 100);
+      default:
+        return static_cast<T>(bits);
     }
   }
 
@@ -54,7 +61,9 @@ struct Maker {
 
   Bytes bytes() {
     const std::uint64_t kind = below(4);
-    const std::span<std::byte> out = arena.make_span<std::byte>(kind == 0 ? 0 : kind == 1 ? 100 + below(200) : below(20));
+    const std::span<std::byte> out = arena.make_span<std::byte>(kind == 0   ? 0
+                                                                : kind == 1 ? 100 + below(200)
+                                                                            : below(20));
     for (std::byte& byte : out) {
       byte = static_cast<std::byte>(draw());
     }
@@ -109,18 +118,42 @@ struct Maker {
 
   void value(const FieldInfo& field, void* at) {
     switch (field.type) {
-      case FieldType::boolean: as<bool>(at) = below(2) == 1; break;
-      case FieldType::int8: as<std::int8_t>(at) = integer<std::int8_t>(); break;
-      case FieldType::int16: as<std::int16_t>(at) = integer<std::int16_t>(); break;
-      case FieldType::uint16: as<std::uint16_t>(at) = integer<std::uint16_t>(); break;
-      case FieldType::int32: as<std::int32_t>(at) = integer<std::int32_t>(); break;
-      case FieldType::int64: as<std::int64_t>(at) = integer<std::int64_t>(); break;
-      case FieldType::float64: as<double>(at) = kFloats[below(kFloats.size())]; break;
-      case FieldType::uuid: as<Uuid>(at) = uuid(); break;
-      case FieldType::string: as<std::string_view>(at) = string(); break;
-      case FieldType::bytes: as<Bytes>(at) = bytes(); break;
-      case FieldType::records: as<Records>(at) = Records::of(bytes()); break;
-      case FieldType::structure: structure(*field.structure, at); break;
+      case FieldType::boolean:
+        as<bool>(at) = below(2) == 1;
+        break;
+      case FieldType::int8:
+        as<std::int8_t>(at) = integer<std::int8_t>();
+        break;
+      case FieldType::int16:
+        as<std::int16_t>(at) = integer<std::int16_t>();
+        break;
+      case FieldType::uint16:
+        as<std::uint16_t>(at) = integer<std::uint16_t>();
+        break;
+      case FieldType::int32:
+        as<std::int32_t>(at) = integer<std::int32_t>();
+        break;
+      case FieldType::int64:
+        as<std::int64_t>(at) = integer<std::int64_t>();
+        break;
+      case FieldType::float64:
+        as<double>(at) = kFloats[below(kFloats.size())];
+        break;
+      case FieldType::uuid:
+        as<Uuid>(at) = uuid();
+        break;
+      case FieldType::string:
+        as<std::string_view>(at) = string();
+        break;
+      case FieldType::bytes:
+        as<Bytes>(at) = bytes();
+        break;
+      case FieldType::records:
+        as<Records>(at) = Records::of(bytes());
+        break;
+      case FieldType::structure:
+        structure(*field.structure, at);
+        break;
     }
   }
 };

@@ -161,8 +161,8 @@ class Reader {
   CodecError error_{};
 };
 
-// The tagged fields at the end of a struct (KIP-482): while (tags.next()) { if (tags.tag() is known) { tags.take(); read } }.
-// What isn't taken is skipped; what is must fill its size.
+// The tagged fields at the end of a struct (KIP-482): while (tags.next()) { if (tags.tag() is known) { tags.take();
+// read } }. What isn't taken is skipped; what is must fill its size.
 class TagReader {
  public:
   explicit TagReader(Reader& reader) : reader_(reader), left_(reader.varint()) {}

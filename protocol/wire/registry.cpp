@@ -28,7 +28,8 @@ const MessageInfo* find_message(std::string_view name) {
   return found == all.end() || (*found)->name != name ? nullptr : *found;
 }
 
-std::expected<std::string, std::string> bytes_to_json(const MessageInfo& info, int version, std::span<const std::byte> body) {
+std::expected<std::string, std::string> bytes_to_json(const MessageInfo& info, int version,
+                                                      std::span<const std::byte> body) {
   Arena arena;
   auto object = object_of(info);
   const auto used = decode(info, arena, body, version, object.data());
@@ -42,7 +43,8 @@ std::expected<std::string, std::string> bytes_to_json(const MessageInfo& info, i
   return to_json(info, version, object.data());
 }
 
-std::expected<std::vector<std::byte>, std::string> json_to_bytes(const MessageInfo& info, int version, std::string_view json) {
+std::expected<std::vector<std::byte>, std::string> json_to_bytes(const MessageInfo& info, int version,
+                                                                 std::string_view json) {
   Arena arena;
   auto object = object_of(info);
   if (auto read = from_json(info, arena, json, version, object.data()); !read) {

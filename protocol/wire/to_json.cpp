@@ -17,7 +17,12 @@ constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 std::size_t sequence_bytes(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
   const unsigned first = byte(at);
-  const std::size_t size = first < 0x80 ? 1 : first < 0xC2 ? 0 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : first < 0xF5 ? 4 : 0;
+  const std::size_t size = first < 0x80   ? 1
+                           : first < 0xC2 ? 0
+                           : first < 0xE0 ? 2
+                           : first < 0xF0 ? 3
+                           : first < 0xF5 ? 4
+                                          : 0;
   for (std::size_t i = 1; i < size; ++i) {
     if ((byte(at + i) & 0xC0) != 0x80) {
       return 0;
@@ -158,18 +163,42 @@ struct JsonWriter {
 
   void value(const FieldInfo& field, const void* at) {
     switch (field.type) {
-      case FieldType::boolean: out += as<bool>(at) ? "true" : "false"; break;
-      case FieldType::int8: number(int{as<std::int8_t>(at)}); break;
-      case FieldType::int16: number(as<std::int16_t>(at)); break;
-      case FieldType::uint16: number(as<std::uint16_t>(at)); break;
-      case FieldType::int32: number(as<std::int32_t>(at)); break;
-      case FieldType::int64: number(as<std::int64_t>(at)); break;
-      case FieldType::float64: float64(as<double>(at)); break;
-      case FieldType::uuid: string(as<Uuid>(at).to_string()); break;
-      case FieldType::string: string(as<std::string_view>(at)); break;
-      case FieldType::bytes: base64(as<Bytes>(at)); break;
-      case FieldType::records: as<Records>(at).null ? null() : base64(as<Records>(at).bytes()); break;
-      case FieldType::structure: structure(*field.structure, at); break;
+      case FieldType::boolean:
+        out += as<bool>(at) ? "true" : "false";
+        break;
+      case FieldType::int8:
+        number(int{as<std::int8_t>(at)});
+        break;
+      case FieldType::int16:
+        number(as<std::int16_t>(at));
+        break;
+      case FieldType::uint16:
+        number(as<std::uint16_t>(at));
+        break;
+      case FieldType::int32:
+        number(as<std::int32_t>(at));
+        break;
+      case FieldType::int64:
+        number(as<std::int64_t>(at));
+        break;
+      case FieldType::float64:
+        float64(as<double>(at));
+        break;
+      case FieldType::uuid:
+        string(as<Uuid>(at).to_string());
+        break;
+      case FieldType::string:
+        string(as<std::string_view>(at));
+        break;
+      case FieldType::bytes:
+        base64(as<Bytes>(at));
+        break;
+      case FieldType::records:
+        as<Records>(at).null ? null() : base64(as<Records>(at).bytes());
+        break;
+      case FieldType::structure:
+        structure(*field.structure, at);
+        break;
     }
   }
 };

@@ -16,17 +16,26 @@ static_assert(sizeof(std::span<std::byte>) == sizeof(std::span<Uuid>));
 Layout element_layout(const FieldInfo& field) {
   switch (field.type) {
     case FieldType::boolean:
-    case FieldType::int8: return {1, 1};
+    case FieldType::int8:
+      return {1, 1};
     case FieldType::int16:
-    case FieldType::uint16: return {2, 2};
-    case FieldType::int32: return {4, 4};
+    case FieldType::uint16:
+      return {2, 2};
+    case FieldType::int32:
+      return {4, 4};
     case FieldType::int64:
-    case FieldType::float64: return {8, 8};
-    case FieldType::string: return {sizeof(std::string_view), alignof(std::string_view)};
-    case FieldType::bytes: return {sizeof(Bytes), alignof(Bytes)};
-    case FieldType::records: return {sizeof(Records), alignof(Records)};
-    case FieldType::uuid: return {sizeof(Uuid), alignof(Uuid)};
-    case FieldType::structure: return {field.structure->size, field.structure->alignment};
+    case FieldType::float64:
+      return {8, 8};
+    case FieldType::string:
+      return {sizeof(std::string_view), alignof(std::string_view)};
+    case FieldType::bytes:
+      return {sizeof(Bytes), alignof(Bytes)};
+    case FieldType::records:
+      return {sizeof(Records), alignof(Records)};
+    case FieldType::uuid:
+      return {sizeof(Uuid), alignof(Uuid)};
+    case FieldType::structure:
+      return {field.structure->size, field.structure->alignment};
   }
   VERDICT_ASSERT(false);
   return {};
@@ -36,10 +45,14 @@ std::size_t least_element_bytes(const FieldInfo& field, int version) {
   switch (field.type) {
     case FieldType::string:
     case FieldType::bytes:
-    case FieldType::records: return 1;
-    case FieldType::uuid: return 16;
-    case FieldType::structure: return field.structure->minimum[static_cast<std::size_t>(version)];
-    default: return element_layout(field).size;
+    case FieldType::records:
+      return 1;
+    case FieldType::uuid:
+      return 16;
+    case FieldType::structure:
+      return field.structure->minimum[static_cast<std::size_t>(version)];
+    default:
+      return element_layout(field).size;
   }
 }
 
@@ -78,12 +91,18 @@ bool equal_records(const Records& a, const Records& b) {
 
 bool equal_values(const FieldInfo& field, const void* a, const void* b) {
   switch (field.type) {
-    case FieldType::boolean: return as<bool>(a) == as<bool>(b);
-    case FieldType::string: return as<std::string_view>(a) == as<std::string_view>(b);
-    case FieldType::bytes: return equal_bytes(as<Bytes>(a), as<Bytes>(b));
-    case FieldType::records: return equal_records(as<Records>(a), as<Records>(b));
-    case FieldType::structure: return equal_structs(*field.structure, a, b);
-    default: return std::memcmp(a, b, element_layout(field).size) == 0;  // numbers, float64 by its bits, and uuids
+    case FieldType::boolean:
+      return as<bool>(a) == as<bool>(b);
+    case FieldType::string:
+      return as<std::string_view>(a) == as<std::string_view>(b);
+    case FieldType::bytes:
+      return equal_bytes(as<Bytes>(a), as<Bytes>(b));
+    case FieldType::records:
+      return equal_records(as<Records>(a), as<Records>(b));
+    case FieldType::structure:
+      return equal_structs(*field.structure, a, b);
+    default:
+      return std::memcmp(a, b, element_layout(field).size) == 0;  // numbers, float64 by its bits, and uuids
   }
 }
 
@@ -119,9 +138,8 @@ bool equal_fields(const FieldInfo& field, const void* a, const void* b) {
 }
 
 bool equal_structs(const StructInfo& info, const void* a, const void* b) {
-  return std::ranges::all_of(info.fields, [&](const FieldInfo& field) {
-    return equal_fields(field, member(field, a), member(field, b));
-  });
+  return std::ranges::all_of(
+      info.fields, [&](const FieldInfo& field) { return equal_fields(field, member(field, a), member(field, b)); });
 }
 
 bool equal(const MessageInfo& info, const void* a, const void* b) { return equal_structs(*info.structure, a, b); }

@@ -10,10 +10,11 @@ PRIMITIVES = {  # type: (C++ type, least bytes on the wire)
     "int32": ("std::int32_t", 4), "int64": ("std::int64_t", 8), "float64": ("double", 8), "uuid": ("Uuid", 16),
     "string": ("std::string_view", None), "bytes": ("Bytes", None), "records": ("Records", None),
 }
-KEYWORDS = {"auto", "bool", "char", "class", "const", "default", "delete", "double", "enum", "explicit", "export", "float",
-            "for", "int", "long", "namespace", "new", "operator", "private", "protected", "public", "register", "requires",
-            "short", "static", "struct", "switch", "template", "this", "typename", "union", "using", "virtual", "void"}
-RESERVED = {"message_name", "message_kind", "api_key", "lowest_version", "highest_version", "first_flexible_version", "info"}
+KEYWORDS = {"auto", "bool", "char", "class", "const", "default", "delete", "double", "enum", "explicit", "export",
+            "float", "for", "int", "long", "namespace", "new", "operator", "private", "protected", "public", "register",
+            "requires", "short", "static", "struct", "switch", "template", "this", "typename", "union", "using", "virtual", "void"}
+RESERVED = {"message_name", "message_kind", "api_key", "lowest_version", "highest_version", "first_flexible_version",
+            "info"}
 KINDS = {"request": "request", "response": "response", "header": "header", "metadata": "metadata_record",
          "coordinator-key": "coordinator_key", "coordinator-value": "coordinator_value", "data": "data"}
 RECORD_GROUPS = {"group-coordinator": "group_records", "share-coordinator": "share_records",
@@ -108,7 +109,8 @@ class Struct:
         self.tagged = sorted((f for f in self.fields if f.tag is not None), key=lambda f: f.tag)
 
     def leaf(self):
-        return all(not f.array and not f.is_struct and f.type not in ("bytes", "records", "float64") for f in self.fields)
+        others = ("bytes", "records", "float64")
+        return all(not f.array and not f.is_struct and f.type not in others for f in self.fields)
 
 
 class Message:

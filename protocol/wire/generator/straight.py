@@ -4,8 +4,8 @@ from .headers import guard
 from .model import camel
 
 HOT_APIS = ("Produce", "Fetch", "ListOffsets", "Metadata", "OffsetForLeaderEpoch", "AlterPartition", "BrokerHeartbeat",
-            "JoinGroup", "SyncGroup", "Heartbeat", "OffsetCommit", "OffsetFetch", "InitProducerId", "AddPartitionsToTxn",
-            "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit", "WriteTxnMarkers")
+            "JoinGroup", "SyncGroup", "Heartbeat", "OffsetCommit", "OffsetFetch", "InitProducerId",
+            "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit", "WriteTxnMarkers")
 UNITS = 4
 METHODS = {"bool": "boolean"}
 
@@ -56,7 +56,8 @@ class Emitter:
         return struct.name if struct is self.message.root else f"{self.message.name}::{struct.name}"
 
     def function(self, verb, struct):
-        return f"{verb}_{self.message.name}_{struct.name}" if struct is not self.message.root else f"{verb}_{struct.name}_root"
+        part = "root" if struct is self.message.root else struct.name
+        return f"{verb}_{self.message.name}_{part}"
 
     def differs(self, field, access):
         """An expression: the field isn't its default."""
@@ -117,7 +118,8 @@ class Emitter:
         for field in struct.fields:
             present = condition(field.versions, self.message.mask)
             lost = f'  s.fail(Fault::unsupported_field, "{camel(field.name)}");'
-            guard_lost = [] if field.ignorable or present == "true" else [self.differs(field, f"x.{field.member}"), lost]
+            may_drop = field.ignorable or present == "true"
+            guard_lost = [] if may_drop else [self.differs(field, f"x.{field.member}"), lost]
             if field.tag is not None or present == "false":
                 if guard_lost:
                     lines += ["  " + line for line in (f"if (!({present}) && {guard_lost[0]}) {{", lost, "}")]
@@ -169,13 +171,15 @@ class Emitter:
     def read_field(self, field):
         access, name = f"x.{field.member}", camel(field.name)
         if field.array:
-            lines = [f"const std::int64_t n = r.array_length({self.flex(field)}, {self.nullable(field)}, {self.least(field)}, "
-                     f'"{name}");']
+            lines = [f"const std::int64_t n = r.array_length({self.flex(field)}, {self.nullable(field)}, "
+                     f'{self.least(field)}, "{name}");']
             element = self.type_of(field.struct) if field.is_struct else field.element()
             fill = [f"const std::span<{element}> items = r.new_array<{element}>(a, n);",
-                    f"for ({element}& e : items) {{", "  " + self.read_value(field, "e", False), "}", f"{access} = items;"]
+                    f"for ({element}& e : items) {{", "  " + self.read_value(field, "e", False), "}",
+                    f"{access} = items;"]
             if field.optional:
-                fill = (["if (n < 0) {", f"  {access} = std::nullopt;", "} else {"] + ["  " + line for line in fill] + ["}"])
+                fill = ["  " + line for line in fill]
+                fill = ["if (n < 0) {", f"  {access} = std::nullopt;", "} else {"] + fill + ["}"]
             return ["{"] + ["  " + line for line in lines + fill] + ["}"]
         return [self.read_value(field, access, field.optional)]
 
@@ -206,7 +210,8 @@ class Emitter:
         lines = ["namespace {", ""]
         for struct in self.message.structs[:-1]:
             least = ", ".join(str(self.message.minimum(struct, v)) for v in range(self.message.top + 1))
-            lines.append(f"[[maybe_unused]] constexpr std::uint16_t kLeast_{self.message.name}_{struct.name}[] = {{{least}}};")
+            name = f"kLeast_{self.message.name}_{struct.name}"
+            lines.append(f"[[maybe_unused]] constexpr std::uint16_t {name}[] = {{{least}}};")
         for struct in self.message.structs:
             lines += self.read(struct) + [""] + self.put(struct) + [""]
         name, root = self.message.name, self.message.root
@@ -226,11 +231,13 @@ def straight(messages):
     out = {}
     for unit in range(UNITS):
         share = [m for i, m in enumerate(mine) if i * UNITS // len(mine) == unit]
-        text = guard() + "#include <limits>\n\n#include \"protocol/wire/reader.h\"\n#include \"protocol/wire/writer.h\"\n"
+        text = guard() + "#include <limits>\n\n"
+        text += '#include "protocol/wire/reader.h"\n#include "protocol/wire/writer.h"\n'
         text += "".join(f'#include "protocol/wire/gen/{h}.h"\n' for h in sorted({m.header() for m in share}))
         text += "\nnamespace verdict::wire {\n"
         for m in share:
-            text += (f"\nvoid read_{m.name}(Reader&, Arena&, int, void*);\nvoid size_{m.name}(Sizer&, int, const void*);\n"
+            text += (f"\nvoid read_{m.name}(Reader&, Arena&, int, void*);\n"
+                     f"void size_{m.name}(Sizer&, int, const void*);\n"
                      f"void write_{m.name}(Writer&, int, const void*);\n\n")
             text += Emitter(m).text()
         out[f"straight_{unit}.cpp"] = text + "\n}  // namespace verdict::wire\n"

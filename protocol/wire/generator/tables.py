@@ -52,9 +52,13 @@ def tables(messages, straight_names, units):
     by_header = {}
     for message in messages:
         by_header.setdefault(message.header(), []).append(message)
+
+    def weight(name):
+        return sum(len(s.fields) for m in by_header[name] for s in m.structs)
+
     shares = [[] for _ in range(units)]
-    for name in sorted(by_header, key=lambda n: -sum(len(s.fields) for m in by_header[n] for s in m.structs)):
-        min(shares, key=lambda share: sum(len(s.fields) for n in share for m in by_header[n] for s in m.structs)).append(name)
+    for name in sorted(by_header, key=lambda n: -weight(n)):
+        min(shares, key=lambda share: sum(weight(n) for n in share)).append(name)
     out = {}
     for index, share in enumerate(shares):
         share.sort()
@@ -64,9 +68,11 @@ def tables(messages, straight_names, units):
         mine = [m for name in share for m in by_header[name]]
         for m in mine:
             if m.name in straight_names:
-                text += (f"void read_{m.name}(Reader&, Arena&, int, void*);\nvoid size_{m.name}(Sizer&, int, const void*);\n"
+                text += (f"void read_{m.name}(Reader&, Arena&, int, void*);\n"
+                         f"void size_{m.name}(Sizer&, int, const void*);\n"
                          f"void write_{m.name}(Writer&, int, const void*);\n")
-        text += "\nnamespace {\n\n" + "\n".join(tables_of(m, m.name in straight_names) for m in mine) + "\n}  // namespace\n\n"
+        text += "\nnamespace {\n\n" + "\n".join(tables_of(m, m.name in straight_names) for m in mine)
+        text += "\n}  // namespace\n\n"
         text += "".join(f"const MessageInfo& {m.name}::info() {{ return {m.name}_tables::message; }}\n" for m in mine)
         out[f"tables_{index}.cpp"] = text + "\n}  // namespace verdict::wire\n"
     out["registry.cpp"] = registry(messages, by_header)
@@ -78,11 +84,13 @@ def registry(messages, by_header):
     text += "".join(f'#include "protocol/wire/gen/{name}.h"\n' for name in sorted(by_header))
     text += "\nnamespace verdict::wire {\n\nstd::span<const MessageInfo* const> all_messages() {\n"
     text += listed(sorted(messages, key=lambda m: m.name)) + "  return kAll;\n}\n"
-    for function, kind in (("find_request", "request"), ("find_response", "response"), ("find_metadata_record", "metadata_record")):
+    for function, kind in (("find_request", "request"), ("find_response", "response"),
+                           ("find_metadata_record", "metadata_record")):
         by_key = {m.key: m for m in messages if m.kind == kind}
         text += f"\nconst MessageInfo* {function}(int key) {{\n"
         text += listed([by_key.get(key) for key in range(max(by_key) + 1)])
-        text += "  return key >= 0 && key < static_cast<int>(kAll.size()) ? kAll[static_cast<std::size_t>(key)] : nullptr;\n}\n"
+        text += "  const bool within = key >= 0 && key < static_cast<int>(kAll.size());\n"
+        text += "  return within ? kAll[static_cast<std::size_t>(key)] : nullptr;\n}\n"
     return text + "\n}  // namespace verdict::wire\n"
 
 

@@ -56,7 +56,8 @@ TEST(RoundTrip, BytesAndJsonGiveTheSameValue) {
     const auto used = decode(info, made.arena, made.bytes, version, decoded.get());
     ASSERT_TRUE(used) << info.name << " v" << version << ": " << used.error().to_string();
     ASSERT_EQ(*used, made.bytes.size());
-    ASSERT_TRUE(equal(info, made.object.get(), decoded.get())) << info.name << " v" << version << " " << to_hex(made.bytes);
+    ASSERT_TRUE(equal(info, made.object.get(), decoded.get()))
+        << info.name << " v" << version << " " << to_hex(made.bytes);
 
     const std::string json = to_json(info, version, made.object.get());
     Object parsed(info);
@@ -137,8 +138,8 @@ TEST(RoundTrip, StraightCodeAndTablesAgree) {
   });
 }
 
-// Flipped bytes: an error or a value, which then survives its own round trip; never more memory than justified. Straight
-// code and tables give the same verdict.
+// Flipped bytes: an error or a value, which then survives its own round trip; never more memory than justified.
+// Straight code and tables give the same verdict.
 TEST(Hostile, FlippedBytesNeverDoHarm) {
   for_every_version(40, [](const MessageInfo& info, int version, Draws& draws) {
     Made made(info, version, draws);

@@ -49,15 +49,36 @@ TEST(Decode, RejectsEachFaultByItsName) {
 TEST(Decode, ATaggedFieldMustFillItsSize) {
   // BrokerRegistrationChangeRecord v0: brokerId, brokerEpoch, tags {0: fenced int8}.
   const std::string head = "000000010000000000000002";
-  EXPECT_EQ(fault_of<BrokerRegistrationChangeRecord>(head + "01" "00" "02" "0100", 0), Fault::tag_size);
-  EXPECT_EQ(fault_of<BrokerRegistrationChangeRecord>(head + "01" "00" "00" "01", 0), Fault::tag_size);
-  EXPECT_EQ(fault_of<BrokerRegistrationChangeRecord>(head + "01" "00" "09" "01", 0), Fault::truncated);
+  EXPECT_EQ(fault_of<BrokerRegistrationChangeRecord>(head + "01"
+                                                            "00"
+                                                            "02"
+                                                            "0100",
+                                                     0),
+            Fault::tag_size);
+  EXPECT_EQ(fault_of<BrokerRegistrationChangeRecord>(head + "01"
+                                                            "00"
+                                                            "00"
+                                                            "01",
+                                                     0),
+            Fault::tag_size);
+  EXPECT_EQ(fault_of<BrokerRegistrationChangeRecord>(head + "01"
+                                                            "00"
+                                                            "09"
+                                                            "01",
+                                                     0),
+            Fault::truncated);
 }
 
 TEST(Decode, UnknownTaggedFieldsAreSkippedAndLost) {
   Arena arena;
   InitProducerIdRequest message;
-  const auto bytes = from_hex("0261" "0000003c" "02" "0503aabbcc" "0700").value();
+  const auto bytes = from_hex(
+                         "0261"
+                         "0000003c"
+                         "02"
+                         "0503aabbcc"
+                         "0700")
+                         .value();
   ASSERT_TRUE(decode_exact(arena, bytes, 2, message));
   EXPECT_EQ(message.transactional_id, "a");
   EXPECT_EQ(to_hex(encode(message, 2).value()), "02610000003c00");
@@ -66,7 +87,10 @@ TEST(Decode, UnknownTaggedFieldsAreSkippedAndLost) {
 TEST(Decode, LengthsOfMoreBytesThanNeededAreTaken) {
   Arena arena;
   InitProducerIdRequest message;
-  const auto bytes = from_hex("8280006100000000" "00").value();
+  const auto bytes = from_hex(
+                         "8280006100000000"
+                         "00")
+                         .value();
   ASSERT_TRUE(decode_exact(arena, bytes, 2, message));
   EXPECT_EQ(message.transactional_id, "a");
 }
@@ -74,7 +98,10 @@ TEST(Decode, LengthsOfMoreBytesThanNeededAreTaken) {
 TEST(Decode, StringsPointIntoTheFrame) {
   Arena arena;
   InitProducerIdRequest message;
-  const auto bytes = from_hex("026100000000" "00").value();
+  const auto bytes = from_hex(
+                         "026100000000"
+                         "00")
+                         .value();
   ASSERT_TRUE(decode_exact(arena, bytes, 2, message));
   EXPECT_EQ(static_cast<const void*>(message.transactional_id->data()), static_cast<const void*>(&bytes[1]));
   EXPECT_EQ(arena.reserved_bytes(), 0U);
@@ -159,7 +186,8 @@ TEST(Tables, AgreeWithTheTypedMembers) {
   Arena arena;
   value.classic_member_metadata.emplace();
   value.classic_member_metadata->session_timeout_ms = 77;
-  value.classic_member_metadata->supported_protocols = arena.make_span<ConsumerGroupMemberMetadataValue::ClassicProtocol>(2);
+  value.classic_member_metadata->supported_protocols =
+      arena.make_span<ConsumerGroupMemberMetadataValue::ClassicProtocol>(2);
   value.classic_member_metadata->supported_protocols[1].name = "range";
   ConsumerGroupMemberMetadataValue back;
   const auto bytes = encode(value, 0).value();

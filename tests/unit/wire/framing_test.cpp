@@ -92,7 +92,10 @@ TEST(Framing, StrangeRequestsAreToldApart) {
   const auto unknown = parse_request_header(unknown_frame);
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().fault, Fault::unknown_api);
-  const auto future_frame = from_hex("00120063000000050003" "6162630000").value();
+  const auto future_frame = from_hex(
+                                "00120063000000050003"
+                                "6162630000")
+                                .value();
   const auto future = parse_request_header(future_frame);
   ASSERT_TRUE(future);
   EXPECT_EQ(future->api, ApiKey::ApiVersions);

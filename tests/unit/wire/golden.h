@@ -25,7 +25,9 @@ struct Golden {
   std::vector<std::byte> bytes;
   nlohmann::json value;
 
-  std::string title() const { return std::string(info->name) + " v" + std::to_string(version) + " " + to_hex(bytes).substr(0, 200); }
+  std::string title() const {
+    return std::string(info->name) + " v" + std::to_string(version) + " " + to_hex(bytes).substr(0, 200);
+  }
 };
 
 inline std::string unzip(const std::string& path) {
@@ -79,7 +81,8 @@ inline Amplification amplification(const StructInfo& info, int version) {
       inner = amplification(*field.structure, version);
     }
     if (field.array) {
-      const double own = static_cast<double>(element_layout(field).size) / static_cast<double>(least_element_bytes(field, version));
+      const double own =
+          static_cast<double>(element_layout(field).size) / static_cast<double>(least_element_bytes(field, version));
       inner = {std::max(own, inner.ratio), inner.depth + 1};
     }
     worst = {std::max(worst.ratio, inner.ratio), std::max(worst.depth, inner.depth)};

@@ -75,8 +75,8 @@ const Json& fields_of(const Json& message, const Json& field) {
 Json default_of(const Json& message, const Json& field) {
   const std::string type = field["type"];
   const std::string text = !field.contains("default") || field["default"].is_null() ? ""
-                           : field["default"].is_string()                           ? field["default"].get<std::string>()
-                                                                                    : field["default"].dump();
+                           : field["default"].is_string() ? field["default"].get<std::string>()
+                                                          : field["default"].dump();
   if (text == "null") {
     return nullptr;
   }
@@ -105,7 +105,8 @@ Json default_of(const Json& message, const Json& field) {
 void fill_defaults(const Json& message, const Json& fields, int version, Json& value) {
   for (const Json& field : fields) {
     const std::string name = json_name(field);
-    if (field.contains("tag") && std::stoi(field["taggedVersions"].get<std::string>()) <= version && !value.contains(name)) {
+    if (field.contains("tag") && std::stoi(field["taggedVersions"].get<std::string>()) <= version &&
+        !value.contains(name)) {
       value[name] = default_of(message, field);
     }
     const std::string type = field["type"];
@@ -127,7 +128,8 @@ TEST(Golden, DecodesToKafkasJson) {
     const auto json = bytes_to_json(*frame.info, frame.version, frame.bytes);
     ASSERT_TRUE(json) << frame.title() << "\n" << json.error();
     nlohmann::json expected = frame.value;
-    std::ifstream file(std::string(VERDICT_SOURCE_DIR) + "/protocol/wire/messages/" + std::string(frame.info->name) + ".json");
+    std::ifstream file(std::string(VERDICT_SOURCE_DIR) + "/protocol/wire/messages/" + std::string(frame.info->name) +
+                       ".json");
     const Json declaration = Json::parse(file);
     fill_defaults(declaration, declaration["fields"], frame.version, expected);
     ASSERT_EQ(nlohmann::json::parse(*json), expected) << frame.title();
@@ -180,15 +182,17 @@ TEST(Golden, EveryTruncationIsRejectedWithinTheMemoryThatItJustifies) {
       Arena arena;
       const auto used = decode(*frame.info, arena, Bytes(cut.get(), size), frame.version, object.get());
       ASSERT_FALSE(used) << frame.title() << "\ncut at " << size;
-      ASSERT_LE(arena.used_bytes(), justified_bytes(*frame.info, frame.version, size)) << frame.title() << "\ncut at " << size;
+      ASSERT_LE(arena.used_bytes(), justified_bytes(*frame.info, frame.version, size))
+          << frame.title() << "\ncut at " << size;
     }
   }
 }
 
 // A huge length in every place of a frame, in both forms.
 TEST(Golden, HugeCountsTakeNoMemory) {
-  const std::vector<std::byte> counts[] = {from_hex("7fffffff").value(), from_hex("ffffffff0f").value(), from_hex("80808004").value(),
-                                           from_hex("80000000").value(), from_hex("ffffffff7f").value()};
+  const std::vector<std::byte> counts[] = {from_hex("7fffffff").value(), from_hex("ffffffff0f").value(),
+                                           from_hex("80808004").value(), from_hex("80000000").value(),
+                                           from_hex("ffffffff7f").value()};
   const Golden* previous = nullptr;
   for (const Golden& frame : golden()) {
     // One frame a version, that with arrays of one.
@@ -204,7 +208,8 @@ TEST(Golden, HugeCountsTakeNoMemory) {
         Arena arena;
         Object object(*frame.info);
         (void)decode(*frame.info, arena, hostile, frame.version, object.get());
-        ASSERT_LE(arena.used_bytes(), justified_bytes(*frame.info, frame.version, hostile.size())) << frame.title() << "\nat " << at;
+        ASSERT_LE(arena.used_bytes(), justified_bytes(*frame.info, frame.version, hostile.size()))
+            << frame.title() << "\nat " << at;
       }
     }
   }

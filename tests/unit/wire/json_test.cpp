@@ -23,8 +23,10 @@ TEST(FromJson, SaysWhereAndWhat) {
   EXPECT_EQ(complaint<MetadataRequest>("[]", 0), "message: must be an object");
   EXPECT_EQ(complaint<MetadataRequest>("{}", 0), "topics: is missing");
   EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":null})", 0), "topics: must not be null in version 0");
-  EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":[{"name":"a"},{"name":1}]})", 0), "topics[1].name: must be a string");
-  EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":[{"name":"a","nmae":"b"}]})", 0), "topics[0].nmae: no such field in version 0");
+  EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":[{"name":"a"},{"name":1}]})", 0),
+            "topics[1].name: must be a string");
+  EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":[{"name":"a","nmae":"b"}]})", 0),
+            "topics[0].nmae: no such field in version 0");
   EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":[],"allowAutoTopicCreation":true})", 0),
             "allowAutoTopicCreation: no such field in version 0");
   EXPECT_EQ(complaint<MetadataRequest>(R"({"topics":[],"allowAutoTopicCreation":1})", 4),
@@ -35,17 +37,22 @@ TEST(FromJson, SaysWhereAndWhat) {
             "transactionTimeoutMs: must be an integer from -2147483648 to 2147483647");
   EXPECT_EQ(complaint<InitProducerIdRequest>(R"({"transactionalId":null,"transactionTimeoutMs":1.5})", 0),
             "transactionTimeoutMs: must be an integer from -2147483648 to 2147483647");
-  EXPECT_EQ(complaint<InitProducerIdRequest>(R"({"transactionalId":null,"transactionTimeoutMs":18446744073709551615})", 0),
-            "transactionTimeoutMs: must be an integer from -2147483648 to 2147483647");
+  EXPECT_EQ(
+      complaint<InitProducerIdRequest>(R"({"transactionalId":null,"transactionTimeoutMs":18446744073709551615})", 0),
+      "transactionTimeoutMs: must be an integer from -2147483648 to 2147483647");
   EXPECT_EQ(complaint<InitProducerIdRequest>(R"({"transactionalId":null,"transactionTimeoutMs":1})", 0), "accepted");
 }
 
 TEST(ToJson, WritesWhatJsonCannotHoldInItsOwnWay) {
   Arena arena;
   InitProducerIdRequest request;
-  request.transactional_id = "\xFF" "a\xC0\x80\xED\xA0\x80\x01\"\\";
-  EXPECT_EQ(to_json(request, 0),
-            "{\"transactionalId\":\"\xEF\xBF\xBD" "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\\u0001\\\"\\\\\",\"transactionTimeoutMs\":0}");
+  request.transactional_id =
+      "\xFF"
+      "a\xC0\x80\xED\xA0\x80\x01\"\\";
+  EXPECT_EQ(
+      to_json(request, 0),
+      "{\"transactionalId\":\"\xEF\xBF\xBD"
+      "a\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\\u0001\\\"\\\\\",\"transactionTimeoutMs\":0}");
 
   AlterClientQuotasRequest quotas;
   quotas.entries = arena.make_span<AlterClientQuotasRequest::EntryData>(1);
@@ -69,10 +76,14 @@ TEST(ToJson, GivesTheSizeOfSplicedRecords) {
 
 TEST(Tools, TurnHexToJsonAndBack) {
   const MessageInfo& info = *find_message("InitProducerIdRequest");
-  EXPECT_EQ(bytes_to_json(info, 0, from_hex("FFFF00000001").value()).value(), R"({"transactionalId":null,"transactionTimeoutMs":1})");
-  EXPECT_EQ(bytes_to_json(info, 0, from_hex("ffff0000000100").value()).error(), "InitProducerIdRequest v0: 1 bytes follow the message");
-  EXPECT_EQ(bytes_to_json(info, 0, from_hex("ffff").value()).error(), "InitProducerIdRequest v0: the bytes end too early (byte 2)");
-  EXPECT_EQ(to_hex(json_to_bytes(info, 0, R"({"transactionalId":null,"transactionTimeoutMs":1})").value()), "ffff00000001");
+  EXPECT_EQ(bytes_to_json(info, 0, from_hex("FFFF00000001").value()).value(),
+            R"({"transactionalId":null,"transactionTimeoutMs":1})");
+  EXPECT_EQ(bytes_to_json(info, 0, from_hex("ffff0000000100").value()).error(),
+            "InitProducerIdRequest v0: 1 bytes follow the message");
+  EXPECT_EQ(bytes_to_json(info, 0, from_hex("ffff").value()).error(),
+            "InitProducerIdRequest v0: the bytes end too early (byte 2)");
+  EXPECT_EQ(to_hex(json_to_bytes(info, 0, R"({"transactionalId":null,"transactionTimeoutMs":1})").value()),
+            "ffff00000001");
   EXPECT_EQ(from_hex("abc").error(), "an odd number of hexadecimal digits");
   EXPECT_EQ(from_hex("ag").error(), "no hexadecimal digit at character 1");
 }
