@@ -12,7 +12,8 @@ PRIMITIVES = {  # type: (C++ type, least bytes on the wire)
 }
 KEYWORDS = {"auto", "bool", "char", "class", "const", "default", "delete", "double", "enum", "explicit", "export",
             "float", "for", "int", "long", "namespace", "new", "operator", "private", "protected", "public", "register",
-            "requires", "short", "static", "struct", "switch", "template", "this", "typename", "union", "using", "virtual", "void"}
+            "requires", "short", "static", "struct", "switch", "template", "this", "typename", "union", "using",
+            "virtual", "void"}
 RESERVED = {"message_name", "message_kind", "api_key", "lowest_version", "highest_version", "first_flexible_version",
             "info"}
 KINDS = {"request": "request", "response": "response", "header": "header", "metadata": "metadata_record",
