@@ -6,7 +6,8 @@
 // operation returns std::expected, what comes from outside is parsed.
 namespace verdict {
 
-[[noreturn, gnu::cold]] void assertion_failed(const char* file, int line, const char* expression, std::string_view note = {});
+[[noreturn, gnu::cold]] void assertion_failed(const char* file, int line, const char* expression,
+                                              std::string_view note = {});
 
 }  // namespace verdict
 

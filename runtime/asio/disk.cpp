@@ -130,7 +130,8 @@ bool RealFile::read_at(Op& op, std::span<std::byte> into, std::uint64_t offset) 
       can_probe_ = false;  // tmpfs: always in memory
     } else if (errno == EAGAIN) {
       op.bytes = done;
-      op.slot = {reinterpret_cast<std::uintptr_t>(this), reinterpret_cast<std::uintptr_t>(into.data()), into.size(), offset};
+      op.slot = {reinterpret_cast<std::uintptr_t>(this), reinterpret_cast<std::uintptr_t>(into.data()), into.size(),
+                 offset};
       ++on_workers_;
       loop.workers.submit(op, disk_.read_);
       return false;
@@ -241,7 +242,8 @@ Outcome<std::unique_ptr<File>> RealDisk::open(const std::string& path, OpenMode 
     ::close(descriptor);
     return std::unexpected(errno_code(error));
   }
-  return std::make_unique<RealFile>(*this, descriptor, static_cast<std::uint64_t>(info.st_size), mode != OpenMode::read);
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  return std::make_unique<RealFile>(*this, descriptor, size, mode != OpenMode::read);
 }
 
 Outcome<FileStatus> RealDisk::status(const std::string& path) {

@@ -146,7 +146,8 @@ class RealListener final : public Listener, private Driver, private Watch::Clien
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) return false;
       // These are the fault of the connection that was to be accepted (accept(2)).
-      const int broken[] = {EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, ENONET, EHOSTUNREACH, ENETUNREACH};
+      const int broken[] = {EINTR,     ECONNABORTED, EPROTO,       ENETDOWN,   ENOPROTOOPT,
+                            EHOSTDOWN, ENONET,       EHOSTUNREACH, ENETUNREACH};
       if (std::find(std::begin(broken), std::end(broken), errno) != std::end(broken)) continue;
       error = last_error();
       return true;

@@ -69,7 +69,9 @@ struct Poller::AsioWatch final : Watch {
     bool write;
 
     using allocator_type = SlotAllocator<void>;
-    allocator_type get_allocator() const noexcept { return allocator_type(write ? &watch->write_slot : &watch->read_slot); }
+    allocator_type get_allocator() const noexcept {
+      return allocator_type(write ? &watch->write_slot : &watch->read_slot);
+    }
     void operator()(const boost::system::error_code&) const { watch->fired(write); }
   };
 

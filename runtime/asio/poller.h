@@ -9,8 +9,8 @@
 
 namespace verdict::real {
 
-// Readiness of one descriptor, which it owns. Edges are remembered by the kernel: arming is right whether the descriptor
-// became ready before or after.
+// Readiness of one descriptor, which it owns. Edges are remembered by the kernel: arming is right whether the
+// descriptor became ready before or after.
 class Watch {
  public:
   class Client {
