@@ -51,7 +51,7 @@ void FileContent::set(Page*& place, Page* page) {
 }
 
 bool FileContent::clean() const {
-  return size_ == durable_size_ && truncated_to_ >= durable_size_ && dirty_low_ > dirty_high_;
+  return size_ == durable_size_ && truncated_to_ >= durable_size_ && dirty_low_ > dirty_high_ && !gave_up_;
 }
 
 void FileContent::touch(std::size_t index) {
@@ -199,6 +199,7 @@ std::size_t FileContent::fail_sync() {
   }
   dirty_low_ = ~std::size_t{0};
   dirty_high_ = 0;
+  gave_up_ |= pages != 0;
   return pages;
 }
 

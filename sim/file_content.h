@@ -116,6 +116,7 @@ class FileContent {
   std::uint64_t truncations_ = 0;
   std::size_t dirty_low_ = ~std::size_t{0};
   std::size_t dirty_high_ = 0;
+  bool gave_up_ = false;  // a failed sync left pages clean
   std::vector<Rot> rot_;  // by offset
 };
 

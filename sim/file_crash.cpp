@@ -220,6 +220,7 @@ CrashResult FileContent::crash(PowerLossPolicy policy, const DrawSource& draw) {
   size_ = durable_size_ = plan.final_size;
   slots_.resize((size_ + kPageSize - 1) / kPageSize);
   truncated_to_ = ~std::uint64_t{0};
+  gave_up_ = false;
   dirty_low_ = ~std::size_t{0};
   dirty_high_ = 0;
   forget_rot(size_, ~std::uint64_t{0});
@@ -235,6 +236,7 @@ void FileContent::lose_everything() {
   rot_.clear();
   size_ = durable_size_ = 0;
   truncated_to_ = ~std::uint64_t{0};
+  gave_up_ = false;
   dirty_low_ = ~std::size_t{0};
   dirty_high_ = 0;
 }

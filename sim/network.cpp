@@ -167,6 +167,7 @@ void SimNetwork::add_segment(Pipe& pipe, std::uint64_t end, const FrameDecision&
 void SimNetwork::shutdown(Pipe& pipe) {
   if (pipe.fin_written) return;
   pipe.fin_written = true;
+  if (pipe.tap != nullptr && pipe.tap->asking) pipe.written = pipe.tap->frame_start;  // died in the write
   add_segment(pipe, pipe.written, {}, true);
 }
 

@@ -84,7 +84,9 @@ void SimNetwork::segment_frames(Pipe& pipe) {
       tap.decided = true;
       tap.frame_end = tap.frame_start + 4 + head.size;
       tap.sent.push({head, tap.frame_end, world_.now()});
+      tap.asking = true;
       tap.decision = world_.tap()->on_frame(head);
+      tap.asking = false;
       if (connection.id != id || connection.ends[pipe.side].state != End::State::open) return;
     }
     const std::uint64_t end = std::min(pipe.written, tap.frame_end);

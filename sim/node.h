@@ -26,6 +26,16 @@ class Process {
 };
 using ProcessFactory = std::function<std::unique_ptr<Process>(Runtime&)>;
 
+// Completions of one node that keep their order although they fall on one instant, whose other events come in any order.
+class OrderedCompletions {
+ public:
+  void schedule(World& world, Op& op, VirtualTime when, KeyedRandom& order);
+
+ private:
+  VirtualTime at_ = VirtualTime::min();
+  std::uint64_t next_ = 0;
+};
+
 enum class DeathCause : std::uint8_t { kill, power_loss, doomed, halt, stop };
 
 struct NodeConfig {
@@ -80,6 +90,8 @@ class SimNode {
   PowerLossPolicy doom_policy_ = PowerLossPolicy::everything();
   std::uint16_t next_port_ = 32768;
   std::uint64_t connects_ = 0;
+  OrderedCompletions posts_;
+  OrderedCompletions later_;  // those that found the process busy or paused
   KeyedRandom order_;
   KeyedRandom inline_;
   KeyedRandom delay_;

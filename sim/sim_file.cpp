@@ -96,7 +96,7 @@ Outcome<std::unique_ptr<FileLock>> SimRuntime::lock(const std::string& path) {
   if (!disk_call()) return dead();
   Outcome<InodeRef> inode = node_.disk_.open(path, OpenMode::create);
   if (!inode) return std::unexpected(inode.error());
-  if ((*inode)->locked) return std::unexpected(std::make_error_code(std::errc::resource_unavailable_try_again));
+  if ((*inode)->locked) return std::unexpected(std::make_error_code(std::errc::device_or_resource_busy));
   (*inode)->locked = true;
   return std::make_unique<SimFileLock>(*this, std::move(*inode));
 }

@@ -11,6 +11,14 @@ SimRuntime::SimRuntime(World& world, SimNode& node, std::uint32_t incarnation)
 
 SimRuntime::~SimRuntime() { VERDICT_ASSERT(first_ == nullptr, "a runtime died before its operations"); }
 
+void OrderedCompletions::schedule(World& world, Op& op, VirtualTime when, KeyedRandom& order) {
+  if (when != at_) {
+    at_ = when;
+    next_ = world.order_for(order) >> 1;
+  }
+  world.schedule_at(op, when, next_++);
+}
+
 // ---- operations in flight ----
 
 void SimRuntime::own(Op& op, OpKind kind, const void* context) {
@@ -93,7 +101,7 @@ void SimRuntime::dispatch(Op& op) {
     node_.held_.push_back(&op);
     return;
   }
-  if (node_.busy_until_ > world_.now()) return world_.schedule(op, node_.busy_until_, node_.order_);
+  if (node_.busy_until_ > world_.now()) return node_.later_.schedule(world_, op, node_.busy_until_, node_.order_);
   switch (kind_of(op)) {
     case OpKind::timer:
     case OpKind::result:
@@ -183,7 +191,7 @@ void SimRuntime::post(Op& op) {
   op.bytes = 0;
   op.error = {};
   own(op, OpKind::result);
-  schedule_now(op);
+  node_.posts_.schedule(world_, op, std::max(world_.now(), node_.busy_until_), node_.order_);
 }
 
 void SimRuntime::cancel(Op& op) {
@@ -321,6 +329,7 @@ bool SimStream::send_file(Op& op, File& file, std::uint64_t offset, std::size_t 
   const Outcome<std::size_t> got = file.read_now(bytes, offset);
   if (!runtime_.alive()) return false;
   if (!got) return runtime_.finish_start(op, 0, got.error());
+  if (*got < size) return runtime_.finish_start(op, 0, std::make_error_code(std::errc::io_error));
   out().owned = std::move(bytes);
   const ConstBuffer buffer{out().owned.data(), *got};
   return runtime_.world().network().write(out(), op, {&buffer, 1});

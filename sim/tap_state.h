@@ -24,6 +24,7 @@ struct TapState {
   std::uint64_t frame_end = 0;  // valid once decided
   bool decided = false;
   bool broken = false;
+  bool asking = false;  // the tap decides about the frame at frame_start, which has not left
   FrameDecision decision;
   Ring<Sent> sent;
   std::vector<Request> requests;  // unanswered, oldest first; bounded

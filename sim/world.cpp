@@ -60,10 +60,10 @@ void World::schedule(Event& event, VirtualTime when, KeyedRandom& order) {
   queue_.push({to_ns(when), order_for(order), EventQueue::Target(event)});
 }
 
-void World::schedule(Op& op, VirtualTime when, KeyedRandom& order) {
+void World::schedule_at(Op& op, VirtualTime when, std::uint64_t order) {
   VERDICT_ASSERT(when >= now_, "a completion in the past");
   VERDICT_ASSERT(op.slot[0] == EventQueue::kUnqueuedOp);
-  queue_.push({to_ns(when), order_for(order), EventQueue::Target(op)});
+  queue_.push({to_ns(when), order, EventQueue::Target(op)});
 }
 
 void World::step() {
@@ -271,7 +271,7 @@ void World::pause(NodeIndex index) {
 void World::resume(NodeIndex index) {
   SimNode& here = node(index);
   if (!std::exchange(here.paused_, false)) return;
-  for (Op* op : std::exchange(here.held_, {})) schedule(*op, now_, here.order_);
+  for (Op* op : std::exchange(here.held_, {})) here.later_.schedule(*this, *op, now_, here.order_);
 }
 
 void World::wipe_disk(NodeIndex index) {

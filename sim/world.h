@@ -127,7 +127,9 @@ class World {
 
   // ---- for the machine's parts ----
   void schedule(Event& event, VirtualTime when, KeyedRandom& order);
-  void schedule(Op& op, VirtualTime when, KeyedRandom& order);
+  void schedule(Op& op, VirtualTime when, KeyedRandom& order) { schedule_at(op, when, order_for(order)); }
+  void schedule_at(Op& op, VirtualTime when, std::uint64_t order);
+  std::uint64_t order_for(KeyedRandom& source) { return config_.random_order ? source.next() : sequence_++; }
   EventQueue& queue() { return queue_; }
   SimNetwork& network() { return network_; }
   MessageTap* tap() { return tap_; }
@@ -150,7 +152,6 @@ class World {
   void step();
   void bury();
   void fire_call(Event& event);
-  std::uint64_t order_for(KeyedRandom& source) { return config_.random_order ? source.next() : sequence_++; }
   void lose_power(SimNode& node, PowerLossPolicy policy);
   void block_both(NodeIndex a, NodeIndex b, FaultKind cause, bool on);
 
