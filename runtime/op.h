@@ -17,10 +17,10 @@ struct ConstBuffer {
 
 // One operation in flight. It lives inside the coroutine frame that awaits it, so a start allocates nothing.
 //
-// A start (`bool start(Op&, ...)`) returns true if it finished at once: bytes and error are set, complete is not called.
-// Otherwise owner is set, and later, from the event loop and never from inside another call, the driver clears owner,
-// sets bytes and error and calls complete. Buffers named in a start stay valid until then. Every driver finishes only a
-// bounded number of starts in a row at once, so that a loop of inline completions yields.
+// A start (`bool start(Op&, ...)`) returns true if it finished at once: bytes and error are set, complete is not
+// called. Otherwise owner is set, and later, from the event loop and never from inside another call, the driver clears
+// owner, sets bytes and error and calls complete. Buffers named in a start stay valid until then. Every driver finishes
+// only a bounded number of starts in a row at once, so that a loop of inline completions yields.
 //
 // A simulated crash detaches all operations of the dead incarnation without completing them.
 struct Op {

@@ -71,8 +71,9 @@ class File {
   virtual Outcome<std::size_t> write_at_now(std::span<const std::byte> bytes, std::uint64_t offset) = 0;
   // Blocks when the page is cold; for the few bytes that a turn needs. Fewer than asked only at the end of the file.
   virtual Outcome<std::size_t> read_now(std::span<std::byte> into, std::uint64_t offset) = 0;
-  virtual bool read_at(Op&, std::span<std::byte> into, std::uint64_t offset) = 0;  // the same, without blocking the loop
-  virtual bool sync(Op&) = 0;  // data and size; after an error the state of unsynced pages is unknown
+  virtual bool read_at(Op&, std::span<std::byte> into,
+                       std::uint64_t offset) = 0;  // the same, without blocking the loop
+  virtual bool sync(Op&) = 0;            // data and size; after an error the state of unsynced pages is unknown
   virtual Outcome<void> sync_now() = 0;  // for start-up and shut-down, where nothing else runs
   virtual Outcome<void> truncate_now(std::uint64_t size) = 0;
   virtual std::uint64_t size() const = 0;

@@ -26,7 +26,9 @@ struct DetachedTask {
     };
     Finish final_suspend() const noexcept { return {}; }
     void return_void() const noexcept {}
-    [[noreturn]] void unhandled_exception() const noexcept { assertion_failed(__FILE__, __LINE__, "exception in a task"); }
+    [[noreturn]] void unhandled_exception() const noexcept {
+      assertion_failed(__FILE__, __LINE__, "exception in a task");
+    }
   };
   std::coroutine_handle<> handle;
 

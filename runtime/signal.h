@@ -7,8 +7,8 @@
 
 namespace verdict {
 
-// A condition on one event loop. notify() wakes all that wait; they resume through Runtime::post, never inside notify(),
-// so it may be called in the middle of a state change. A waiter re-checks what it waited for.
+// A condition on one event loop. notify() wakes all that wait; they resume through Runtime::post, never inside
+// notify(), so it may be called in the middle of a state change. A waiter re-checks what it waited for.
 class Signal {
  public:
   explicit Signal(Runtime& runtime) : runtime_(&runtime) {}

@@ -41,7 +41,9 @@ struct PromiseBase {
 
   std::suspend_always initial_suspend() const noexcept { return {}; }
   FinalAwaiter final_suspend() const noexcept { return {}; }
-  [[noreturn]] void unhandled_exception() const noexcept { assertion_failed(__FILE__, __LINE__, "exception in a task"); }
+  [[noreturn]] void unhandled_exception() const noexcept {
+    assertion_failed(__FILE__, __LINE__, "exception in a task");
+  }
 };
 
 template <class T>

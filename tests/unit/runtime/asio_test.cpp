@@ -51,7 +51,9 @@ std::string pattern(std::size_t size) {
   return text;
 }
 
-ConstBuffer buffer_of(const std::string& text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
+ConstBuffer buffer_of(const std::string& text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
 
 // An operation started by hand.
 struct Flag : Op {
@@ -96,8 +98,8 @@ TEST_F(AsioTest, LogsTextLinesAsKafkaDoes) {
 TEST_F(AsioTest, LogsJsonLinesWhateverTheText) {
   LogPipe pipe;
   AsioRuntime runtime({.log_format = LogFormat::json, .log_descriptor = pipe.ends[1]});
-  for (const std::string& message : {std::string("plain"), std::string("q\"uote \\ tab\t\n\0nul", 18), std::string("grün €"),
-                                     std::string("\xff\xfe broken \xc3"), std::string()}) {
+  for (const std::string& message : {std::string("plain"), std::string("q\"uote \\ tab\t\n\0nul", 18),
+                                     std::string("grün €"), std::string("\xff\xfe broken \xc3"), std::string()}) {
     runtime.log(LogLevel::error, "log\"ger", message);
     const std::string line = pipe.take();
     ASSERT_TRUE(line.ends_with("}\n"));

@@ -19,7 +19,9 @@ std::string pattern(std::size_t size, unsigned seed) {
   return text;
 }
 
-ConstBuffer buffer_of(const std::string& text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
+ConstBuffer buffer_of(const std::string& text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
 
 constexpr std::size_t kAll = ~std::size_t{0};
 
@@ -37,7 +39,8 @@ Task<void> send(Stream* stream, std::string text, IoResult* result) {
 }
 
 // Reads until the end, an error or `limit` bytes; `step` bytes at most a read, with a pause after each.
-Task<void> receive(Runtime* runtime, Stream* stream, std::size_t step, Duration pause, std::size_t limit, Received* out) {
+Task<void> receive(Runtime* runtime, Stream* stream, std::size_t step, Duration pause, std::size_t limit,
+                   Received* out) {
   std::vector<std::byte> into(step);
   while (out->text.size() < limit) {
     const IoResult got = co_await read_some(*stream, std::span(into).first(std::min(step, limit - out->text.size())));
@@ -403,10 +406,11 @@ TEST_P(StreamConformance, AcceptsWhoCameBeforeItAsked) {
   Scope servers(node(0));
   std::array<std::unique_ptr<Stream>, 5> accepted;
   std::array<IoResult, 5> outcomes;
-  const auto accept_all = [](Listener* from, std::span<std::unique_ptr<Stream>> into, IoResult* out) -> Task<void> {
-    for (std::unique_ptr<Stream>& stream : into) *out++ = co_await accept(*from, stream);
+  const auto accept_all = [](Listener* from, std::array<std::unique_ptr<Stream>, 5>* into,
+                             IoResult* out) -> Task<void> {
+    for (std::unique_ptr<Stream>& stream : *into) *out++ = co_await accept(*from, stream);
   };
-  servers.spawn(accept_all(listener.get(), accepted, outcomes.data()));
+  servers.spawn(accept_all(listener.get(), &accepted, outcomes.data()));
   run(servers);
   run(clients);
   for (std::size_t i = 0; i < made.size(); ++i) {

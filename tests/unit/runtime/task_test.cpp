@@ -42,7 +42,11 @@ Task<std::unique_ptr<int>> boxed(Runtime& runtime, int value) {
 Task<int> sum(Runtime& runtime, int depth) {
   if (depth == 0) co_return 0;
   const int below = co_await sum(runtime, depth - 1);
-  const int here = depth % 2 == 0 ? co_await ready(depth) : co_await later(runtime, depth);
+  if (depth % 2 == 0) {
+    const int here = co_await ready(depth);
+    co_return below + here;
+  }
+  const int here = co_await later(runtime, depth);
   co_return below + here;
 }
 
