@@ -1,0 +1,317 @@
+#include "checker/black_box.h"
+
+#include <algorithm>
+#include <fstream>
+#include <istream>
+#include <map>
+#include <span>
+#include <tuple>
+#include <utility>
+
+#include "checker/lookup_map.h"
+
+namespace verdict::checker {
+namespace {
+
+struct Send {
+  std::int64_t value, process, op, offset;
+  std::uint32_t partition;
+  std::int16_t acks;
+  HistoryType result;      // invoke: never completed
+  bool exact;              // duplicates and reordering are the system's fault
+  std::uint64_t began, ended;  // line numbers
+};
+
+struct Read { std::int64_t offset, value, op; };
+struct Range { std::int64_t from, to, op; };  // offsets [from, to)
+
+struct Log {
+  std::string topic;
+  std::int32_t partition;
+  std::vector<Read> reads;
+  std::vector<Range> covered, gaps, inner_gaps;
+};
+
+struct Reader {
+  std::int64_t next = -1;  // -1: unknown
+};
+
+std::string text(std::int64_t n) { return std::to_string(n); }
+
+}  // namespace
+
+struct BlackBox::State {
+  HistoryResult result;
+  std::vector<Send> sends;
+  LookupMap<std::uint32_t> send_of;  // op -> index + 1
+  std::vector<Log> logs;
+  std::map<std::pair<std::string, std::int32_t>, std::uint32_t> log_of;
+  std::map<std::pair<std::int64_t, std::uint32_t>, Reader> readers;
+  std::uint32_t last = 0;
+
+  std::uint32_t log(const HistoryEntry& e) {
+    if (!logs.empty() && logs[last].partition == e.partition && logs[last].topic == e.topic) return last;
+    const auto [at, fresh] = log_of.try_emplace({e.topic, e.partition}, static_cast<std::uint32_t>(logs.size()));
+    if (fresh) logs.push_back(Log{e.topic, e.partition, {}, {}, {}, {}});
+    return last = at->second;
+  }
+
+  std::string name(const Log& l) const { return l.topic + "-" + text(l.partition); }
+
+  void report(std::string_view what, const Log& l, std::int64_t offset, std::vector<std::int64_t> ops, std::string sentence,
+              bool allowed = false) {
+    for (Anomaly& a : result.anomalies) {
+      if (a.name != what) continue;
+      ++a.count;
+      return;
+    }
+    result.anomalies.push_back({what, allowed, std::move(sentence), l.topic, l.partition, offset, std::move(ops), 1});
+  }
+
+  void send(const HistoryEntry& e) {
+    const auto op = static_cast<std::uint64_t>(e.op);
+    std::uint32_t& index = send_of[op];
+    if (index == 0) {
+      sends.push_back({e.value, e.process, e.op, -1, log(e), e.acks, HistoryType::invoke, e.idempotent || e.ordered,
+                       result.entries, ~std::uint64_t{0}});
+      index = static_cast<std::uint32_t>(sends.size());
+    }
+    if (e.type == HistoryType::invoke) return;
+    Send& s = sends[index - 1];
+    s.result = e.type;
+    s.ended = result.entries;
+    if (e.type == HistoryType::ok) s.offset = e.offset;
+  }
+
+  void poll(const HistoryEntry& e) {
+    if (e.records.empty()) return;
+    const std::uint32_t number = log(e);
+    Log& l = logs[number];
+    Reader& reader = readers[{e.process, number}];
+    result.records_polled += e.records.size();
+    const std::int64_t first = e.records.front().offset;
+    if (reader.next >= 0 && first < reader.next) {
+      report("nonmonotonic-poll", l, first, {e.op},
+             "process " + text(e.process) + " polls offset " + text(first) + " of " + name(l) + " after " +
+                 text(reader.next - 1) + " without a seek");
+    }
+    if (reader.next >= 0 && first > reader.next) l.gaps.push_back({reader.next, first, e.op});
+    std::int64_t highest = first;
+    for (std::size_t i = 0; i < e.records.size(); ++i) {
+      const OffsetValue& r = e.records[i];
+      l.reads.push_back({r.offset, r.value, e.op});
+      highest = std::max(highest, r.offset);
+      if (i == 0) continue;
+      const std::int64_t before = e.records[i - 1].offset;
+      if (r.offset <= before) {
+        report("int-nonmonotonic-poll", l, r.offset, {e.op},
+               "one poll of " + name(l) + " has offset " + text(r.offset) + " after " + text(before));
+      } else if (r.offset > before + 1) {
+        l.inner_gaps.push_back({before + 1, r.offset, e.op});
+      }
+    }
+    const std::int64_t from = reader.next >= 0 ? std::min(reader.next, first) : first;
+    if (!l.covered.empty() && l.covered.back().to == from) l.covered.back().to = highest + 1;
+    else l.covered.push_back({from, highest + 1, e.op});
+    reader.next = e.records.back().offset + 1;
+  }
+
+  void judge_log(std::uint32_t number);
+  void judge_duplicates(std::uint32_t number, const std::vector<Read>& by_value);
+  void judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what);
+  void judge_sends(std::uint32_t number, std::span<const Send* const> own, const std::vector<Read>& by_value);
+  void judge_order(std::uint32_t number, std::vector<const Send*> own);
+};
+
+namespace {
+
+bool reads_value(const std::vector<Read>& by_value, std::int64_t value) {
+  const auto at = std::ranges::lower_bound(by_value, value, {}, &Read::value);
+  return at != by_value.end() && at->value == value;
+}
+
+// The read at or after `offset`, or the end.
+auto at_or_after(const std::vector<Read>& by_offset, std::int64_t offset) {
+  return std::ranges::lower_bound(by_offset, offset, {}, &Read::offset);
+}
+
+}  // namespace
+
+void BlackBox::State::judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what) {
+  for (const Range& gap : gaps) {
+    const auto at = at_or_after(l.reads, gap.from);
+    if (at == l.reads.end() || at->offset >= gap.to) continue;
+    report(what, l, at->offset, {gap.op, at->op},
+           "a poll of " + name(l) + " passes over offset " + text(at->offset) + ", which another reads");
+  }
+}
+
+void BlackBox::State::judge_log(std::uint32_t number) {
+  Log& l = logs[number];
+  std::ranges::sort(l.reads, {}, [](const Read& r) { return std::tuple(r.offset, r.value, r.op); });
+  for (std::size_t i = 1; i < l.reads.size(); ++i) {
+    const Read &a = l.reads[i - 1], &b = l.reads[i];
+    if (a.offset != b.offset || a.value == b.value) continue;
+    report("inconsistent-offsets", l, a.offset, {a.op, b.op},
+           "offset " + text(a.offset) + " of " + name(l) + " is read as " + text(a.value) + " and as " + text(b.value));
+  }
+  judge_gaps(l, l.gaps, "poll-skip");
+  judge_gaps(l, l.inner_gaps, "int-poll-skip");
+  std::ranges::sort(l.covered, {}, &Range::from);
+  std::vector<Range> merged;
+  for (const Range& c : l.covered) {
+    if (!merged.empty() && c.from <= merged.back().to) merged.back().to = std::max(merged.back().to, c.to);
+    else merged.push_back(c);
+  }
+  l.covered = std::move(merged);
+}
+
+void BlackBox::State::judge_duplicates(std::uint32_t number, const std::vector<Read>& by_value) {
+  for (std::size_t i = 1; i < by_value.size(); ++i) {
+    const Read &a = by_value[i - 1], &b = by_value[i];
+    if (a.value != b.value || a.offset == b.offset) continue;
+    const auto sent = std::ranges::lower_bound(sends, a.value, {}, &Send::value);
+    if (sent == sends.end() || sent->value != a.value || !sent->exact) continue;
+    report("duplicate", logs[number], b.offset, {sent->op, a.op, b.op},
+           "value " + text(a.value) + " is read at offsets " + text(a.offset) + " and " + text(b.offset) + " of " +
+               name(logs[number]));
+  }
+}
+
+void BlackBox::State::judge_sends(std::uint32_t number, std::span<const Send* const> own, const std::vector<Read>& by_value) {
+  Log& l = logs[number];
+  const std::int64_t highest = l.reads.empty() ? -1 : l.reads.back().offset;
+  for (const Send* s : own) {
+    const bool read = reads_value(by_value, s->value);
+    if (s->result == HistoryType::fail) ++result.sends_failed;
+    if (s->result == HistoryType::info || s->result == HistoryType::invoke) {
+      ++result.sends_unknown;
+      ++(read ? result.unknown_read : result.unknown_unread);
+    }
+    if (s->result != HistoryType::ok) continue;
+    ++result.sends_ok;
+    if (s->acks != -1 || s->offset < 0) continue;
+    const auto there = at_or_after(l.reads, s->offset);
+    if (there != l.reads.end() && there->offset == s->offset && there->value != s->value) {
+      report("inconsistent-offsets", l, s->offset, {s->op, there->op},
+             "offset " + text(s->offset) + " of " + name(l) + " was acknowledged for " + text(s->value) + " but is read as " +
+                 text(there->value));
+    }
+    if (read) continue;
+    if (s->offset > highest) ++result.unseen;
+    const auto passed = std::ranges::upper_bound(l.covered, s->offset, {}, &Range::to);
+    if (passed == l.covered.end() || passed->from > s->offset) continue;
+    report("lost-write", l, s->offset, {s->op, passed->op},
+           "acknowledged value " + text(s->value) + " at offset " + text(s->offset) + " of " + name(l) +
+               " is never read, though readers passed it");
+  }
+}
+
+void BlackBox::State::judge_order(std::uint32_t number, std::vector<const Send*> own) {
+  const Log& l = logs[number];
+  std::erase_if(own, [](const Send* s) { return s->result != HistoryType::ok || s->offset < 0 || s->acks == 0; });
+  std::ranges::sort(own, {}, [](const Send* s) { return std::tuple(s->process, s->began); });
+  const Send* top = nullptr;  // the highest offset so far of this process
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    const Send& s = *own[i];
+    const Send* before = i > 0 && own[i - 1]->process == s.process ? own[i - 1] : nullptr;
+    if (before == nullptr) top = nullptr;
+    if (s.exact && top != nullptr && s.offset < top->offset) {
+      report(top->ended < s.began ? "nonmonotonic-send" : "int-nonmonotonic-send", l, s.offset, {top->op, s.op},
+             "process " + text(s.process) + " sends value " + text(top->value) + " to offset " + text(top->offset) + " of " +
+                 name(l) + ", then value " + text(s.value) + " to offset " + text(s.offset));
+    } else if (before != nullptr && before->ended > s.began && s.offset > before->offset + 1) {
+      const auto between = at_or_after(l.reads, before->offset + 1);
+      if (between != l.reads.end() && between->offset < s.offset) {
+        report("int-send-skip", l, between->offset, {before->op, s.op}, "another record lies between two pipelined sends", true);
+      }
+    }
+    if (s.exact && (top == nullptr || s.offset > top->offset)) top = &s;
+  }
+}
+
+BlackBox::BlackBox() : state_(std::make_unique<State>()) {}
+BlackBox::~BlackBox() = default;
+
+void BlackBox::add(const HistoryEntry& e) {
+  ++state_->result.entries;
+  if (e.call == HistoryCall::send) state_->send(e);
+  if (e.type != HistoryType::ok) return;
+  if (e.call == HistoryCall::poll) state_->poll(e);
+  if (e.call == HistoryCall::assign || e.call == HistoryCall::seek) {
+    state_->readers[{e.process, state_->log(e)}].next = e.offset;
+  }
+}
+
+HistoryResult BlackBox::finish() {
+  State& s = *state_;
+  std::ranges::sort(s.sends, {}, [](const Send& x) { return std::tuple(x.value, x.op); });
+  std::vector<std::vector<const Send*>> own(s.logs.size());
+  for (const Send& send : s.sends) own[send.partition].push_back(&send);
+  for (std::uint32_t i = 0; i < s.logs.size(); ++i) {
+    s.judge_log(i);
+    std::vector<Read> by_value = s.logs[i].reads;
+    std::ranges::sort(by_value, {}, [](const Read& r) { return std::tuple(r.value, r.offset, r.op); });
+    s.judge_duplicates(i, by_value);
+    s.judge_sends(i, own[i], by_value);
+    s.judge_order(i, std::move(own[i]));
+  }
+  std::ranges::sort(s.result.anomalies, {}, [](const Anomaly& a) { return std::tuple(a.allowed, a.name); });
+  return s.result;
+}
+
+bool HistoryResult::valid() const {
+  return std::ranges::all_of(anomalies, [](const Anomaly& a) { return a.allowed; });
+}
+
+std::string HistoryResult::to_json() const {
+  const auto quoted = [](const std::string& s) {
+    std::string out = "\"";
+    for (const char c : s) {
+      if (c == '"' || c == '\\') out.push_back('\\');
+      out.push_back(static_cast<unsigned char>(c) < 0x20 ? ' ' : c);
+    }
+    return out + "\"";
+  };
+  std::string out = std::string("{\"valid\":") + (valid() ? "true" : "false") + ",\"entries\":" + std::to_string(entries) +
+                    ",\"sends_ok\":" + std::to_string(sends_ok) + ",\"sends_failed\":" + std::to_string(sends_failed) +
+                    ",\"sends_unknown\":" + std::to_string(sends_unknown) + ",\"unknown_read\":" +
+                    std::to_string(unknown_read) + ",\"unknown_unread\":" + std::to_string(unknown_unread) +
+                    ",\"unseen\":" + std::to_string(unseen) + ",\"records_polled\":" + std::to_string(records_polled) +
+                    ",\"anomalies\":[";
+  for (std::size_t i = 0; i < anomalies.size(); ++i) {
+    const Anomaly& a = anomalies[i];
+    if (i > 0) out += ",";
+    out += "{\"name\":" + quoted(std::string(a.name)) + ",\"allowed\":" + (a.allowed ? "true" : "false") +
+           ",\"count\":" + std::to_string(a.count) + ",\"topic\":" + quoted(a.topic) + ",\"partition\":" +
+           std::to_string(a.partition) + ",\"offset\":" + std::to_string(a.offset) + ",\"sentence\":" + quoted(a.sentence) +
+           ",\"operations\":[";
+    for (std::size_t k = 0; k < a.operations.size(); ++k) out += (k > 0 ? "," : "") + std::to_string(a.operations[k]);
+    out += "]}";
+  }
+  return out + "]}";
+}
+
+std::expected<HistoryResult, std::string> check_history(std::istream& in) {
+  BlackBox box;
+  HistoryEntry entry;
+  std::string line;
+  for (std::uint64_t number = 1; std::getline(in, line); ++number) {
+    const bool torn = in.eof();
+    if (line.empty()) continue;
+    if (const auto parsed = parse_history_line(line, entry); parsed) {
+      box.add(entry);
+    } else if (!torn) {
+      return std::unexpected("line " + std::to_string(number) + ": " + parsed.error());
+    }
+  }
+  return box.finish();
+}
+
+std::expected<HistoryResult, std::string> check_history(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return std::unexpected(path + ": cannot be read");
+  return check_history(in);
+}
+
+}  // namespace verdict::checker
