@@ -166,10 +166,10 @@ TEST(Cost, TheLoopAllocatesNothing) {
   const std::uint64_t messages = world.messages();
   const std::uint64_t before = allocations;
   world.run_for(10s);
-  const std::uint64_t per_client = (world.messages() - messages) / 2;  // the clients build each request in a vector
-  EXPECT_GT(per_client, 10'000U);
-  EXPECT_LT(allocations - before, per_client * 8);
-  RecordProperty("allocations", static_cast<int>(allocations - before));
+  const std::uint64_t allocated = allocations - before;
+  EXPECT_GT(world.messages() - messages, 100'000U);
+  EXPECT_LT(allocated, 50U);  // rings and heap that still grow
+  RecordProperty("allocations", static_cast<int>(allocated));
 #endif
 }
 

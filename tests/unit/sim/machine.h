@@ -151,8 +151,9 @@ inline Task<void> echo_client(Runtime* runtime, void* context) {
   client->done = !client->connected.ok();
   if (client->done) co_return;
   std::vector<std::byte> frame;
+  Frame request = request_frame(client->api, 0, 20);
   while (client->answered < client->limit) {
-    const Frame request = request_frame(client->api, static_cast<std::int32_t>(client->answered), 20);
+    for (std::size_t i = 0; i < 4; ++i) request.bytes[8 + i] = static_cast<std::byte>(client->answered >> (24 - 8 * i));
     const ConstBuffer buffer{request.bytes.data(), request.bytes.size()};
     client->last = co_await write_all(*stream, {&buffer, 1});
     if (!client->last.ok()) break;
