@@ -1,0 +1,166 @@
+#include "checker/black_box.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace verdict::checker {
+namespace {
+
+// Builds a history of orders-0, line by line, through the writer and the reader.
+struct History {
+  std::string lines;
+  std::int64_t ops = 0;
+  HistoryEntry entry(std::int64_t process, HistoryType type, HistoryCall call) {
+    HistoryEntry e;
+    e.op = ops, e.process = process, e.type = type, e.call = call, e.topic = "orders", e.time_ns = ops;
+    return e;
+  }
+  std::int64_t begin(std::int64_t value, bool exact = false, int acks = -1, std::int64_t process = 1) {
+    ++ops;
+    HistoryEntry e = entry(process, HistoryType::invoke, HistoryCall::send);
+    e.value = value, e.idempotent = exact, e.acks = static_cast<std::int16_t>(acks);
+    write_history_line(e, lines);
+    return ops;
+  }
+  void end(std::int64_t op, std::int64_t value, HistoryType type, std::int64_t offset = -1, int acks = -1) {
+    HistoryEntry e = entry(1, type, HistoryCall::send);
+    e.op = op, e.value = value, e.offset = offset, e.acks = static_cast<std::int16_t>(acks);
+    write_history_line(e, lines);
+  }
+  void send(std::int64_t value, std::int64_t offset, bool exact = false, int acks = -1) {
+    end(begin(value, exact, acks), value, HistoryType::ok, offset, acks);
+  }
+  void poll(std::int64_t process, std::vector<OffsetValue> records) {
+    ++ops;
+    HistoryEntry e = entry(process, HistoryType::ok, HistoryCall::poll);
+    e.records = std::move(records);
+    write_history_line(e, lines);
+  }
+  void assign(std::int64_t process, std::int64_t offset, HistoryCall call = HistoryCall::assign) {
+    ++ops;
+    HistoryEntry e = entry(process, HistoryType::ok, call);
+    e.offset = offset;
+    write_history_line(e, lines);
+  }
+  HistoryResult check() const {
+    std::istringstream in(lines);
+    auto result = check_history(in);
+    EXPECT_TRUE(result.has_value()) << (result ? "" : result.error());
+    return *result;
+  }
+  std::string names() const {
+    std::string out;
+    for (const Anomaly& a : check().anomalies) out += (out.empty() ? "" : " ") + std::string(a.name);
+    return out;
+  }
+};
+
+TEST(BlackBox, HealthyWithAmbiguity) {
+  History h;
+  h.send(100, 0), h.send(101, 1);
+  const auto op = h.begin(102);
+  h.end(op, 102, HistoryType::info);
+  h.end(h.begin(103), 103, HistoryType::info);
+  h.end(h.begin(104), 104, HistoryType::fail);
+  h.begin(105);
+  h.assign(9, 0);
+  h.poll(9, {{0, 100}, {1, 101}, {2, 102}});
+  h.send(106, 3);
+  const HistoryResult r = h.check();
+  EXPECT_TRUE(r.valid()) << r.to_json();
+  EXPECT_EQ(r.sends_unknown, 3u);
+  EXPECT_EQ(r.unknown_read, 1u);
+  EXPECT_EQ(r.unknown_unread, 2u);
+  EXPECT_EQ(r.sends_failed, 1u);
+  EXPECT_EQ(r.unseen, 1u);
+}
+TEST(BlackBox, LostWrite) {
+  for (const int acks : {-1, 1}) {
+    History h;
+    h.send(100, 0), h.send(101, 1, false, acks), h.send(102, 2);
+    h.assign(9, 0);
+    h.poll(9, {{0, 100}});
+    h.poll(9, {{2, 102}});
+    EXPECT_EQ(h.names(), acks == -1 ? "lost-write" : "");
+  }
+}
+TEST(BlackBox, NobodyPassedIt) {
+  History h;
+  h.send(100, 0), h.send(101, 1);
+  h.assign(9, 1);
+  h.poll(9, {{1, 101}});
+  EXPECT_EQ(h.names(), "");
+}
+TEST(BlackBox, DuplicateOnlyOfExactProducers) {
+  for (const bool exact : {true, false}) {
+    History h;
+    h.send(100, 0, exact);
+    h.poll(9, {{0, 100}, {1, 100}});
+    EXPECT_EQ(h.names(), exact ? "duplicate" : "");
+  }
+}
+TEST(BlackBox, InconsistentOffsets) {
+  History readers;
+  readers.poll(8, {{0, 100}}), readers.poll(9, {{0, 101}});
+  EXPECT_EQ(readers.names(), "inconsistent-offsets");
+  History h;
+  h.send(100, 0);
+  h.poll(9, {{0, 101}, {1, 100}});
+  EXPECT_EQ(h.names(), "inconsistent-offsets");
+}
+TEST(BlackBox, Polls) {
+  History back;
+  back.poll(9, {{0, 1}, {1, 2}}), back.poll(9, {{1, 2}});
+  EXPECT_EQ(back.names(), "nonmonotonic-poll");
+  History sought;
+  sought.poll(9, {{0, 1}, {1, 2}}), sought.assign(9, 0, HistoryCall::seek), sought.poll(9, {{0, 1}});
+  EXPECT_EQ(sought.names(), "");
+  History inside;
+  inside.poll(9, {{0, 1}, {2, 3}, {1, 2}});
+  EXPECT_EQ(inside.names(), "int-nonmonotonic-poll int-poll-skip");
+  History skip;
+  skip.poll(8, {{0, 1}, {1, 2}, {2, 3}}), skip.poll(9, {{0, 1}}), skip.poll(9, {{2, 3}});
+  EXPECT_EQ(skip.names(), "poll-skip");
+  History assigned;
+  assigned.poll(8, {{0, 1}, {1, 2}}), assigned.assign(9, 0), assigned.poll(9, {{1, 2}});
+  EXPECT_EQ(assigned.names(), "poll-skip");
+  History inner;
+  inner.poll(8, {{0, 1}, {1, 2}, {2, 3}}), inner.poll(9, {{0, 1}, {2, 3}});
+  EXPECT_EQ(inner.names(), "int-poll-skip");
+  History hole;  // nobody has ever seen offset 1
+  hole.poll(8, {{0, 1}}), hole.poll(8, {{2, 3}}), hole.poll(9, {{0, 1}, {2, 3}});
+  EXPECT_EQ(hole.names(), "");
+}
+TEST(BlackBox, SendOrder) {
+  for (const bool exact : {true, false}) {
+    History h;
+    h.send(100, 5, exact), h.send(101, 4, exact);
+    EXPECT_EQ(h.names(), exact ? "nonmonotonic-send" : "");
+    History p;
+    const auto a = p.begin(100, exact), b = p.begin(101, exact);
+    p.end(a, 100, HistoryType::ok, 5), p.end(b, 101, HistoryType::ok, 4);
+    EXPECT_EQ(p.names(), exact ? "int-nonmonotonic-send" : "");
+  }
+  History skip;
+  const auto a = skip.begin(100), b = skip.begin(101);
+  skip.end(a, 100, HistoryType::ok, 0), skip.end(b, 101, HistoryType::ok, 2);
+  skip.poll(9, {{0, 100}, {1, 7}, {2, 101}});
+  EXPECT_EQ(skip.names(), "int-send-skip");
+  EXPECT_TRUE(skip.check().valid());
+}
+TEST(BlackBox, BadLinesAreNamedAndATornTailIsDropped) {
+  std::istringstream bad("{\"op\":1,\"type\":\"ok\",\"f\":\"poll\"}\n{\"op\":x}\n");
+  EXPECT_TRUE(check_history(bad).error().starts_with("line 2: bad value of \"op\""));
+  std::istringstream torn("{\"op\":1,\"type\":\"ok\",\"f\":\"poll\"}\n{\"op\":2,\"ty");
+  EXPECT_EQ(check_history(torn)->entries, 1u);
+  EXPECT_FALSE(check_history(std::string("/nonexistent/history.jsonl")).has_value());
+  HistoryEntry e;
+  EXPECT_FALSE(parse_history_line("{\"op\":1,\"type\":\"maybe\",\"f\":\"poll\"}", e));
+  EXPECT_FALSE(parse_history_line("[]", e));
+  EXPECT_TRUE(parse_history_line(R"({"op":1,"more":{"a":[1,{"b":"}"}],"c":null},"type":"ok","f":"txn","topic":"a\"\u00e9"})", e));
+  EXPECT_EQ(e.topic, "a\"\xc3\xa9");
+}
+
+}  // namespace
+}  // namespace verdict::checker
