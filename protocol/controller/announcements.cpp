@@ -14,12 +14,14 @@ void Announcements::before(const protocol::MetadataRecord& record, Offset offset
     const auto* old = image_.partition(change->key);
     unclean_ = old != nullptr && change->leader && *change->leader != kNoNode && !old->in_isr(*change->leader);
   } else if (const auto* broker = std::get_if<rec::RegisterBroker>(&record)) {
-    // Without an earlier registration there is nothing that could have been lost.
-    const bool first = image_.broker(broker->broker) == nullptr;
+    const auto* old = image_.broker(broker->broker);
+    if (old != nullptr && old->epoch == broker->epoch) {
+      return;  // the same incarnation asked again: no new life
+    }
     pending_.push_back({offset, ev::BrokerRegistered{.broker = broker->broker,
                                                      .epoch = broker->epoch,
                                                      .incarnation = broker->incarnation,
-                                                     .clean = clean || first,
+                                                     .clean = clean || old == nullptr,  // a first life has nothing that could be lost
                                                      .offset = offset}});
   }
 }

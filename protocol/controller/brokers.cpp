@@ -175,7 +175,8 @@ wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Hear
     out.marks.push_back(Mark::BrokerFenced);
   } else if (next == Next::unfence) {
     records.emplace_back(rec::BrokerRegistrationChange{.broker = id, .epoch = broker.epoch, .fenced = false});
-    elect_leaderless(id, records, out);
+    // Once in controlled shutdown a life leads nothing any more, fenced and unfenced again or not.
+    elect_leaderless(broker.in_controlled_shutdown ? kNoNode : id, records, out);
     out.marks.push_back(Mark::BrokerUnfenced);
   } else if (next == Next::shut_down_slowly && !broker.in_controlled_shutdown) {
     records.emplace_back(rec::BrokerRegistrationChange{.broker = id, .epoch = broker.epoch, .in_controlled_shutdown = true});

@@ -171,7 +171,7 @@ void Controller::step(const events_in::RegisterBroker& event, MonoTime now, Effe
     s.respond_now(event.token, refusal(event.request, arena), out);
     return;
   }
-  s.respond(event.token, s.register_broker(event, now, out), out);
+  s.respond(event.token, s.register_broker(event, now, out), refusal(event.request, arena), out);
   s.arm(now, out);
 }
 
@@ -182,7 +182,7 @@ void Controller::step(const events_in::Heartbeat& event, MonoTime now, Effects& 
     s.respond_now(event.token, refusal(event.request, arena), out);
     return;
   }
-  s.respond(event.token, s.heartbeat(event, now, out), out);
+  s.respond(event.token, s.heartbeat(event, now, out), refusal(event.request, arena), out);
   s.arm(now, out);
 }
 
@@ -193,7 +193,7 @@ void Controller::step(const events_in::AlterPartition& event, MonoTime, Effects&
     s.respond_now(event.token, refusal(event.request, arena), out);
     return;
   }
-  s.respond(event.token, s.alter_partition(event, arena, out), out);
+  s.respond(event.token, s.alter_partition(event, arena, out), refusal(event.request, arena), out);
 }
 
 void Controller::step(const events_in::CreateTopics& event, MonoTime, Effects& out) {
@@ -203,7 +203,7 @@ void Controller::step(const events_in::CreateTopics& event, MonoTime, Effects& o
     s.respond_now(event.token, refusal(event.request, arena), out);
     return;
   }
-  s.respond(event.token, s.create_topics(event, arena, out), out);
+  s.respond(event.token, s.create_topics(event, arena, out), refusal(event.request, arena), out);
 }
 
 void Controller::step(const events_in::DeleteTopics& event, MonoTime, Effects& out) {
@@ -213,7 +213,7 @@ void Controller::step(const events_in::DeleteTopics& event, MonoTime, Effects& o
     s.respond_now(event.token, refusal(event.request, arena), out);
     return;
   }
-  s.respond(event.token, s.delete_topics(event, arena, out), out);
+  s.respond(event.token, s.delete_topics(event, arena, out), refusal(event.request, arena), out);
 }
 
 void Controller::step(const events_in::Tick&, MonoTime now, Effects& out) {

@@ -38,7 +38,7 @@ struct Controller::State {
   // ---- records and answers (controller.cpp) ----
   void append(std::vector<MetadataRecord> records, Effects& out, bool clean_registration = false);
   template <class T>
-  void respond(Token token, T&& value, Effects& out);
+  void respond(Token token, const T& value, const T& refusal, Effects& out);
   template <class T>
   void respond_now(Token token, const T& value, Effects& out) {
     out.list.push_back(effects::Respond{.token = token, .response = wire::Message<T>::copy(value)});
@@ -92,14 +92,15 @@ struct Controller::State {
 };
 
 template <class T>
-void Controller::State::respond(Token token, T&& value, Effects& out) {
-  using Plain = std::decay_t<T>;
-  auto message = wire::Message<Plain>::copy(value);
+void Controller::State::respond(Token token, const T& value, const T& refusal, Effects& out) {
   if (committed >= next_offset) {
-    out.list.push_back(effects::Respond{.token = token, .response = std::move(message)});
+    respond_now(token, value, out);
     return;
   }
-  deferred.push_back({.until = next_offset, .token = token, .response = std::move(message), .refusal = wire::Message<Plain>()});
+  deferred.push_back({.until = next_offset,
+                      .token = token,
+                      .response = wire::Message<T>::copy(value),
+                      .refusal = wire::Message<T>::copy(refusal)});
 }
 
 }  // namespace verdict::controller
