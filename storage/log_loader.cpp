@@ -27,6 +27,7 @@ struct Log::Loader {
   Done finish_segment(Segment& segment, bool newest);
   Done cut_segments_from(std::size_t index);
   Done settle_bounds();
+  Offset epoch_start(LeaderEpoch epoch, Offset before, Offset base) const;
   bool hole_before(std::size_t index, Offset expected);
   Disk& disk() const { return log.runtime_.disk(); }
   std::string path(std::string_view name) const { return log.directory_ + "/" + std::string(name); }
@@ -107,6 +108,16 @@ Log::Done Log::Loader::load_clean() {
   return {};
 }
 
+// Where an epoch began whose first batch is at `base`, after a batch that ends at `before`: in a hole between them, if
+// the checkpoint says so (compaction took the epoch's first records).
+Offset Log::Loader::epoch_start(LeaderEpoch epoch, Offset before, Offset base) const {
+  if (!stored_epochs || before == base) return base;
+  for (const EpochStart& stored : stored_epochs->entries()) {
+    if (stored.epoch == epoch && stored.start >= before && stored.start <= base) return stored.start;
+  }
+  return base;
+}
+
 // One segment, batch by batch. `whole` is false if it ends in something else than a whole, valid batch that continues
 // the log; its good bytes are then counted in segment->size, the reason is in the report.
 Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Offset expected, bool& whole) {
@@ -139,8 +150,11 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
     }
     if (!why.empty()) break;
     if (header->base_offset > expected) log.recovery_.holes = true;
+    const Offset before = expected;
     expected = header->next_offset();
-    if (header->leader_epoch > log.last_epoch()) log.epochs_.assign(header->leader_epoch, header->base_offset);
+    if (header->leader_epoch > log.last_epoch()) {
+      log.epochs_.assign(header->leader_epoch, epoch_start(header->leader_epoch, before, header->base_offset));
+    }
     segment->note(*header, position, log.config_.index_interval_bytes);
     position += header->size();
     ++log.recovery_.batches;
