@@ -78,6 +78,24 @@ class Creation {
     return out;
   }
 
+  std::optional<Refusal> add_partitions(Uuid topic, const std::vector<NodeIds>& replicas, std::vector<MetadataRecord>& records) const {
+    for (std::size_t i = 0; i < replicas.size(); ++i) {
+      const NodeIds& ids = replicas[i];
+      NodeIds isr = active(ids);
+      if (isr.empty()) {
+        return Refusal{ErrorCode::INVALID_REPLICATION_FACTOR, "Unable to replicate the partition " + std::to_string(ids.size()) +
+                                                                  " time(s): All brokers are currently fenced or in controlled shutdown."};
+      }
+      const NodeId leader = isr.front();
+      records.emplace_back(rec::Partition{.key = {topic, static_cast<std::int32_t>(i)},
+                                          .replicas = ids,
+                                          .isr = std::move(isr),
+                                          .leader = leader,
+                                          .directories = directories(ids)});
+    }
+    return std::nullopt;
+  }
+
   Outcome<protocol::ConfigValues> configs(std::vector<std::string>& warnings) const {
     protocol::ConfigValues out;
     for (const auto& config : topic_.configs) {
@@ -272,18 +290,8 @@ wire::CreateTopicsResponse Controller::State::create_topics(const events_in::Cre
     for (const auto& [key, value] : *configs) {
       records.emplace_back(rec::Config{.resource = {protocol::ConfigResourceType::topic, name}, .name = key, .value = value});
     }
-    for (std::size_t i = 0; i < replicas->size(); ++i) {
-      const NodeIds& ids = (*replicas)[i];
-      NodeIds isr = creation.active(ids);
-      if (isr.empty()) {
-        return refuse(ErrorCode::INVALID_REPLICATION_FACTOR, "Unable to replicate the partition " + std::to_string(ids.size()) +
-                                                                 " time(s): All brokers are currently fenced or in controlled shutdown.");
-      }
-      records.emplace_back(rec::Partition{.key = {id, static_cast<std::int32_t>(i)},
-                                          .replicas = ids,
-                                          .isr = isr,
-                                          .leader = isr.front(),
-                                          .directories = creation.directories(ids)});
+    if (auto bad = creation.add_partitions(id, *replicas, records)) {
+      return std::unexpected(std::move(*bad));
     }
     for (std::string& warning : warnings) {
       log(out, true, std::move(warning));
