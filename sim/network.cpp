@@ -241,7 +241,15 @@ bool SimNetwork::arrive(Pipe& pipe, const Segment& segment) {
 void SimNetwork::count_frames(Pipe& pipe, std::uint64_t from, std::uint64_t to) {
   FrameCounter& counter = pipe.counter;
   while (from < to && !counter.broken) {
-    if (counter.size_bytes < 4) {
+    if (counter.size_bytes == 0 && to - from >= 4) {
+      std::array<std::byte, 4> size{};
+      pipe.bytes.copy(from, size);
+      from += 4;
+      counter.size_bytes = 4;
+      for (const std::byte byte : size) counter.size = counter.size << 8 | std::to_integer<std::uint32_t>(byte);
+      counter.broken = counter.size > kMaxFrame;
+      counter.remaining = counter.size;
+    } else if (counter.size_bytes < 4) {
       std::byte byte{};
       pipe.bytes.copy(from++, {&byte, 1});
       counter.size = counter.size << 8 | std::to_integer<std::uint32_t>(byte);

@@ -6,13 +6,12 @@
 
 #include "tests/unit/sim/machine.h"
 
-namespace {
-std::uint64_t allocations = 0;
-}
-
 // NOLINTBEGIN: counts what the loop allocates.
 #if !defined(__has_feature) || !__has_feature(address_sanitizer)
 #define VERDICT_COUNTS_ALLOCATIONS 1
+namespace {
+std::uint64_t allocations = 0;
+}
 void* operator new(std::size_t size) {
   ++allocations;
   if (void* p = std::malloc(size)) return p;
