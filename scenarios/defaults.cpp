@@ -1,0 +1,52 @@
+// What a scenario leaves out.
+#include <algorithm>
+#include <string>
+
+#include "scenarios/scenario.h"
+
+namespace verdict::scenarios {
+
+// At least three partitions, two pipelined producers of acks=all, one of acks=1 and one of acks=0, several batches in
+// flight at every election, and a reader of everything beside one that goes back now and then.
+WorkloadSpec default_workload(const std::string& topic) {
+  WorkloadSpec load;
+  for (const char* acks : {"all", "all", "1", "0"}) {
+    ProducerSpec producer;
+    producer.topic = topic;
+    producer.acks = acks;
+    if (producer.acks != "all") {
+      producer.burst = 1;
+      producer.interval_us = 12'000;
+    }
+    load.producers.push_back(producer);
+  }
+  ConsumerSpec reader;
+  reader.topic = topic;
+  load.consumers.push_back(reader);
+  reader.seek_one_in = 20;
+  reader.poll_interval_ms = 5;
+  load.consumers.push_back(reader);
+  return load;
+}
+
+Scenario resolve(Scenario scenario) {
+  if (scenario.topics.empty()) {
+    TopicSpec topic;
+    topic.replication_factor = std::min(topic.replication_factor, scenario.cluster.brokers);
+    scenario.topics.push_back(topic);
+  }
+  WorkloadSpec& load = scenario.workload;
+  if (load.producers.empty() && load.consumers.empty()) {
+    const WorkloadSpec usual = default_workload(scenario.topics.front().name);
+    load.producers = usual.producers;
+    load.consumers = usual.consumers;
+  }
+  std::int32_t number = 0;
+  for (FaultSpec& fault : scenario.faults) {
+    ++number;
+    if (fault.id.empty()) fault.id = fault.action + "-" + std::to_string(number);
+  }
+  return scenario;
+}
+
+}  // namespace verdict::scenarios

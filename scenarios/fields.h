@@ -1,0 +1,227 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string_view>
+#include <type_traits>
+
+#include "scenarios/scenario.h"
+
+// The one declaration of the scenario format: each struct's JSON fields with their limits and meaning, in order. The
+// parser, the writer and the published schema are visitors of these functions; only scenarios' own sources include it.
+namespace verdict::scenarios {
+
+struct Field {
+  std::string_view meaning;
+  std::int64_t min = 0;  // of a number
+  std::int64_t max = std::numeric_limits<std::int64_t>::max();
+  std::string_view choices = {};  // "a|b": of a string
+  bool required = false;
+};
+
+constexpr std::int64_t kHourMs = 3'600'000;
+constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
+
+// fields(visit, s, d) calls visit("name", s.member, d.member, Field) for each; d: a default-made one.
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const ClusterSpec& d) requires std::is_same_v<std::remove_const_t<S>, ClusterSpec> {
+  visit("brokers", s.brokers, d.brokers, Field{"brokers, with node ids from 1", 1, 9});
+  visit("combined", s.combined, d.combined, Field{"broker 1 is the controller too; else that is node 100, a machine of its own"});
+  visit("config", s.config, d.config, Field{"server.properties of every node, over the simulation's defaults"});
+  visit("clock_offset_ms", s.clock_offset_ms, d.clock_offset_ms, Field{"each wall clock is off by up to this, drawn", 0, kHourMs});
+  visit("clock_drift_ppm", s.clock_drift_ppm, d.clock_drift_ppm, Field{"each clock drifts by up to this, drawn", 0, 500'000});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const TopicSpec& d) requires std::is_same_v<std::remove_const_t<S>, TopicSpec> {
+  visit("name", s.name, d.name, Field{.meaning = "topic name"});
+  visit("partitions", s.partitions, d.partitions, Field{"number of partitions", 1, 1000});
+  visit("replication_factor", s.replication_factor, d.replication_factor, Field{"replicas of each", 1, 9});
+  visit("assignment", s.assignment, d.assignment, Field{"brokers by partition, the preferred leader first; in place of the two numbers", 1, 9});
+  visit("config", s.config, d.config, Field{"topic configuration"});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const NetworkSpec& d) requires std::is_same_v<std::remove_const_t<S>, NetworkSpec> {
+  visit("latency_us", s.latency_us, d.latency_us, Field{"median delay of a segment", 1, 10'000'000});
+  visit("tail_one_in", s.tail_one_in, d.tail_one_in, Field{"one segment in so many draws the heavy tail; 0: none", 0, 1'000'000'000});
+  visit("tail_ms", s.tail_ms, d.tail_ms, Field{"unit of the tail, doubled at random", 1, 60'000});
+  visit("bytes_per_ms", s.bytes_per_ms, d.bytes_per_ms, Field{"bandwidth of a link; 0: no limit", 0, 1'000'000'000'000});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const DiskSpec& d) requires std::is_same_v<std::remove_const_t<S>, DiskSpec> {
+  visit("sync_us", s.sync_us, d.sync_us, Field{"median duration of a sync", 1, 60'000'000});
+  visit("capacity_bytes", s.capacity_bytes, d.capacity_bytes, Field{"of each machine", 1 << 20, kNoMax});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const ProducerSpec& d) requires std::is_same_v<std::remove_const_t<S>, ProducerSpec> {
+  visit("topic", s.topic, d.topic, Field{"topic name"});
+  visit("partitions", s.partitions, d.partitions, Field{"drawn from at random; empty: all", 0, 999});
+  visit("acks", s.acks, d.acks, Field{.meaning = "acks", .choices = "all|1|0"});
+  visit("burst", s.burst, d.burst, Field{"records sent at once", 1, 10'000});
+  visit("interval_us", s.interval_us, d.interval_us, Field{"mean time between bursts", 1, kHourMs * 1000});
+  visit("in_flight", s.in_flight, d.in_flight, Field{"max.in.flight.requests.per.connection", 1, 1000});
+  visit("linger_us", s.linger_us, d.linger_us, Field{"linger.ms, in microseconds", 0, kHourMs * 1000});
+  visit("batch_bytes", s.batch_bytes, d.batch_bytes, Field{"batch.size", 1, 1 << 20});
+  visit("value_bytes", s.value_bytes, d.value_bytes, Field{"of each record", 16, 1 << 20});
+  visit("retries", s.retries, d.retries, Field{"0: each batch is sent at most once", 0, std::numeric_limits<std::int32_t>::max()});
+  visit("compression", s.compression, d.compression, Field{.meaning = "codec of the batches", .choices = "none|lz4|zstd"});
+  visit("records", s.records, d.records, Field{"stops after as many; 0: no limit"});
+  visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
+  visit("stop_ms", s.stop_ms, d.stop_ms, Field{"0: at the workload's end", 0, kHourMs});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const ConsumerSpec& d) requires std::is_same_v<std::remove_const_t<S>, ConsumerSpec> {
+  visit("topic", s.topic, d.topic, Field{"topic name"});
+  visit("partitions", s.partitions, d.partitions, Field{"assigned; empty: all", 0, 999});
+  visit("seek_one_in", s.seek_one_in, d.seek_one_in, Field{"polls after which a partition goes back; 0: never", 0, 1'000'000});
+  visit("poll_interval_ms", s.poll_interval_ms, d.poll_interval_ms, Field{"pause between polls", 0, kHourMs});
+  visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const WorkloadSpec& d) requires std::is_same_v<std::remove_const_t<S>, WorkloadSpec> {
+  visit("producers", s.producers, d.producers, Field{"one client each; none: the default load"});
+  visit("consumers", s.consumers, d.consumers, Field{"one client each"});
+  visit("request_timeout_ms", s.request_timeout_ms, d.request_timeout_ms, Field{"request.timeout.ms of clients", 1, kHourMs});
+  visit("delivery_timeout_ms", s.delivery_timeout_ms, d.delivery_timeout_ms, Field{"delivery.timeout.ms", 1, kHourMs});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const Trigger& d) requires std::is_same_v<std::remove_const_t<S>, Trigger> {
+  visit("event", s.event, d.event, Field{.meaning = "a protocol event's name", .required = true});
+  visit("match", s.match, d.match, Field{"conditions on its fields; all hold"});
+  visit("nth", s.nth, d.nth, Field{"fires at the nth that matches", 1, 1'000'000'000});
+  visit("not_before_ms", s.not_before_ms, d.not_before_ms, Field{"earlier events don't count", 0, kHourMs});
+  visit("deadline_ms", s.deadline_ms, d.deadline_ms, Field{"fires then in any case; 0: never", 0, kHourMs});
+  visit("after_us", s.after_us, d.after_us, Field{"delay; 0: before the event's effects leave its node", 0, kHourMs * 1000});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const FaultSpec& d) requires std::is_same_v<std::remove_const_t<S>, FaultSpec> {
+  constexpr std::int64_t kInt32 = std::numeric_limits<std::int32_t>::max();
+  visit("id", s.id, d.id, Field{"unique; what of(ID) and release name"});
+  visit("action", s.action, d.action,
+        Field{.meaning = "what it does", .choices = "kill|power_loss|doom|doom_power|pause|resume|stop|start|wipe|rolling_restart|"
+                         "partition|isolate|block|bridge|clog|slow_link|reset|message|release|"
+                         "disk_errors|disk_slow|full_disk|bit_rot|clock_offset|clock_drift|clock_jump|"
+                         "create_topic|delete_topic", .required = true});
+  visit("at_ms", s.at_ms, d.at_ms, Field{"since the workload began; this or `when`", 0, kHourMs});
+  visit("when", s.when, d.when, Field{"a trigger over the protocol feed"});
+  visit("target", s.target, d.target, Field{"a node: leader(orders-0), broker(1), ..."});
+  visit("a", s.a, d.a, Field{"targets: one group (of a directed fault, the senders)"});
+  visit("b", s.b, d.b, Field{"targets: the other group"});
+  visit("for_ms", s.for_ms, d.for_ms, Field{"undone after it; 0: at the heal", 0, kHourMs});
+  visit("restart_ms", s.restart_ms, d.restart_ms, Field{"starts again so long after; -1: not before the heal", -1, kHourMs});
+  visit("stays_down", s.stays_down, d.stays_down, Field{"not even the heal brings it back"});
+  visit("policy", s.policy, d.policy, Field{.meaning = "what a power loss may do to unsynced pages",
+                                            .choices = "everything|data_only|all_unsynced_lost|nothing_lost"});
+  visit("nth_call", s.nth_call, d.nth_call, Field{"doom: the disk call at which it dies", 1, 1'000'000});
+  visit("api", s.api, d.api, Field{"Kafka's name of the request; empty: any"});
+  visit("side", s.side, d.side, Field{.meaning = "of the frame", .choices = "request|response|any"});
+  visit("from", s.from, d.from, Field{"target that sends; empty: any"});
+  visit("to", s.to, d.to, Field{"target that receives; empty: any"});
+  visit("effect", s.effect, d.effect, Field{.meaning = "what becomes of the frame", .choices = "hold|delay|reset"});
+  visit("nth", s.nth, d.nth, Field{"first frame that fits, counted since the rule is in force", 1, kInt32});
+  visit("count", s.count, d.count, Field{"so many frames from the nth on", 1, kInt32});
+  visit("of", s.of, d.of, Field{"id of the message rule to release"});
+  visit("delay_ms", s.delay_ms, d.delay_ms, Field{"of a message or a slow link", 0, kHourMs});
+  visit("path_part", s.path_part, d.path_part, Field{"files whose path contains it; empty: all"});
+  visit("fail_reads", s.fail_reads, d.fail_reads, Field{"the next n reads fail", 0, kInt32});
+  visit("fail_writes", s.fail_writes, d.fail_writes, Field{"the next n writes fail", 0, kInt32});
+  visit("fail_syncs", s.fail_syncs, d.fail_syncs, Field{"the next n syncs fail", 0, kInt32});
+  visit("bytes", s.bytes, d.bytes, Field{"full_disk: capacity beyond what is used; slow_link: bytes per ms"});
+  visit("latency_us", s.latency_us, d.latency_us, Field{"disk_slow: added to each read and sync", 0, kHourMs * 1000});
+  visit("stall_us", s.stall_us, d.stall_us, Field{"disk_slow: each append blocks the process so long", 0, kHourMs * 1000});
+  visit("by_ms", s.by_ms, d.by_ms, Field{"clock_offset, clock_jump", -kHourMs, kHourMs});
+  visit("ppm", s.ppm, d.ppm, Field{"clock_drift: parts per million faster than true", -900'000, 1'000'000});
+  visit("topic", s.topic, d.topic, Field{"create_topic, delete_topic"});
+  visit("optional", s.optional, d.optional, Field{"a run counts although this fault didn't fire"});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const EventExpectation& d) requires std::is_same_v<std::remove_const_t<S>, EventExpectation> {
+  visit("event", s.event, d.event, Field{.meaning = "a protocol event's name", .required = true});
+  visit("match", s.match, d.match, Field{"conditions on its fields; all hold"});
+  visit("min", s.min, d.min, Field{"at least so many"});
+  visit("max", s.max, d.max, Field{"at most so many; -1: no limit", -1});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const Expectations& d) requires std::is_same_v<std::remove_const_t<S>, Expectations> {
+  visit("acknowledged", s.acknowledged, d.acknowledged, Field{"records that clients were told are written, at least"});
+  visit("delivered", s.delivered, d.delivered, Field{"records that consumers got before the final read, at least"});
+  visit("ambiguous", s.ambiguous, d.ambiguous, Field{"sends whose outcome nobody told, at least"});
+  visit("events", s.events, d.events, Field{"protocol events that must be seen"});
+  visit("marks", s.marks, d.marks, Field{"rare branches that must be reached"});
+  visit("faults", s.faults, d.faults, Field{"counters of changed outcomes that must be above 0"});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const PhaseSpec& d) requires std::is_same_v<std::remove_const_t<S>, PhaseSpec> {
+  visit("run_ms", s.run_ms, d.run_ms, Field{"workload under faults, virtual time", 1, kHourMs * 24});
+  visit("settle_ms", s.settle_ms, d.settle_ms, Field{"after the heal; 0: the liveness bounds", 0, kHourMs});
+  visit("final_leaders", s.final_leaders, d.final_leaders, Field{"read everything again with each ISR member as leader"});
+  visit("event_budget", s.event_budget, d.event_budget, Field{"of the simulated machine", 1000});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const Scenario& d) requires std::is_same_v<std::remove_const_t<S>, Scenario> {
+  visit("version", s.version, d.version, Field{.meaning = "of this format", .min = kFormatVersion, .max = kFormatVersion, .required = true});
+  visit("name", s.name, d.name, Field{.meaning = "lower-case letters, digits and dashes", .required = true});
+  visit("title", s.title, d.title, Field{"one line"});
+  visit("description", s.description, d.description, Field{"which rule it tries, and how"});
+  visit("tags", s.tags, d.tags, Field{"areas; \"mutants\": used by the kill matrix"});
+  visit("cluster", s.cluster, d.cluster, Field{"the nodes"});
+  visit("topics", s.topics, d.topics, Field{"made before the workload; none: orders, 3 partitions of 3 replicas"});
+  visit("network", s.network, d.network, Field{"between all machines"});
+  visit("disk", s.disk, d.disk, Field{"of all machines"});
+  visit("workload", s.workload, d.workload, Field{"clients"});
+  visit("faults", s.faults, d.faults, Field{"what goes wrong, and what the administrator does meanwhile"});
+  visit("expect", s.expect, d.expect, Field{"what a run must have seen to count"});
+  visit("defects", s.defects, d.defects, Field{"planted in every node"});
+  visit("seeds", s.seeds, d.seeds, Field{"\"1..20\" or a number"});
+  visit("phases", s.phases, d.phases, Field{"durations"});
+}
+
+// Which fields a fault's action takes, beside id, action, at_ms, when, optional.
+struct ActionFields {
+  std::string_view action;
+  std::string_view required;  // "target,b"
+  std::string_view allowed;
+};
+constexpr ActionFields kActions[] = {
+    {"kill", "target", "restart_ms,stays_down"},
+    {"power_loss", "target", "policy,restart_ms,stays_down"},
+    {"doom", "target", "nth_call,restart_ms,stays_down"},
+    {"doom_power", "target", "nth_call,policy,restart_ms,stays_down"},
+    {"pause", "target", "for_ms"},
+    {"resume", "target", ""},
+    {"stop", "target", "restart_ms,stays_down"},
+    {"start", "target", ""},
+    {"wipe", "target", "restart_ms,stays_down"},
+    {"rolling_restart", "", "delay_ms"},
+    {"partition", "a,b", "for_ms"},
+    {"isolate", "target", "for_ms"},
+    {"block", "a,b", "for_ms"},
+    {"bridge", "a,b,target", "for_ms"},
+    {"clog", "a,b", "for_ms"},
+    {"slow_link", "a,b", "delay_ms,bytes,for_ms"},
+    {"reset", "a,b", ""},
+    {"message", "", "api,side,from,to,effect,nth,count,delay_ms,for_ms"},
+    {"release", "of", ""},
+    {"disk_errors", "target", "path_part,fail_reads,fail_writes,fail_syncs,for_ms"},
+    {"disk_slow", "target", "path_part,latency_us,stall_us,for_ms"},
+    {"full_disk", "target", "bytes,for_ms"},
+    {"bit_rot", "target,path_part", ""},
+    {"clock_offset", "target,by_ms", "for_ms"},
+    {"clock_drift", "target,ppm", "for_ms"},
+    {"clock_jump", "target,by_ms", ""},
+    {"create_topic", "topic", ""},
+    {"delete_topic", "topic", ""},
+};
+
+}  // namespace verdict::scenarios
