@@ -1,7 +1,7 @@
 #pragma once
 
 #include "protocol/broker/context.h"
-#include "protocol/broker/exchange.h"
+#include "protocol/broker/server.h"
 #include "runtime/task.h"
 
 namespace verdict::broker {

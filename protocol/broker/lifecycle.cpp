@@ -77,7 +77,7 @@ Task<bool> Lifecycle::register_once() {
   const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
   if (error != wire::ErrorCode::NONE) {
     runtime_->log(LogLevel::info, kLogger, fmt::format("the controller refused the registration of broker {} for now: {}",
-                                                       options_.id.value(), wire::name_of(error)));
+                                                       options_.id.value(), wire::to_string(error)));
     co_return false;
   }
   epoch_ = BrokerEpoch((*answer)->broker_epoch);
@@ -98,7 +98,7 @@ Task<bool> Lifecycle::beat_once() {
   if (!answer) co_return false;
   const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
   if (error != wire::ErrorCode::NONE) {
-    runtime_->log(LogLevel::info, kLogger, fmt::format("heartbeat refused: {}", wire::name_of(error)));
+    runtime_->log(LogLevel::info, kLogger, fmt::format("heartbeat refused: {}", wire::to_string(error)));
     co_return false;
   }
   const bool was_fenced = std::exchange(fenced_, (*answer)->is_fenced);

@@ -18,7 +18,6 @@ constexpr std::int64_t kEarliest = -2;
 constexpr std::int64_t kMaxTimestamp = -3;     // KIP-734, from version 7
 constexpr std::int64_t kEarliestLocal = -4;    // KIP-405, from version 8
 constexpr std::int64_t kLatestTiered = -5;     // KIP-1005, from version 9
-constexpr std::int32_t kDebuggingReplica = -2;
 
 constexpr int lowest_version_for(std::int64_t timestamp) {
   switch (timestamp) {

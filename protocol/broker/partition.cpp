@@ -240,7 +240,8 @@ ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks,
   ProduceOutcome outcome;
   outcome.error = turn(replication::ProduceRequested{.acks = acks});
   if (outcome.error != ErrorCode::NONE) return outcome;
-  const auto valid = storage::validate_batch_verbose(batch, rules(), *decompressor_);
+  const storage::ValidationRules asked = rules();
+  const auto valid = storage::validate_batch_verbose(batch, asked, *decompressor_);
   if (!valid) {
     outcome.error = error_of(valid.error().error);
     outcome.invalid = valid.error().error;
@@ -248,10 +249,8 @@ ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks,
     return outcome;
   }
   const WallTime now = runtime_->wall_now();
-  if (config_.log_append_time) {
-    storage::stamp_log_append_time(batch, to_ms(now));
-    outcome.append_time_ms = to_ms(now);
-  }
+  storage::stamp_timestamps(batch, *valid, asked);
+  if (config_.log_append_time) outcome.append_time_ms = asked.now_ms;
   const auto done = log_->append_as_leader(batch, replica_.leader_epoch(), now);
   if (!done) {
     outcome.error = done.error().kind == storage::LogErrorKind::too_large ? ErrorCode::RECORD_LIST_TOO_LARGE

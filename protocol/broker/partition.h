@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/config_view.h"
+#include "protocol/config_values.h"
 #include "protocol/events.h"
 #include "protocol/replication/replica.h"
 #include "protocol/types.h"
@@ -58,6 +58,20 @@ struct ProduceOutcome {
 // One replica on this node: the decisions of replication::Replica joined to its log. Every call is one turn: the
 // replica's step, the storage calls that it asks for, their outcomes, and the announcements, all before it returns.
 class Partition final : public replication::LogView {
+  // One step of the replica and all that follows from it.
+  template <class Event>
+  auto turn(const Event& event) {
+    const MonoTime now = runtime_->now();
+    if constexpr (std::is_void_v<decltype(replica_.step(event, now, *effects_))>) {
+      replica_.step(event, now, *effects_);
+      run_effects();
+    } else {
+      const auto answer = replica_.step(event, now, *effects_);
+      run_effects();
+      return answer;
+    }
+  }
+
  public:
   struct Context {
     Runtime& runtime;
@@ -119,18 +133,6 @@ class Partition final : public replication::LogView {
   LeaderEpoch epoch_at(Offset offset) const override;
 
  private:
-  template <class Event>
-  auto turn(const Event& event) {
-    const MonoTime now = runtime_->now();
-    if constexpr (std::is_void_v<decltype(replica_.step(event, now, *effects_))>) {
-      replica_.step(event, now, *effects_);
-      run_effects();
-    } else {
-      const auto answer = replica_.step(event, now, *effects_);
-      run_effects();
-      return answer;
-    }
-  }
   void run_effects();
   void run(const replication::AssignEpochStart& effect);
   void run(const replication::TruncateTo& effect);

@@ -192,7 +192,7 @@ Task<bool> ReplicaFetcher::fetch_once() {
   const Response& response = answer->value;
   const auto error = static_cast<ErrorCode>(response.error_code);
   if (error != ErrorCode::NONE) {
-    runtime_->log(LogLevel::info, kLogger, fmt::format("fetch from {}:{} refused: {}", leader().host, leader().port, wire::name_of(error)));
+    runtime_->log(LogLevel::info, kLogger, fmt::format("fetch from {}:{} refused: {}", leader().host, leader().port, wire::to_string(error)));
     const bool session_lost = error == ErrorCode::FETCH_SESSION_ID_NOT_FOUND || error == ErrorCode::INVALID_FETCH_SESSION_EPOCH;
     reset_session();
     co_return session_lost;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "protocol/config_view.h"
+#include "protocol/config_values.h"
 #include "protocol/wire/gen/list_offsets.h"
 #include "runtime/io.h"
 
@@ -65,12 +65,12 @@ PartitionPtr ReplicaManager::find(const PartitionKey& key) const {
 
 // ---- metadata ----
 
-Task<void> ReplicaManager::apply(const protocol::MetadataImage& image, const protocol::MetadataDelta& delta, bool wait_for_logs) {
-  image_ = &image;
-  apply_topics(delta);
-  apply_configs(delta);
-  for (const PartitionKey& key : delta.partitions) apply_partition(key);
-  apply_brokers(delta);
+Task<void> ReplicaManager::apply(const protocol::MetadataImage* image, const protocol::MetadataDelta* delta, bool wait_for_logs) {
+  image_ = image;
+  apply_topics(*delta);
+  apply_configs(*delta);
+  for (const PartitionKey& key : delta->partitions) apply_partition(key);
+  apply_brokers(*delta);
   while (wait_for_logs && opening_ != 0) co_await opened_.wait();
 }
 
@@ -468,6 +468,10 @@ Task<void> ReplicaManager::checkpoint_recovery_points() {
 Task<void> ReplicaManager::check_retention() {
   for (const auto& [key, partition] : std::map(partitions_)) partition->enforce_retention();
   co_return;
+}
+
+void ReplicaManager::answer_all() {
+  for (const auto& [key, partition] : std::map(partitions_)) partition->remove(replication::RemovedReason::log_directory_failed);
 }
 
 Task<void> ReplicaManager::stop() {

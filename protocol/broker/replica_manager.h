@@ -47,7 +47,7 @@ class ReplicaManager final : public PartitionHost {
 
   // Applies what `delta` touched of `image`, which stays at its place and is the newest state whenever this runs. With
   // wait_for_logs it returns once every log of this node is open (start-up); else logs open in the background.
-  Task<void> apply(const protocol::MetadataImage& image, const protocol::MetadataDelta& delta, bool wait_for_logs);
+  Task<void> apply(const protocol::MetadataImage* image, const protocol::MetadataDelta* delta, bool wait_for_logs);
 
   PartitionPtr find(const PartitionKey& key) const;  // null: not hosted here
   const std::map<PartitionKey, PartitionPtr>& partitions() const { return partitions_; }
@@ -57,6 +57,7 @@ class ReplicaManager final : public PartitionHost {
   void end_wait(WaiterId waiter);
 
   void start_upkeep();
+  void answer_all();                // before a stop: nobody waits for this node any more
   Task<void> stop();                // fetchers, proposals and upkeep end
   Task<bool> close_logs();          // the orderly end: flush, checkpoints; false if anything failed
   storage::Decompressor& decompressor() { return decompressor_; }

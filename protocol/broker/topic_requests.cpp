@@ -1,0 +1,62 @@
+#include "protocol/broker/topic_requests.h"
+
+#include <fmt/format.h>
+
+#include "protocol/config_values.h"
+#include "protocol/controller/topic_rules.h"
+#include "protocol/wire/gen/create_topics.h"
+#include "protocol/wire/gen/delete_topics.h"
+
+namespace verdict::broker {
+namespace {
+
+constexpr Duration kTimeout = 30s;  // request.timeout.ms towards the controller
+constexpr int kCreateVersion = 7;
+
+template <class Response, class Request>
+Task<void> forward(BrokerContext* context, ExchangePtr exchange) {
+  Request request;
+  if (!exchange->decode(request)) co_return;
+  auto answer = co_await context->controller.call<Response>(exchange->version(), request, context->runtime.now() + kTimeout);
+  if (answer) {
+    exchange->respond((*answer).value);
+  } else {
+    // As Kafka's forwarding does when the controller stays unreachable: the client tries again on another connection.
+    exchange->close("the controller did not answer a forwarded request");
+  }
+}
+
+}  // namespace
+
+Task<void> TopicRequests::forward_create(ExchangePtr exchange) {
+  co_await forward<wire::CreateTopicsResponse, wire::CreateTopicsRequest>(context_, exchange);
+}
+
+Task<void> TopicRequests::forward_delete(ExchangePtr exchange) {
+  co_await forward<wire::DeleteTopicsResponse, wire::DeleteTopicsRequest>(context_, exchange);
+}
+
+ErrorCode TopicRequests::auto_create(std::string_view topic) {
+  if (controller::bad_topic_name(topic)) return ErrorCode::INVALID_TOPIC_EXCEPTION;
+  if (creating_.emplace(topic).second) scope_.spawn(create_by_default(std::string(topic)));
+  return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+Task<void> TopicRequests::create_by_default(std::string topic) {
+  wire::Arena arena;
+  wire::CreateTopicsRequest request;
+  request.topics = arena.make_span<wire::CreateTopicsRequest::CreatableTopic>(1);
+  request.topics[0].name = topic;
+  request.topics[0].num_partitions = -1;
+  request.topics[0].replication_factor = -1;
+  request.timeout_ms = static_cast<std::int32_t>(to_ms(kTimeout));
+  auto answer = co_await context_->controller.call<wire::CreateTopicsResponse>(kCreateVersion, request, context_->runtime.now() + kTimeout);
+  creating_.erase(topic);
+  if (!answer || (*answer)->topics.empty()) co_return;
+  const auto error = static_cast<ErrorCode>((*answer)->topics[0].error_code);
+  if (error != ErrorCode::NONE && error != ErrorCode::TOPIC_ALREADY_EXISTS) {
+    context_->runtime.log(LogLevel::info, "AutoTopicCreation", fmt::format("topic {} was not created: {}", topic, wire::to_string(error)));
+  }
+}
+
+}  // namespace verdict::broker
