@@ -58,7 +58,7 @@ struct RunResult {
   std::uint64_t messages = 0;            // requests and responses delivered
   std::uint64_t elections = 0;
   std::int64_t simulated_ms = 0;
-  std::int64_t wall_ms = 0;              // filled in by whoever has a clock
+  std::int64_t wall_ms = 0;              // filled in by who has a clock: the command line
   std::uint64_t hash = 0;
   std::string difference;                // of a nondeterministic run: the first event that differs
 

@@ -58,9 +58,6 @@ struct RunOptions {
   LogLevel log_level = LogLevel::info;
   // Of virtual time since the beginning: the run stops there, without a verdict. 0: to its end.
   std::int64_t until_ms = 0;
-  // A second source of draws from this virtual time on (causality): 0 for none.
-  std::int64_t reseed_at_ms = 0;
-  std::uint64_t reseed = 0;
 };
 
 // `scenario` must have parsed; a target that names what the cluster doesn't have is an error of validate().

@@ -1,0 +1,100 @@
+#include "scenarios/clients.h"
+
+#include "runtime/io.h"
+
+namespace verdict::scenarios {
+namespace {
+
+std::vector<client::TopicPartition> partitions_of(const std::string& topic, const std::vector<std::int32_t>& given, std::int32_t all) {
+  std::vector<client::TopicPartition> partitions;
+  for (const std::int32_t index : given) partitions.push_back({.topic = topic, .partition = index});
+  for (std::int32_t index = 0; given.empty() && index < all; ++index) partitions.push_back({.topic = topic, .partition = index});
+  return partitions;
+}
+
+}  // namespace
+
+Task<void> AdminMachine::create_task(TopicSpec topic) {
+  ++unfinished_;
+  client::NewTopic wanted;
+  wanted.name = topic.name;
+  if (topic.assignment.empty()) {
+    wanted.partitions = topic.partitions;
+    wanted.replication_factor = static_cast<std::int16_t>(topic.replication_factor);
+  }
+  for (std::size_t i = 0; i < topic.assignment.size(); ++i) {
+    NodeIds& replicas = wanted.assignment[static_cast<std::int32_t>(i)];
+    for (const std::int32_t id : topic.assignment[i]) replicas.push_back(NodeId(id));
+  }
+  for (const auto& [key, value] : topic.config) wanted.configs[key] = value;
+  for (;;) {
+    const MonoTime deadline = runtime_->now() + 5s;
+    const auto created = co_await admin_.create_topic(wanted, deadline);
+    if (created || created.error().error == client::ErrorCode::TOPIC_ALREADY_EXISTS) break;
+    refusal_ = created.error().message;
+    const MonoTime again = runtime_->now() + 100ms;
+    co_await sleep_until(*runtime_, again);
+  }
+  --unfinished_;
+}
+
+Task<void> AdminMachine::remove_task(std::string topic) {
+  ++unfinished_;
+  for (;;) {
+    const MonoTime deadline = runtime_->now() + 5s;
+    const auto removed = co_await admin_.delete_topic(topic, deadline);
+    if (removed || removed.error().error == client::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) break;
+    refusal_ = removed.error().message;
+    const MonoTime again = runtime_->now() + 100ms;
+    co_await sleep_until(*runtime_, again);
+  }
+  --unfinished_;
+}
+
+client::ClientOptions client_options(const ClientSettings& settings, std::int64_t process) {
+  client::ClientOptions options;
+  options.bootstrap = settings.bootstrap;
+  options.client_id = "client-" + std::to_string(process);
+  options.request_timeout = from_ms(settings.request_timeout_ms);
+  options.connect_timeout = from_ms(settings.request_timeout_ms);
+  options.reconnect_backoff = 20ms;
+  options.reconnect_backoff_max = 200ms;
+  options.retry_backoff = 20ms;
+  options.retry_backoff_max = 200ms;
+  options.entity = static_cast<std::uint64_t>(process);
+  return options;
+}
+
+sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& settings, std::int64_t process, std::int32_t partitions) {
+  sim::ProducerLoad load;
+  load.process = process;
+  load.client = client_options(settings, process);
+  load.producer.acks = spec.acks == "all" ? std::int16_t{-1} : spec.acks == "1" ? std::int16_t{1} : std::int16_t{0};
+  load.producer.linger = std::chrono::microseconds(spec.linger_us);
+  load.producer.batch_bytes = static_cast<std::size_t>(spec.batch_bytes);
+  load.producer.max_in_flight = spec.in_flight;
+  load.producer.retries = spec.retries;
+  load.producer.ack_timeout = from_ms(settings.request_timeout_ms * 3 / 4);
+  load.producer.delivery_timeout = from_ms(settings.delivery_timeout_ms);
+  load.producer.codec = spec.compression == "lz4" ? storage::Codec::lz4 : spec.compression == "zstd" ? storage::Codec::zstd : storage::Codec::none;
+  load.partitions = partitions_of(spec.topic, spec.partitions, partitions);
+  load.burst = static_cast<std::uint32_t>(spec.burst);
+  load.interval = std::chrono::microseconds(spec.interval_us);
+  load.value_bytes = static_cast<std::uint32_t>(spec.value_bytes);
+  if (spec.records > 0) load.records = static_cast<std::uint64_t>(spec.records);
+  if (spec.stop_ms > 0) load.time = from_ms(std::max<std::int64_t>(spec.stop_ms - spec.start_ms, 1));
+  return load;
+}
+
+sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process, std::int32_t partitions) {
+  sim::ConsumerLoad load;
+  load.process = process;
+  load.client = client_options(settings, process);
+  load.consumer.max_wait = 200ms;
+  load.partitions = partitions_of(spec.topic, spec.partitions, partitions);
+  load.poll_interval = from_ms(spec.poll_interval_ms);
+  load.seek_one_in = static_cast<std::uint32_t>(spec.seek_one_in);
+  return load;
+}
+
+}  // namespace verdict::scenarios

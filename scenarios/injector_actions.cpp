@@ -1,0 +1,218 @@
+// What each fault does to the simulated machine room.
+#include <algorithm>
+
+#include "scenarios/injector.h"
+
+namespace verdict::scenarios {
+namespace {
+
+sim::PowerLossPolicy policy_of(const std::string& name) {
+  if (name == "data_only") return sim::PowerLossPolicy::data_only();
+  if (name == "all_unsynced_lost") return sim::PowerLossPolicy::all_unsynced_lost();
+  if (name == "nothing_lost") return sim::PowerLossPolicy::nothing_lost();
+  return sim::PowerLossPolicy::everything();
+}
+
+}  // namespace
+
+void Injector::apply(std::size_t number, Fault& fault, const TargetContext& here) {
+  const FaultSpec& spec = *fault.spec;
+  if (fault.target) {
+    fault.hit = resolve_machines(*fault.target, here);
+    if (fault.hit.empty()) return;  // nobody to hit now: it has not fired
+  }
+  const std::vector<sim::NodeIndex> a = machines_of(fault.a, here);
+  const std::vector<sim::NodeIndex> b = machines_of(fault.b, here);
+  if ((!fault.a.empty() && a.empty()) || (!fault.b.empty() && b.empty())) return;
+  fault.fired = true;
+  if (!fault.target) {
+    fault.hit = a;
+    fault.hit.insert(fault.hit.end(), b.begin(), b.end());
+  }
+  if (spec.action == "message") {
+    apply_message(number, fault);
+    return;
+  }
+  fired_.push_back(spec.id);
+  note(fault, true);
+  if (spec.action == "create_topic" || spec.action == "delete_topic") {
+    host_.administer(spec);
+  } else if (spec.action == "release") {
+    for (std::size_t i = 0; i < faults_.size(); ++i) {
+      if (faults_[i].spec->id == spec.of) release_rule(faults_[i], i);
+    }
+  } else if (!apply_process(spec, fault) && !apply_network(number, spec, fault, a, b)) {
+    const bool known = apply_disk_or_clock(number, spec, fault);
+    VERDICT_ASSERT(known, "a fault without an effect");
+  }
+}
+
+void Injector::expect_restart(sim::NodeIndex index, const FaultSpec& spec) {
+  fates_[index] = {.restart = spec.restart_ms < 0 ? Duration(-1) : from_ms(spec.restart_ms), .stays_down = spec.stays_down};
+}
+
+void Injector::on_death(sim::NodeIndex index) {
+  const auto fate = fates_.find(index);
+  if (!active_ || fate == fates_.end() || fate->second.restart < Duration(0)) return;
+  later(fate->second.restart, [this, index] {
+    fates_.erase(index);
+    cluster_.start(index);
+  });
+}
+
+bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
+  if (spec.action == "rolling_restart") {
+    roll(0, &spec);
+    return true;
+  }
+  for (const sim::NodeIndex index : fault.hit) {
+    const bool running = world_.node(index).running();
+    if (spec.action == "kill" || spec.action == "power_loss") {
+      expect_restart(index, spec);
+      if (spec.action == "kill") {
+        world_.kill(index);
+      } else {
+        world_.power_loss(index, policy_of(spec.policy));
+        if (!running) on_death(index);
+      }
+    } else if (spec.action == "doom" || spec.action == "doom_power") {
+      expect_restart(index, spec);
+      const auto k = static_cast<std::uint64_t>(spec.nth_call);
+      if (spec.action == "doom") {
+        world_.doom(index, k);
+      } else {
+        world_.doom_power(index, k, policy_of(spec.policy));
+      }
+    } else if (spec.action == "pause") {
+      world_.pause(index);
+      const auto number = static_cast<std::size_t>(&fault - faults_.data());
+      undo_later(number, [this, index] { world_.resume(index); });
+    } else if (spec.action == "resume") {
+      world_.resume(index);
+    } else if (spec.action == "stop") {
+      expect_restart(index, spec);
+      cluster_.stop_orderly(index);
+    } else if (spec.action == "start") {
+      fates_.erase(index);
+      later(Duration(0), [this, index] { cluster_.start(index); });
+    } else if (spec.action == "wipe") {
+      expect_restart(index, spec);
+      world_.kill(index);
+      // At the top of the loop: nothing of the process is left that could use the disk.
+      later(Duration(0), [this, index] {
+        if (!world_.node(index).running()) world_.wipe_disk(index);
+      });
+    } else {
+      return false;
+    }
+  }
+  return !fault.hit.empty() && (spec.action == "kill" || spec.action == "power_loss" || spec.action.starts_with("doom") ||
+                                spec.action == "pause" || spec.action == "resume" || spec.action == "stop" || spec.action == "start" ||
+                                spec.action == "wipe");
+}
+
+// One broker after the other: down in order, up again after delay_ms, in its ISRs again, then the next.
+void Injector::roll(std::size_t place, const FaultSpec* spec) {
+  while (place < cluster_.machines().size() && !cluster_.machines()[place].broker) ++place;
+  if (place == cluster_.machines().size()) return;
+  const sim::NodeIndex index = cluster_.machines()[place].index;
+  fates_[index] = {.restart = from_ms(spec->delay_ms), .stays_down = false};
+  cluster_.stop_orderly(index);
+  later(from_ms(spec->delay_ms + 50), [this, place, spec] { roll_wait(place, spec, world_.now() + 20s); });
+}
+
+void Injector::roll_wait(std::size_t place, const FaultSpec* spec, sim::VirtualTime limit) {
+  const sim::NodeIndex index = cluster_.machines()[place].index;
+  if ((world_.node(index).running() && !fates_.contains(index) && settled(index)) || world_.now() >= limit) return roll(place + 1, spec);
+  later(20ms, [this, place, spec, limit] { roll_wait(place, spec, limit); });
+}
+
+bool Injector::settled(sim::NodeIndex index) const {
+  const NodeId id = cluster_.machines()[index.value()].id;
+  const auto broker = cluster_.view().brokers.find(id);
+  if (broker == cluster_.view().brokers.end() || broker->second.fenced || broker->second.shutting_down) return false;
+  return std::ranges::all_of(cluster_.view().partitions, [&](const auto& entry) {
+    const sim::ClusterView::Partition& p = entry.second;
+    return cluster_.view().topics.at(p.key.topic).deleted || std::ranges::find(p.replicas, id) == p.replicas.end() ||
+           std::ranges::find(p.isr, id) != p.isr.end();
+  });
+}
+
+bool Injector::apply_network(std::size_t number, const FaultSpec& spec, Fault& fault, const std::vector<sim::NodeIndex>& a,
+                             const std::vector<sim::NodeIndex>& b) {
+  const auto each = [a, b](auto&& act) {
+    for (const sim::NodeIndex from : a) {
+      for (const sim::NodeIndex to : b) {
+        if (from != to) act(from, to);
+      }
+    }
+  };
+  if (spec.action == "partition") {
+    world_.partition_split(a, b, true);
+    undo_later(number, [this, a, b] { world_.partition_split(a, b, false); });
+  } else if (spec.action == "isolate") {
+    const sim::NodeIndex index = fault.hit.front();
+    world_.isolate(index, true);
+    undo_later(number, [this, index] { world_.isolate(index, false); });
+  } else if (spec.action == "block") {
+    each([&](auto from, auto to) { world_.block(from, to); });
+    undo_later(number, [this, each] { each([&](auto from, auto to) { world_.unblock(from, to); }); });
+  } else if (spec.action == "bridge") {
+    const sim::NodeIndex bridge = fault.hit.front();
+    world_.partition_bridge(a, b, bridge, true);
+    undo_later(number, [this, a, b, bridge] { world_.partition_bridge(a, b, bridge, false); });
+  } else if (spec.action == "clog") {
+    each([&](auto from, auto to) { world_.clog(from, to); });
+    undo_later(number, [this, each] { each([&](auto from, auto to) { world_.release(from, to); }); });
+  } else if (spec.action == "slow_link") {
+    const auto rate = static_cast<std::uint64_t>(spec.bytes);
+    each([&](auto from, auto to) { world_.slow_link(from, to, from_ms(spec.delay_ms), rate); });
+    undo_later(number, [this, each] { each([&](auto from, auto to) { world_.slow_link(from, to, Duration(0), 0); }); });
+  } else if (spec.action == "reset") {
+    each([&](auto from, auto to) { world_.reset_connections(from, to); });
+  } else {
+    return false;
+  }
+  return true;
+}
+
+void Injector::apply_message(std::size_t number, Fault& fault) {
+  fault.in_force = true;
+  rules_.push_back(number);
+  note(fault, true);
+  undo_later(number, [this, number] { release_rule(faults_[number], number); });
+}
+
+bool Injector::apply_disk_or_clock(std::size_t number, const FaultSpec& spec, Fault& fault) {
+  const sim::NodeIndex index = fault.hit.front();
+  if (spec.action == "disk_errors" || spec.action == "disk_slow") {
+    sim::DiskFaults faults;
+    faults.path_part = spec.path_part;
+    faults.fail_reads = static_cast<std::uint32_t>(spec.fail_reads);
+    faults.fail_writes = static_cast<std::uint32_t>(spec.fail_writes);
+    faults.fail_syncs = static_cast<std::uint32_t>(spec.fail_syncs);
+    faults.extra_latency = std::chrono::microseconds(spec.latency_us);
+    faults.append_stall = std::chrono::microseconds(spec.stall_us);
+    world_.set_disk_faults(index, faults);
+    undo_later(number, [this, index] { world_.set_disk_faults(index, {}); });
+  } else if (spec.action == "full_disk") {
+    const std::uint64_t used = static_cast<std::uint64_t>(scenario_.disk.capacity_bytes) - world_.node(index).disk().free_bytes();
+    world_.set_disk_capacity(index, used + static_cast<std::uint64_t>(spec.bytes));
+    undo_later(number, [this, index] { world_.set_disk_capacity(index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes)); });
+  } else if (spec.action == "bit_rot") {
+    world_.rot_bits(index, spec.path_part, number);
+  } else if (spec.action == "clock_offset") {
+    world_.set_clock_offset(index, from_ms(spec.by_ms));
+    undo_later(number, [this, index] { world_.set_clock_offset(index, Duration(0)); });
+  } else if (spec.action == "clock_drift") {
+    world_.set_clock_rate(index, static_cast<std::int32_t>(spec.ppm));
+    undo_later(number, [this, index] { world_.set_clock_rate(index, 0); });
+  } else if (spec.action == "clock_jump") {
+    world_.jump_clock(index, from_ms(spec.by_ms));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+}  // namespace verdict::scenarios

@@ -1,0 +1,118 @@
+#include "scenarios/target.h"
+
+#include <algorithm>
+#include <optional>
+
+namespace verdict::scenarios {
+namespace {
+
+constexpr std::string_view kAllowed =
+    "broker(ID), controller, leader(TOPIC-N), follower(TOPIC-N[,PLACE]), isr(TOPIC-N[,PLACE]), node, of(FAULT), brokers or clients";
+
+std::optional<std::int32_t> number(std::string_view text) {
+  if (text.empty() || text.size() > 6) return std::nullopt;
+  std::int32_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return std::nullopt;
+    value = value * 10 + (c - '0');
+  }
+  return value;
+}
+
+bool set_partition(std::string_view text, Target& into) {
+  const std::size_t dash = text.rfind('-');
+  if (dash == std::string_view::npos || dash == 0) return false;
+  const auto index = number(text.substr(dash + 1));
+  if (!index) return false;
+  into.topic = text.substr(0, dash);
+  into.partition = *index;
+  return true;
+}
+
+}  // namespace
+
+std::expected<Target, std::string> parse_target(std::string_view text) {
+  const auto wrong = [] { return std::unexpected(std::string(kAllowed)); };
+  Target target;
+  if (text == "controller" || text == "node" || text == "brokers" || text == "clients") {
+    target.kind = text == "controller" ? Target::Kind::controller
+                  : text == "node"     ? Target::Kind::node
+                  : text == "brokers"  ? Target::Kind::brokers
+                                       : Target::Kind::clients;
+    return target;
+  }
+  const std::size_t open = text.find('(');
+  if (open == std::string_view::npos || text.back() != ')') return wrong();
+  const std::string_view head = text.substr(0, open);
+  std::string_view inside = text.substr(open + 1, text.size() - open - 2);
+  if (head == "coordinator") return std::unexpected("coordinator is reserved: groups are not served yet");
+  if (head == "of") {
+    if (inside.empty()) return wrong();
+    target.kind = Target::Kind::of;
+    target.fault = inside;
+    return target;
+  }
+  if (head == "broker") {
+    const auto id = number(inside);
+    if (!id) return wrong();
+    target.id = NodeId(*id);
+    return target;
+  }
+  if (head != "leader" && head != "follower" && head != "isr") return wrong();
+  target.kind = head == "leader" ? Target::Kind::leader : head == "follower" ? Target::Kind::follower : Target::Kind::isr;
+  if (const std::size_t comma = inside.find(','); comma != std::string_view::npos && target.kind != Target::Kind::leader) {
+    std::string_view place = inside.substr(comma + 1);
+    while (!place.empty() && place.front() == ' ') place.remove_prefix(1);
+    const auto parsed = number(place);
+    if (!parsed) return wrong();
+    target.place = *parsed;
+    inside = inside.substr(0, comma);
+  }
+  if (!set_partition(inside, target)) return wrong();
+  return target;
+}
+
+NodeId resolve_node(const Target& target, const TargetContext& context) {
+  using enum Target::Kind;
+  switch (target.kind) {
+    case broker: return target.id;
+    case controller: return context.cluster.controller().id;
+    case node: return context.announced_by;
+    case of: {
+      const std::vector<sim::NodeIndex> hit = context.hit_by ? context.hit_by(target.fault) : std::vector<sim::NodeIndex>{};
+      if (hit.empty() || !context.cluster.owns(hit.front())) return kNoNode;
+      return context.cluster.machines()[hit.front().value()].id;
+    }
+    case brokers:
+    case clients: return kNoNode;
+    case leader:
+    case follower:
+    case isr: break;
+  }
+  const sim::ClusterView::Partition* partition = context.cluster.view().partition(target.topic, target.partition);
+  if (partition == nullptr) return kNoNode;
+  const NodeId lead = partition->leader != kNoNode ? partition->leader : partition->last_leader;
+  if (target.kind == leader) return lead;
+  std::int32_t place = target.place;
+  for (const NodeId id : target.kind == isr ? partition->isr : partition->replicas) {
+    if (id != lead && place-- == 0) return id;
+  }
+  return kNoNode;
+}
+
+std::vector<sim::NodeIndex> resolve_machines(const Target& target, const TargetContext& context) {
+  if (target.kind == Target::Kind::clients) return context.clients == nullptr ? std::vector<sim::NodeIndex>{} : *context.clients;
+  std::vector<sim::NodeIndex> machines;
+  if (target.kind == Target::Kind::brokers) {
+    for (const sim::Machine& machine : context.cluster.machines()) {
+      if (machine.broker) machines.push_back(machine.index);
+    }
+    return machines;
+  }
+  if (target.kind == Target::Kind::of && context.hit_by) return context.hit_by(target.fault);
+  const NodeId id = resolve_node(target, context);
+  if (const sim::Machine* machine = context.cluster.machine(id)) machines.push_back(machine->index);
+  return machines;
+}
+
+}  // namespace verdict::scenarios

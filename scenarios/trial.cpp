@@ -1,0 +1,262 @@
+// A run's wiring: the machine room, its feeds, and who hears what.
+#include "scenarios/trial.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace verdict::scenarios {
+namespace {
+
+sim::WorldConfig world_config(const Scenario& scenario, std::uint64_t seed, const RunOptions& options) {
+  sim::WorldConfig config;
+  config.seed = seed;
+  config.network.latency.median = std::chrono::microseconds(scenario.network.latency_us);
+  config.network.latency.tail_one_in = static_cast<std::uint32_t>(scenario.network.tail_one_in);
+  config.network.latency.tail_unit = from_ms(scenario.network.tail_ms);
+  config.network.bytes_per_ms = static_cast<std::uint64_t>(scenario.network.bytes_per_ms);
+  config.network.stream_timeout = 5s;
+  config.network.connect_timeout = 5s;
+  config.disk.sync.median = std::chrono::microseconds(scenario.disk.sync_us);
+  config.disk.capacity_bytes = static_cast<std::uint64_t>(scenario.disk.capacity_bytes);
+  config.event_budget = static_cast<std::uint64_t>(scenario.phases.event_budget);
+  config.log_level = options.log_lines ? options.log_level : LogLevel::error;
+  return config;
+}
+
+sim::ClusterConfig cluster_config(const Scenario& scenario, const RunOptions& options) {
+  sim::ClusterConfig config;
+  config.brokers = scenario.cluster.brokers;
+  config.combined = scenario.cluster.combined;
+  for (const auto& [name, value] : scenario.cluster.config) config.properties.emplace_back(name, value);
+  for (const std::string& name : scenario.defects) config.defects.add(*find_defect(name));
+  for (const std::string& name : options.defects) config.defects.add(*find_defect(name));
+  return config;
+}
+
+bool allows_unclean(const Properties& properties) {
+  const auto found = properties.find("unclean.leader.election.enable");
+  return found != properties.end() && found->second == "true";
+}
+
+checker::WhiteBoxOptions white_options(const Scenario& scenario) {
+  checker::WhiteBoxOptions options;
+  options.unclean_election_allowed = allows_unclean(scenario.cluster.config) ||
+                                     std::ranges::any_of(scenario.topics, [](const TopicSpec& t) { return allows_unclean(t.config); });
+  return options;
+}
+
+sim::WorldConfig with_sinks(sim::WorldConfig config, sim::LossSink* losses, sim::LogSink* logs) {
+  config.loss_sink = losses;
+  config.log_sink = logs;
+  return config;
+}
+
+}  // namespace
+
+Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& options, sim::TraceLog* trace)
+    : scenario_(scenario),
+      options_(options),
+      white_(white_options(scenario)),
+      world_(with_sinks(world_config(scenario, seed, options), this, options.log_lines && options.observer != nullptr ? this : nullptr)),
+      cluster_(world_, cluster_config(scenario, options), this) {
+  result_.scenario = scenario.name;
+  result_.seed = seed;
+  if (trace != nullptr) world_.record(trace);
+  for (const sim::Machine& machine : cluster_.machines()) {
+    if (machine.broker) settings_.bootstrap.push_back({.host = machine.host, .port = sim::kBrokerPort});
+  }
+  settings_.request_timeout_ms = scenario.workload.request_timeout_ms;
+  settings_.delivery_timeout_ms = scenario.workload.delivery_timeout_ms;
+  add_clients();
+  injector_.emplace(world_, cluster_, scenario_, *this);
+  world_.set_tap(&*injector_);
+  cluster_.on_death = [this](sim::NodeIndex index, sim::DeathCause) { injector_->on_death(index); };
+  if (options.observer != nullptr) {
+    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) { options_.observer->on_message(frame, sent, world_.now()); };
+  }
+  for (const EventExpectation& wanted : scenario.expect.events) {
+    expected_.push_back({.spec = &wanted, .matcher = *EventMatcher::make(wanted.event, wanted.match)});
+    expected_by_event_[expected_.back().matcher.kind()].push_back(expected_.size() - 1);
+  }
+  draw_clocks();
+}
+
+Trial::~Trial() { cluster_.on_death = nullptr; }
+
+void Trial::draw_clocks() {
+  for (const sim::Machine& machine : cluster_.machines()) {
+    KeyedRandom draws(mix64(mix64(result_.seed, 0x636c6f636bU), machine.index.value()));
+    const auto within = [&draws](std::int64_t limit) {
+      return static_cast<std::int64_t>(draws.below(static_cast<std::uint64_t>(2 * limit + 1))) - limit;
+    };
+    if (scenario_.cluster.clock_offset_ms > 0) world_.set_clock_offset(machine.index, from_ms(within(scenario_.cluster.clock_offset_ms)));
+    if (scenario_.cluster.clock_drift_ppm > 0) {
+      world_.set_clock_rate(machine.index, static_cast<std::int32_t>(within(scenario_.cluster.clock_drift_ppm)));
+    }
+  }
+}
+
+void Trial::add_clients() {
+  const auto add = [this](std::string host, sim::ProcessFactory factory) {
+    const sim::NodeIndex index = world_.add_node({.host = std::move(host), .factory = std::move(factory), .defects = {}});
+    client_indices_.push_back(index);
+    return index;
+  };
+  const auto partitions_of = [this](const std::string& topic) {
+    std::int32_t partitions = 1;
+    const auto count = [&](const TopicSpec& spec) {
+      if (spec.name == topic) partitions = spec.assignment.empty() ? spec.partitions : static_cast<std::int32_t>(spec.assignment.size());
+    };
+    for (const FaultSpec& fault : scenario_.faults) {
+      if (fault.action == "create_topic") count(*fault.topic);
+    }
+    std::ranges::for_each(scenario_.topics, count);
+    return partitions;
+  };
+  admin_ = add("admin", [this](Runtime& runtime) { return std::make_unique<AdminMachine>(runtime, client_options(settings_, 0)); });
+  std::int64_t process = 0;
+  for (const ProducerSpec& spec : scenario_.workload.producers) {
+    ++process;
+    const sim::ProducerLoad load = producer_load(spec, settings_, process, partitions_of(spec.topic));
+    const sim::NodeIndex index = add(fmt::format("client-{}", process), [this, load](Runtime& runtime) {
+      return std::make_unique<ProducerMachine>(runtime, load, this);
+    });
+    clients_.push_back({.index = index, .process = process, .produces = true, .start_ms = spec.start_ms});
+  }
+  for (const ConsumerSpec& spec : scenario_.workload.consumers) {
+    ++process;
+    const sim::ConsumerLoad load = consumer_load(spec, settings_, process, partitions_of(spec.topic));
+    const sim::NodeIndex index = add(fmt::format("client-{}", process), [this, load](Runtime& runtime) {
+      return std::make_unique<ConsumerMachine>(runtime, load, this);
+    });
+    clients_.push_back({.index = index, .process = process, .produces = false, .start_ms = spec.start_ms});
+  }
+  load_processes_ = process;
+  reader_process_ = process;
+  reader_ = add("reader", [this](Runtime& runtime) { return std::make_unique<ConsumerMachine>(runtime, reader_load_, this); });
+}
+
+// ---- what the cluster says ----
+
+void Trial::started(const sim::Origin& origin) {
+  white_.node_started(mono(), origin.node, origin.incarnation);
+  if (options_.observer != nullptr) options_.observer->on_node(world_.now(), origin.index, true, origin.incarnation, "starts");
+}
+
+void Trial::event(const sim::Origin& origin, const protocol::Event& event) {
+  white_.on_event(mono(), origin.node, origin.incarnation, event);
+  ++event_counts_[event.index()];
+  if (options_.observer != nullptr) {
+    if (const auto* topic = std::get_if<protocol::events::TopicCreated>(&event)) {
+      options_.observer->on_topic(world_.now(), topic->topic, topic->topic_name);
+    }
+    options_.observer->on_event(world_.now(), origin.index, origin.node, origin.incarnation, event);
+  }
+  if (white_.violation()) {
+    world_.stop();
+    return;
+  }
+  if (counting_ && !expected_by_event_[event.index()].empty()) {
+    const TargetContext context = injector_->context(origin.node);
+    for (const std::size_t i : expected_by_event_[event.index()]) {
+      if (expected_[i].matcher.matches(event, origin, context)) ++expected_[i].seen;
+    }
+  }
+  injector_->on_event(origin, event);
+}
+
+void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
+  using checker::StopKind;
+  const bool power = cause == sim::StopCause::power_loss;
+  const bool orderly = cause == sim::StopCause::orderly;
+  white_.node_stopped(mono(), origin.node, origin.incarnation, power ? StopKind::power_loss : orderly ? StopKind::orderly : StopKind::kill);
+  if (white_.violation()) world_.stop();
+  if (options_.observer != nullptr) {
+    options_.observer->on_node(world_.now(), origin.index, false, origin.incarnation, power ? "loses power" : orderly ? "stops" : "dies");
+  }
+}
+
+void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
+  white_.bytes_lost(mono(), origin.node, loss.path, loss.from, loss.to);
+  if (white_.violation()) world_.stop();
+}
+
+void Trial::lost(const sim::Loss& loss) { cluster_.lost(loss); }
+
+void Trial::line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger, std::string_view message) {
+  options_.observer->on_log(at, node, level, logger, message);
+}
+
+void Trial::administer(const FaultSpec& fault) {
+  if (fault.action == "create_topic") {
+    admin()->create(*fault.topic);
+  } else {
+    admin()->remove(fault.topic->name);
+  }
+}
+
+void Trial::fault_note(const FaultNote& note) {
+  if (options_.observer != nullptr) options_.observer->on_fault(world_.now(), note);
+}
+
+// ---- what the clients say ----
+
+void Trial::report(const sim::ClientOp& op) {
+  using checker::HistoryCall;
+  using checker::HistoryType;
+  entry_.op = op.op;
+  entry_.process = op.process;
+  entry_.type = op.type == sim::OpType::invoke ? HistoryType::invoke
+                : op.type == sim::OpType::ok   ? HistoryType::ok
+                : op.type == sim::OpType::fail ? HistoryType::fail
+                                               : HistoryType::info;
+  entry_.call = op.call == sim::OpCall::send     ? HistoryCall::send
+                : op.call == sim::OpCall::poll   ? HistoryCall::poll
+                : op.call == sim::OpCall::assign ? HistoryCall::assign
+                                                 : HistoryCall::seek;
+  entry_.acks = op.acks;
+  entry_.partition = op.partition;
+  entry_.offset = op.offset;
+  entry_.value = op.value;
+  entry_.time_ns = sim::to_ns(world_.now());
+  entry_.idempotent = op.idempotent;
+  entry_.ordered = op.ordered;
+  entry_.topic = op.topic;
+  entry_.key = op.key;
+  entry_.error = op.error;
+  entry_.records.clear();
+  for (const sim::OffsetAndValue& record : op.records) entry_.records.push_back({record.offset, record.value});
+  black_.add(entry_);
+  world_.hash_value(mix64(static_cast<std::uint64_t>(op.op), static_cast<std::uint64_t>(op.type)));
+  if (op.call == sim::OpCall::send && op.type == sim::OpType::ok && op.acks != 0) {
+    ++result_.acknowledged;
+    if (op.acks == -1) ++result_.acknowledged_all;
+  }
+  if (op.call == sim::OpCall::poll) {
+    if (op.process > load_processes_) {
+      result_.final_read += op.records.size();
+      if (!op.records.empty()) {
+        read_to_[{.topic = std::string(op.topic), .partition = op.partition}] = op.records.back().offset + 1;
+      }
+    } else if (counting_) {
+      result_.delivered += op.records.size();
+    }
+  }
+  if (options_.observer != nullptr) {
+    line_.clear();
+    checker::write_history_line(entry_, line_);
+    options_.observer->on_history(line_);
+  }
+}
+
+void Trial::produce_sent(std::int64_t process, std::uint64_t batch, std::string_view, const Uuid& topic_id, std::int32_t partition,
+                         std::uint32_t crc) {
+  white_.produce_sent(mono(), static_cast<std::uint64_t>(process), batch, {.topic = topic_id, .index = partition}, crc);
+}
+
+void Trial::produce_finished(std::int64_t process, std::uint64_t batch) {
+  white_.produce_finished(static_cast<std::uint64_t>(process), batch);
+}
+
+}  // namespace verdict::scenarios

@@ -1,0 +1,131 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checker/black_box.h"
+#include "checker/liveness.h"
+#include "checker/white_box.h"
+#include "scenarios/clients.h"
+#include "scenarios/event_match.h"
+#include "scenarios/injector.h"
+#include "scenarios/result.h"
+#include "scenarios/runner.h"
+#include "scenarios/scenario.h"
+#include "sim/cluster.h"
+#include "sim/hash.h"
+#include "sim/history_sink.h"
+#include "sim/world.h"
+
+namespace verdict::scenarios {
+
+// One run: the cluster, its clients, its faults and its judges, from set-up to verdict. The phases of SIMULATION.md.
+class Trial final : private sim::ClusterSink, private InjectorHost, private sim::HistorySink, private sim::LossSink, private sim::LogSink {
+ public:
+  // `scenario` is resolved and valid, and outlives the trial.
+  Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& options, sim::TraceLog* trace);
+  ~Trial();
+  Trial(const Trial&) = delete;
+  Trial& operator=(const Trial&) = delete;
+
+  RunResult run();
+
+ private:
+  struct ClientMachine {
+    sim::NodeIndex index;
+    std::int64_t process = 0;
+    bool produces = false;
+    std::int64_t start_ms = 0;
+  };
+  struct Expected {
+    const EventExpectation* spec;
+    EventMatcher matcher;
+    std::int64_t seen = 0;
+  };
+  // A run's own end: the reason is in result_ or in the white box.
+  enum class Step : std::uint8_t { go_on, ended };
+
+  // ClusterSink
+  void started(const sim::Origin& origin) override;
+  void event(const sim::Origin& origin, const protocol::Event& event) override;
+  void stopped(const sim::Origin& origin, sim::StopCause cause) override;
+  void bytes_lost(const sim::Origin& origin, const sim::Loss& loss) override;
+  // InjectorHost
+  const std::vector<sim::NodeIndex>& client_machines() const override { return client_indices_; }
+  void administer(const FaultSpec& fault) override;
+  void fault_note(const FaultNote& note) override;
+  // HistorySink
+  void report(const sim::ClientOp& op) override;
+  void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view topic, const Uuid& topic_id, std::int32_t partition,
+                    std::uint32_t crc) override;
+  void produce_finished(std::int64_t process, std::uint64_t batch) override;
+  // LossSink, LogSink
+  void lost(const sim::Loss& loss) override;
+  void line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger, std::string_view message) override;
+
+  void add_clients();
+  void draw_clocks();
+  Step set_up();
+  Step workload();
+  Step heal_and_settle();
+  Step final_read();
+  Step read_all(const std::string& what, NodeId only_leader);
+  Step lead_with(NodeId alone);
+  Step bring_up(NodeId id);
+  Step run_to(sim::VirtualTime when);
+  template <class Done>
+  Step run_while_not(Done done, Duration limit, bool* reached);
+  Step overrun(std::string invariant, std::string sentence);
+  void phase(std::string_view name);
+  bool ready() const;
+  bool producers_finished();
+  bool in_core(NodeId id) const;
+  checker::LivenessProbe probe();
+  void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
+  std::optional<checker::Violation> liveness_violation();
+  checker::LivenessBounds bounds() const;
+  std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);
+  void conclude();
+  void conclude_violation(const checker::Violation& violation);
+  void conclude_black_box();
+  void check_expectations();
+  MonoTime mono() const { return MonoTime(Duration(sim::to_ns(world_.now()))); }
+  AdminMachine* admin() { return static_cast<AdminMachine*>(world_.node(admin_).process()); }
+
+  const Scenario& scenario_;
+  const RunOptions& options_;
+  RunResult result_;
+  checker::WhiteBox white_;
+  checker::BlackBox black_;
+  sim::World world_;
+  sim::Cluster cluster_;
+  ClientSettings settings_;
+  sim::NodeIndex admin_;
+  sim::NodeIndex reader_;
+  sim::ConsumerLoad reader_load_;
+  std::int64_t load_processes_ = 0;   // clients' numbers are 1 to this; the final reader's are above
+  std::int64_t reader_process_ = 0;
+  std::vector<ClientMachine> clients_;
+  std::vector<sim::NodeIndex> client_indices_;
+  std::optional<Injector> injector_;
+  std::vector<Expected> expected_;
+  std::array<std::vector<std::size_t>, kEventKinds> expected_by_event_;
+  std::array<std::uint64_t, kEventKinds> event_counts_{};
+  checker::HistoryEntry entry_;
+  std::string line_;
+  bool counting_ = true;  // false in the final read
+  bool stopping_load_ = false;
+  sim::VirtualTime load_stopped_{};
+  Offset committed_at_heal_{0};
+  std::optional<sim::FaultCounters> counters_;
+  std::optional<checker::Violation> liveness_;
+  std::map<client::TopicPartition, std::int64_t> read_to_;  // by the final reader
+  bool ended_early_ = false;
+};
+
+}  // namespace verdict::scenarios

@@ -1,0 +1,189 @@
+// The judges' words: liveness, black box, expectations, and the result that they make.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "scenarios/trial.h"
+
+namespace verdict::scenarios {
+
+checker::LivenessBounds Trial::bounds() const {
+  const protocol::BrokerConfig& config = cluster_.config_of(cluster_.machines().front().index);
+  checker::LivenessTimeouts t;
+  t.broker_session_timeout = config.duration_ms("broker.session.timeout.ms");
+  t.broker_heartbeat_interval = config.duration_ms("broker.heartbeat.interval.ms");
+  t.replica_fetch_wait_max = config.duration_ms("replica.fetch.wait.max.ms");
+  t.replica_fetch_backoff = config.duration_ms("replica.fetch.backoff.ms");
+  t.replica_lag_time_max = config.duration_ms("replica.lag.time.max.ms");
+  t.metadata_fetch_wait_max = 500ms;
+  t.request_timeout = config.duration_ms("request.timeout.ms");
+  t.client_delivery_timeout = from_ms(scenario_.workload.delivery_timeout_ms);
+  t.restart = 1s;
+  t.network_round_trip = 2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
+  return checker::liveness_bounds(t);
+}
+
+void Trial::probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into) {
+  const sim::ClusterView::Topic& topic = cluster_.view().topics.at(partition.key.topic);
+  if (topic.deleted) return;
+  checker::LivenessProbe::Partition probed;
+  probed.key = partition.key;
+  probed.name = cluster_.view().name_of(partition.key);
+  probed.leader = partition.leader;
+  probed.leader_epoch = partition.leader_epoch;
+  probed.isr = partition.isr;
+  probed.min_isr = topic.min_isr;
+  for (const NodeId id : partition.replicas) {
+    checker::LivenessProbe::Replica replica{.node = id};
+    broker::Node* node = cluster_.node(cluster_.machine(id)->index);
+    const broker::PartitionPtr found = node == nullptr || node->broker() == nullptr || !node->broker()->serving()
+                                           ? nullptr
+                                           : node->broker()->replicas().find(partition.key);
+    if (found != nullptr && found->opened()) {
+      replica.open = true;
+      replica.log_end = found->log_end();
+      replica.high_watermark = found->replica().high_watermark();
+      replica.leader_epoch = found->replica().leader_epoch();
+      replica.leads = found->replica().is_leader();
+      if (found->replica().waiters() > 0) {
+        into.waiters.push_back({.node = id,
+                                .what = fmt::format("{} produce requests to {}", found->replica().waiters(), probed.name),
+                                .age = world_.now() - load_stopped_});
+      }
+    }
+    probed.replicas.push_back(replica);
+  }
+  into.partitions.push_back(std::move(probed));
+}
+
+checker::LivenessProbe Trial::probe() {
+  checker::LivenessProbe probe;
+  probe.now = mono();
+  probe.metadata_committed = committed_at_heal_;
+  for (const sim::Machine& machine : cluster_.machines()) {
+    if (!machine.broker) continue;
+    const sim::ClusterView::Broker& broker = cluster_.view().brokers.at(machine.id);
+    probe.brokers.push_back({.node = machine.id,
+                             .in_core = in_core(machine.id),
+                             .running = world_.node(machine.index).running(),
+                             .fenced = broker.fenced,
+                             .metadata_applied = broker.applied});
+  }
+  for (const auto& [key, partition] : cluster_.view().partitions) probe_partition(partition, probe);
+  for (const ClientMachine& machine : clients_) {
+    auto* process = world_.node(machine.index).process();
+    if (!machine.produces || process == nullptr) continue;
+    ProducerMachine& producer = *static_cast<ProducerMachine*>(process);
+    if (producer.load.finished()) continue;
+    probe.waiters.push_back({.what = fmt::format("{} sends of client {}", producer.load.producer().pending(), machine.process),
+                             .age = world_.now() - load_stopped_});
+  }
+  return probe;
+}
+
+// As if every bound had passed: nothing found means that the cluster is at rest.
+std::optional<checker::Violation> Trial::liveness_violation() {
+  const checker::LivenessProbe now = probe();
+  const checker::LivenessBounds limits = bounds();
+  return checker::check_liveness(now, now.now - limits.longest(), limits);
+}
+
+// ---- the result ----
+
+void Trial::conclude() {
+  result_.events = world_.events();
+  result_.messages = world_.messages();
+  result_.simulated_ms = sim::to_ns(world_.now()) / 1'000'000;
+  result_.elections = white_.metrics().elections;
+  result_.fired = injector_->fired();
+  const sim::FaultCounters& counters = counters_ ? *counters_ : world_.counters();
+  for (std::size_t i = 0; i < sim::kFaultKindCount; ++i) {
+    const auto kind = static_cast<sim::FaultKind>(i);
+    if (counters.of(kind) > 0) result_.faults[std::string(sim::name_of(kind))] = counters.of(kind);
+  }
+  for (std::size_t i = 0; i < kMarkCount; ++i) {
+    const auto mark = static_cast<Mark>(i);
+    if (world_.marks(mark) > 0) result_.marks[std::string(name_of(mark))] = world_.marks(mark);
+  }
+  for (std::size_t i = 0; i < kEventKinds; ++i) {
+    if (event_counts_[i] > 0) result_.event_counts[std::string(event_name(i))] = event_counts_[i];
+  }
+  if (white_.violation()) {
+    conclude_violation(*white_.violation());
+  } else if (liveness_) {
+    conclude_violation(*liveness_);
+  }
+  conclude_black_box();
+  if (result_.outcome == RunOutcome::pass && !ended_early_) check_expectations();
+  if (ended_early_) result_.unmet.push_back("stopped before its end, as asked");
+  result_.hash = world_.hash();
+  if (options_.observer != nullptr && result_.outcome == RunOutcome::violation) options_.observer->on_violation(result_);
+}
+
+void Trial::conclude_violation(const checker::Violation& violation) {
+  result_.outcome = RunOutcome::violation;
+  result_.invariant = violation.invariant;
+  result_.sentence = violation.sentence;
+  result_.partition = violation.partition_name;
+  result_.offset = violation.offset ? violation.offset->value() : -1;
+  result_.violation_ns = violation.time.time_since_epoch().count();
+  for (const checker::Witness& witness : violation.witnesses) {
+    result_.witnesses.push_back({.time_ns = witness.time.time_since_epoch().count(),
+                                 .node = witness.node.value(),
+                                 .incarnation = witness.incarnation,
+                                 .text = witness.text});
+  }
+}
+
+void Trial::conclude_black_box() {
+  const checker::HistoryResult found = black_.finish();
+  result_.history = {.entries = found.entries,
+                     .sends_ok = found.sends_ok,
+                     .sends_failed = found.sends_failed,
+                     .sends_unknown = found.sends_unknown,
+                     .unknown_read = found.unknown_read,
+                     .unknown_unread = found.unknown_unread,
+                     .unseen = found.unseen,
+                     .records_polled = found.records_polled};
+  for (const checker::Anomaly& anomaly : found.anomalies) {
+    if (anomaly.allowed) continue;
+    result_.black_box.push_back(fmt::format("{}: {}", anomaly.name, anomaly.sentence));
+    // What faults destroyed with C1's excuse is gone for clients too: they can't know why.
+    if (result_.outcome != RunOutcome::pass || white_.metrics().excused_losses > 0) continue;
+    result_.outcome = RunOutcome::violation;
+    result_.invariant = anomaly.name;
+    result_.sentence = anomaly.sentence;
+    result_.partition = fmt::format("{}-{}", anomaly.topic, anomaly.partition);
+    result_.offset = anomaly.offset;
+    for (const std::int64_t op : anomaly.operations) result_.witnesses.push_back({.text = fmt::format("operation {} of the history", op)});
+  }
+}
+
+void Trial::check_expectations() {
+  const Expectations& wanted = scenario_.expect;
+  const auto at_least = [this](std::string_view what, std::uint64_t seen, std::int64_t min) {
+    if (seen < static_cast<std::uint64_t>(min)) result_.unmet.push_back(fmt::format("{}: {} of at least {}", what, seen, min));
+  };
+  at_least("records acknowledged", result_.acknowledged, wanted.acknowledged);
+  at_least("records delivered", result_.delivered, wanted.delivered);
+  at_least("ambiguous sends", result_.history.sends_unknown, wanted.ambiguous);
+  for (const Expected& expected : expected_) {
+    const EventExpectation& spec = *expected.spec;
+    std::string what = spec.event;
+    for (const Condition& condition : spec.match) what += fmt::format(" {}", condition.field);
+    if (expected.seen < spec.min) result_.unmet.push_back(fmt::format("event {}: {} of at least {}", what, expected.seen, spec.min));
+    if (spec.max >= 0 && expected.seen > spec.max) {
+      result_.unmet.push_back(fmt::format("event {}: {} of at most {}", what, expected.seen, spec.max));
+    }
+  }
+  for (const std::string& mark : wanted.marks) {
+    if (!result_.marks.contains(mark)) result_.unmet.push_back("mark never reached: " + mark);
+  }
+  for (const std::string& fault : wanted.faults) {
+    if (!result_.faults.contains(fault)) result_.unmet.push_back("fault without an effect: " + fault);
+  }
+  for (const std::string& id : injector_->unfired()) result_.unmet.push_back("fault never fired: " + id);
+  if (!result_.unmet.empty()) result_.outcome = RunOutcome::inconclusive;
+}
+
+}  // namespace verdict::scenarios
