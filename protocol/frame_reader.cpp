@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t kFirstBufferBytes = 4 << 10;
 constexpr std::size_t kMaxBufferBytes = 64 << 10;
+constexpr std::size_t kFirstLargeBytes = 1 << 20;
 
 }  // namespace
 
@@ -24,10 +25,10 @@ bool FrameReader::has_buffered_frame() const {
   return size < 0 || buffered() - wire::kSizePrefixBytes >= static_cast<std::size_t>(size);
 }
 
-// Cuts what is here of a frame of `size` bytes into a buffer of its own.
-Frame FrameReader::take(std::size_t size) {
+// Cuts what is here of a frame of `size` bytes into a buffer of its own, of `room` bytes for now.
+Frame FrameReader::take(std::size_t size, std::size_t room) {
   begin_ += wire::kSizePrefixBytes;
-  Frame frame(size);
+  Frame frame(room);
   const std::size_t here = std::min(size, buffered());
   if (here != 0) std::memcpy(frame.data(), &buffer_[begin_], here);
   begin_ += here;
@@ -55,12 +56,14 @@ Task<std::expected<Frame, FrameError>> FrameReader::next() {
         co_return std::unexpected(FrameError{.fault = FrameFault::too_large, .size = claimed, .error = {}});
       }
       const auto size = static_cast<std::size_t>(claimed);
-      if (buffered() - wire::kSizePrefixBytes >= size) co_return take(size);
+      if (buffered() - wire::kSizePrefixBytes >= size) co_return take(size, size);
       wanted = wire::kSizePrefixBytes + size;
       if (wanted > kMaxBufferBytes) {
         std::size_t filled = buffered() - wire::kSizePrefixBytes;
-        Frame frame = take(size);
+        Frame frame = take(size, std::min(size, kFirstLargeBytes));
         while (filled < size) {
+          // A claim costs a peer four bytes: memory follows what it really sends.
+          if (filled == frame.size()) frame.resize(std::min(size, 2 * filled));
           const IoResult read = co_await read_some(*stream_, std::span(frame).subspan(filled));
           if (!read.ok()) co_return std::unexpected(FrameError{.fault = FrameFault::io, .error = read.error});
           if (read.bytes == 0) co_return std::unexpected(FrameError{.fault = FrameFault::truncated, .error = {}});

@@ -26,8 +26,8 @@ struct FrameError {
 
 using Frame = std::vector<std::byte>;  // without the size prefix
 
-// Cuts a stream into size-prefixed frames. Memory is taken as bytes arrive for small frames; a large one gets its own
-// buffer of the claimed size (at most the limit), read into without a copy.
+// Cuts a stream into size-prefixed frames. Memory follows the bytes that arrive, not the sizes that frames claim: a large
+// frame gets a buffer of its own, which grows by doubling up to the claim.
 class FrameReader {
  public:
   FrameReader(Stream& stream, std::size_t limit_bytes) : stream_(&stream), limit_bytes_(limit_bytes) {}
@@ -39,7 +39,7 @@ class FrameReader {
  private:
   std::size_t buffered() const { return end_ - begin_; }
   std::int32_t claimed_size() const;
-  Frame take(std::size_t size);
+  Frame take(std::size_t size, std::size_t room);
   void make_room(std::size_t wanted);
 
   Stream* stream_;

@@ -71,16 +71,23 @@ class ProducerProcess final : private client::DeliverySink {
   client::Producer& producer() { return producer_; }
 
  private:
+  struct InFlight {
+    bool used = false;
+    std::uint32_t place = 0;  // in partitions
+    std::uint32_t key = 0;
+    std::int32_t partition = 0;
+  };
+
   Task<void> run();
+  Task<void> learn_partitions();
+  bool may_send() const;
   void send_one();
+  void set_key(std::uint32_t key);
+  std::int32_t next_partition(const std::string& topic);
+  ClientOp describe(std::uint64_t sequence, const InFlight& slot);
   void delivered(std::uint64_t token, const client::DeliveryReport& report) override;
   void batch_sending(const client::BatchSent& batch) override;
   void batch_finished(std::uint64_t id) override;
-
-  struct InFlight {
-    std::uint32_t place = 0;  // in partitions
-    std::uint32_t key = 0;
-  };
 
   Runtime* runtime_;
   ProducerLoad load_;
@@ -90,6 +97,8 @@ class ProducerProcess final : private client::DeliverySink {
   std::string key_;
   std::vector<InFlight> in_flight_;  // by sequence modulo its size
   bool ordered_;
+  bool waiting_ = false;  // run() goes on at an outcome
+  std::uint32_t turn_ = 0;
   bool stopping_ = false;
   bool finished_ = false;
   Signal wake_;
@@ -103,7 +112,7 @@ class ConsumerProcess {
   ConsumerProcess(Runtime& runtime, ConsumerLoad load, HistorySink* sink);
   ~ConsumerProcess();
 
-  void stop() { stopping_ = true; wake_.notify(); }
+  void stop();
   bool finished() const { return finished_; }
   Task<void> close();
   const LoadStats& stats() const { return stats_; }
@@ -112,6 +121,7 @@ class ConsumerProcess {
  private:
   Task<void> run();
   void take(const client::Polled& polled);
+  ClientOp describe(OpCall call, const client::TopicPartition& partition);
   void report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset);
   void maybe_seek();
 

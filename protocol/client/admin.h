@@ -76,16 +76,16 @@ class Admin {
   Metadata& metadata() { return metadata_; }
 
  private:
-  struct Target;
-  template <class Response, class Request>
-  Task<AdminResult<wire::Message<Response>>> ask(Request request, bool changes, MonoTime deadline);
+  enum class Repeat : std::uint8_t { never, if_not_executed, always };
+  template <class Response, class Request, class Make>
+  Task<AdminResult<wire::Message<Response>>> ask(NodeId node, Repeat repeat, MonoTime deadline, Make make);
+  std::shared_ptr<RpcChannel> channel_to(NodeId node, int failures);  // kNoNode: any
   Task<bool> pause(int failures, MonoTime deadline);
 
   Runtime* runtime_;
   ClientOptions client_;
   Connections connections_;
   Metadata metadata_;
-  std::uint64_t draws_ = 0;
   Signal closed_signal_;
   bool closed_ = false;
 };

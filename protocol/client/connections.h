@@ -29,9 +29,6 @@ struct ClientOptions {
   std::uint64_t entity = 0;
 };
 
-// base doubled `failures` times, at most `max`, then made up to 20% longer or shorter by `draw` (KIP-580).
-Duration backoff(Duration base, Duration max, int failures, std::uint64_t draw);
-
 // One channel for each node, made when it is first asked for. A node that moves to another address gets a new channel;
 // the old one lives until its calls have ended.
 class Connections {
@@ -58,12 +55,14 @@ class Connections {
   };
   std::shared_ptr<RpcChannel> make(const Endpoint& to, std::uint64_t entity);
   void retire(std::shared_ptr<RpcChannel> channel);
+  static Task<void> retire_task(std::shared_ptr<RpcChannel> channel);
 
   Runtime* runtime_;
   RpcOptions rpc_;
   std::uint64_t entity_;
   std::map<NodeId, Node> nodes_;
   std::vector<Node> bootstrap_;
+  std::vector<std::weak_ptr<RpcChannel>> retired_;
   std::size_t turn_ = 0;
   bool closed_ = false;
   Scope scope_;

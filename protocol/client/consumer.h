@@ -19,6 +19,9 @@
 namespace verdict::wire {
 struct FetchRequest;
 struct FetchResponse;
+namespace parts::fetch_response {
+struct PartitionData;
+}
 }  // namespace verdict::wire
 
 namespace verdict::client {
@@ -105,46 +108,59 @@ class Consumer {
 
   // Returns when something happened, or empty at the deadline. One poll at a time.
   Task<Polled> poll(MonoTime deadline);
+  void interrupt();  // the poll under way, or else the next, returns at once
   Task<void> close();
 
   const ConsumerStats& stats() const { return stats_; }
   Metadata& metadata() { return metadata_; }
 
  private:
-  struct State;    // of one partition
-  struct Node;     // session and fetch in flight
-  struct Answer;   // a fetch that has ended, not yet polled
-  using States = std::map<TopicPartition, std::unique_ptr<State>>;
+  struct State;   // of one partition
+  struct Node;    // session and fetch in flight
+  struct Asked;   // one partition of a fetch
+  struct Answer;  // a fetch that was answered, not yet polled
+  using StatePtr = std::shared_ptr<State>;
+  using Group = std::vector<StatePtr>;
 
   void start_work(MonoTime now);
+  void refresh_metadata();
+  bool needs_check(State& state, LeaderEpoch leader) const;
   MonoTime next_retry() const;
-  void group_by_leader(MonoTime now);
-  void start_fetches(MonoTime now);
-  void apply_reset(State& state, ErrorCode reason, std::vector<PolledPartition>& out);
+  void wake();
+  void put(State& state, StartAt start);
+  void retry_later(State& state, ErrorCode error);
+  void out_of_range(State& state, Offset from, std::vector<PolledPartition>& out);
+  void report_error(State& state, ErrorCode error, std::vector<PolledPartition>& out);
+
   Task<void> metadata_task();
-  Task<void> locate_task(NodeId leader, std::vector<TopicPartition> partitions);
-  Task<void> validate_task(NodeId leader, std::vector<TopicPartition> partitions);
-  Task<void> fetch_task(NodeId leader);
-  bool build_fetch(Node& node, int version, wire::Arena& arena, wire::FetchRequest& request, Answer& answer);
-  void take(std::unique_ptr<Answer> answer, Polled& out);
-  void take_partition(State& state, const void* data, Polled& out);
-  void partition_error(State& state, ErrorCode error, std::vector<PolledPartition>& out);
-  bool read_records(State& state, const void* data, Polled& out, PolledPartition& into);
-  void retry_later(State& state);
+  Task<void> locate_task(NodeId leader, Group group);
+  Task<ErrorCode> locate(NodeId leader, const Group* group, std::vector<std::uint64_t> seeks);
+  Task<void> check_task(NodeId leader, Group group);
+  Task<ErrorCode> check(NodeId leader, const Group* group, std::vector<std::uint64_t> seeks);
+  void located(State& state, Offset offset, LeaderEpoch epoch);
+  void checked(State& state, Offset end, LeaderEpoch epoch);
+
+  Task<void> fetch_task(NodeId leader, Group group);
+  Task<std::unique_ptr<Answer>> fetch(NodeId leader, const Group* group);
+  void build_fetch(Node& node, const Group& group, bool by_id, wire::Arena& arena, wire::FetchRequest& request);
+  void take(Answer& answer, Polled& out);
+  bool take_session(Node& node, const wire::FetchResponse& response);
+  void read_partition(State& state, const wire::parts::fetch_response::PartitionData& data, Polled& out, PolledPartition& into);
 
   Runtime* runtime_;
   ClientOptions client_;
   ConsumerOptions options_;
   Connections connections_;
   Metadata metadata_;
-  States states_;
+  std::map<TopicPartition, StatePtr> states_;
   std::map<NodeId, std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<Answer>> answers_;
   std::vector<PolledPartition> events_;  // found outside of fetches
   storage::Decompressor decompressor_;
-  std::uint64_t draws_ = 0;
   bool refreshing_ = false;
   bool closed_ = false;
+  bool interrupted_ = false;
+  bool woken_ = false;
   ConsumerStats stats_;
   Signal ready_;
   Scope scope_;

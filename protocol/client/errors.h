@@ -31,4 +31,7 @@ constexpr bool maybe_executed(RpcFault fault) {
 // that failed or went away, which a waiter also gets after its append.
 bool definitely_not_appended(ErrorCode error);
 
+// Newer metadata may lead elsewhere, where the request succeeds.
+bool metadata_may_cure(ErrorCode error);
+
 }  // namespace verdict::client

@@ -65,6 +65,7 @@ class Metadata {
 
  private:
   Task<ErrorCode> ask(MonoTime deadline);
+  Task<ErrorCode> ask_one(std::shared_ptr<RpcChannel> channel, MonoTime deadline);
   void take(const wire::MetadataResponse& response);
 
   Runtime* runtime_;
@@ -78,7 +79,6 @@ class Metadata {
   bool refreshing_ = false;
   std::uint64_t generation_ = 0;
   int failures_ = 0;
-  std::uint64_t draws_ = 0;
   MonoTime refreshed_{};     // the last answer
   MonoTime not_before_{};    // the back-off's end
   Signal refreshed_signal_;

@@ -110,25 +110,33 @@ class Producer {
   struct Partition;
   struct Node;
   struct Request;
+  using BatchPtr = std::unique_ptr<Batch>;
 
+  // Queues.
   Partition& partition_of(std::string_view topic, std::int32_t index);
   std::int32_t choose_partition(std::string_view topic);
-  std::unique_ptr<Batch> new_batch();
+  BatchPtr new_batch(Partition& partition);
   void seal(Partition& partition);
   void activate(Partition& partition);
-  MonoTime due(const Partition& partition) const;
-  MonoTime drain();
-  void collect(Partition& partition, MonoTime now, MonoTime& next);
-  void expire(Partition& partition, MonoTime now);
-  void dispatch(NodeId id, Node& node, MonoTime now);
+  bool may_go(const Partition& partition, MonoTime now, MonoTime& next) const;
+  void expire(Partition& partition, MonoTime now, MonoTime& next);
+  void wake();
+
+  // Sending.
   Task<void> run();
+  MonoTime drain();
+  bool collect(Partition& partition, MonoTime now, MonoTime& next);
+  Task<void> refresh_task();
   Task<void> send_task(std::unique_ptr<Request> request);
   Task<void> attempt(Request* request);
+  void announce(Request& request);
+
+  // Outcomes.
   void take_answer(Request& request, const wire::ProduceResponse& response, bool by_id);
-  void settle_all(Request& request, ErrorCode error, bool maybe, bool connection);
-  void attempt_failed(std::unique_ptr<Batch> batch, ErrorCode error, bool maybe);
-  void finish(std::unique_ptr<Batch> batch, Delivery delivery, ErrorCode error, Offset base);
-  void wake() { wake_.notify(); }
+  void settle_all(Request& request, ErrorCode error, bool maybe);
+  void attempt_failed(BatchPtr batch, ErrorCode error, bool maybe);
+  void finish(BatchPtr batch, Delivery delivery, ErrorCode error, Offset base);
+  void give_up(BatchPtr batch, ErrorCode error);
 
   Runtime* runtime_;
   ClientOptions client_;
@@ -140,13 +148,15 @@ class Producer {
   std::map<std::string, std::uint32_t, std::less<>> round_robin_;
   std::vector<Partition*> active_;  // those with something queued
   std::map<NodeId, Node> nodes_;
-  std::vector<std::unique_ptr<Batch>> spare_;
+  std::vector<BatchPtr> spare_;
+  std::size_t first_active_ = 0;  // where the next round begins, so that a full request starves nobody
   std::size_t buffered_ = 0;
   std::size_t pending_records_ = 0;
   std::uint64_t next_batch_ = 1;
-  std::uint64_t draws_ = 0;
   std::uint64_t flush_below_ = 0;  // batches opened before this number don't linger
   bool closed_ = false;
+  bool refreshing_ = false;
+  bool woken_ = false;
   ProducerStats stats_;
   Signal wake_;
   Signal progress_;

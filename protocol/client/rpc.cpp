@@ -1,8 +1,12 @@
 #include "protocol/client/rpc.h"
 
 #include <algorithm>
+#include <array>
 
+#include "protocol/wire/errors.h"
+#include "protocol/wire/gen/api_versions.h"
 #include "runtime/io.h"
+#include "runtime/random.h"
 
 namespace verdict::client {
 
@@ -33,6 +37,9 @@ struct RpcChannel::Link {
 namespace {
 
 constexpr std::size_t kMaxGather = 32;
+constexpr std::string_view kSoftwareName = "verdict";
+constexpr std::string_view kSoftwareVersion = "1";
+constexpr int kMaxDoublings = 16;
 
 // connect() as an awaitable whose Op can be found for a cancel.
 class Connecting : public Op {
@@ -63,6 +70,14 @@ class Connecting : public Op {
 
 }  // namespace
 
+Duration backoff(Duration base, Duration max, int failures, std::uint64_t draw) {
+  const int doublings = std::min(failures, kMaxDoublings);
+  const std::int64_t full = std::min(base.count() << doublings, max.count());
+  const std::int64_t fifth = full / 5;
+  const auto jitter = static_cast<std::int64_t>(scale_to(draw, static_cast<std::uint64_t>(2 * fifth + 1)));
+  return Duration(full - fifth + jitter);
+}
+
 RpcChannel::RpcChannel(Runtime& runtime, Endpoint to, RpcOptions options)
     : runtime_(&runtime),
       to_(std::move(to)),
@@ -77,48 +92,146 @@ void RpcChannel::drop(Link& link, RpcFault fault) {
   link.stream->close();
   link.wake_writer.notify();
   for (Call* call : std::exchange(link.waiting, {})) call->finish(std::unexpected(fault));
-  if (link_.get() == &link) link_.reset();
+  if (link_.get() == &link) {
+    link_.reset();
+    hold_back(0);
+  }
 }
 
 void RpcChannel::disconnect() {
   if (const std::shared_ptr<Link> link = link_) drop(*link, RpcFault::disconnected);
 }
 
+void RpcChannel::give_up_connecting() {
+  if (connect_op_ != nullptr) runtime_->cancel(*std::exchange(connect_op_, nullptr));
+  if (negotiating_ != nullptr) negotiating_->stream->close();
+}
+
+void RpcChannel::hold_back(int failures) {
+  if (options_.reconnect_backoff <= Duration::zero()) return;
+  const std::uint64_t draw = runtime_->random(Purpose::Backoff, options_.entity);
+  not_before_ = runtime_->now() + backoff(options_.reconnect_backoff, options_.reconnect_backoff_max, failures, draw);
+}
+
+void RpcChannel::end_call() {
+  VERDICT_ASSERT(calls_ != 0);
+  if (--calls_ == 0) idle_.notify();
+}
+
 Task<void> RpcChannel::close() {
   closed_ = true;
   disconnect();
-  if (connect_op_ != nullptr) runtime_->cancel(*connect_op_);
+  give_up_connecting();
+  connect_done_.notify();
   co_await scope_.join();
   while (calls_ != 0) co_await idle_.wait();
+}
+
+Task<void> RpcChannel::retire() {
+  while (calls_ != 0) co_await idle_.wait();
+  co_await close();
+}
+
+std::optional<int> RpcChannel::version(wire::ApiKey api, int lowest, int highest) const {
+  VERDICT_ASSERT(options_.negotiate);
+  const auto key = static_cast<std::int16_t>(api);
+  const auto served = std::ranges::lower_bound(versions_, key, {}, &ServedVersions::api);
+  if (served == versions_.end() || served->api != key) return std::nullopt;
+  const int version = std::min<int>(highest, served->highest);
+  if (version < std::max<int>(lowest, served->lowest)) return std::nullopt;
+  return version;
+}
+
+// The version to ask in again, -1 if `versions_` is filled in, none if the answer is of no use.
+std::optional<int> RpcChannel::take_versions(int version, std::int32_t correlation, protocol::Frame frame) {
+  constexpr std::size_t kErrorCodeAt = 4;  // after the correlation id: the header is v0 whatever the version
+  if (frame.size() < kErrorCodeAt + 2) return std::nullopt;
+  const int code = std::to_integer<int>(frame[kErrorCodeAt]) << 8 | std::to_integer<int>(frame[kErrorCodeAt + 1]);
+  const bool unknown_version = code == wire::code(wire::ErrorCode::UNSUPPORTED_VERSION);
+  std::int32_t echoed = 0;
+  const auto answer = wire::decode_response<wire::ApiVersionsResponse>(unknown_version ? 0 : version, std::move(frame), &echoed);
+  if (!answer || echoed != correlation || (code != 0 && !unknown_version)) return std::nullopt;
+  versions_.clear();
+  for (const auto& api : (*answer)->api_keys) versions_.push_back({api.api_key, api.min_version, api.max_version});
+  std::ranges::sort(versions_, {}, &ServedVersions::api);
+  if (!unknown_version) return -1;
+  const std::optional<int> again = this->version(wire::ApiKey::ApiVersions, 0, version - 1);
+  return again.value_or(0);  // a broker that lists nothing speaks 0
+}
+
+Task<bool> RpcChannel::negotiate(std::shared_ptr<Link> link) {
+  int version = wire::ApiVersionsRequest::highest_version;
+  for (;;) {
+    const std::int32_t correlation = next_correlation();
+    const wire::ApiVersionsRequest request{.client_software_name = kSoftwareName, .client_software_version = kSoftwareVersion};
+    const Encoded encoded = wire::encode_request(version, correlation, options_.client_id, request);
+    if (!encoded) co_return false;
+    const std::array<ConstBuffer, 1> buffer{ConstBuffer{encoded->data(), encoded->size()}};
+    const IoResult written = co_await write_all(*link->stream, buffer);
+    if (!written.ok()) co_return false;
+    std::expected<protocol::Frame, protocol::FrameError> frame = co_await link->reader.next();
+    if (!frame) co_return false;
+    const std::optional<int> again = take_versions(version, correlation, std::move(*frame));
+    if (!again || *again >= version) co_return false;
+    if (*again < 0) co_return true;
+    version = *again;
+  }
 }
 
 Task<void> RpcChannel::connect_task() {
   std::unique_ptr<Stream> stream;
   const IoResult connected = co_await Connecting(runtime_->network(), to_, stream, connect_op_);
+  bool usable = connected.ok() && !closed_;
+  std::shared_ptr<Link> link;
+  if (usable) link = std::make_shared<Link>(*runtime_, std::move(stream), options_.max_response_bytes);
+  if (usable && options_.negotiate) {
+    negotiating_ = link.get();
+    usable = co_await negotiate(link);
+    negotiating_ = nullptr;
+  }
   connecting_ = false;
-  if (connected.ok() && !closed_) {
-    link_ = std::make_shared<Link>(*runtime_, std::move(stream), options_.max_response_bytes);
-    scope_.spawn(read_task(link_));
+  if (usable && !closed_) {
+    failures_ = 0;
+    link_ = link;
+    scope_.spawn(read_task(link));
+  } else {
+    hold_back(failures_++);
   }
   connect_done_.notify();
 }
 
 Task<bool> RpcChannel::ensure_connected(MonoTime deadline) {
-  if (closed_) co_return false;
-  if (link_ != nullptr) co_return true;
-  if (!connecting_) {
-    connecting_ = true;
-    scope_.spawn(connect_task());
-  }
-  const MonoTime give_up = std::min(deadline, runtime_->now() + options_.connect_timeout);
-  while (connecting_) {
-    const bool notified = co_await connect_done_.wait_until(give_up);
-    if (!notified && connecting_) {
-      if (connect_op_ != nullptr) runtime_->cancel(*connect_op_);
+  bool attempted = false;
+  for (;;) {
+    if (closed_) co_return false;
+    if (link_ != nullptr) co_return true;
+    const MonoTime now = runtime_->now();
+    if (now >= deadline) co_return false;
+    if (connecting_) {
+      attempted = true;
+      if (now >= connect_deadline_) {
+        give_up_connecting();
+        co_return false;
+      }
+      co_await connect_done_.wait_until(std::min(deadline, connect_deadline_));
+    } else if (attempted) {
       co_return false;
+    } else if (now < not_before_) {
+      co_await connect_done_.wait_until(std::min(deadline, not_before_));
+    } else {
+      connecting_ = true;
+      attempted = true;
+      connect_deadline_ = now + options_.connect_timeout;
+      scope_.spawn(connect_task());
     }
   }
-  co_return link_ != nullptr;
+}
+
+Task<bool> RpcChannel::ready(MonoTime deadline) {
+  ++calls_;
+  const bool connected = co_await ensure_connected(deadline);
+  end_call();
+  co_return connected;
 }
 
 Task<void> RpcChannel::read_task(std::shared_ptr<Link> link) {
@@ -174,7 +287,7 @@ Task<RpcChannel::Exchanged> RpcChannel::exchange(Encoded request, MonoTime deadl
     }
     result = std::move(call.answer);
   }
-  if (--calls_ == 0) idle_.notify();
+  end_call();
   co_return result;
 }
 
@@ -187,7 +300,7 @@ Task<std::expected<void, RpcFault>> RpcChannel::one_way(Encoded request, MonoTim
     link_->outgoing.push_back(std::move(*request));
     link_->wake_writer.notify();
   }
-  if (--calls_ == 0) idle_.notify();
+  end_call();
   if (!sent) co_return std::unexpected(RpcFault::not_connected);
   co_return std::expected<void, RpcFault>();
 }

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/client/producer.h"
+#include "protocol/wire/arena.h"
+
+// What a Producer is made of; for its own source files.
+namespace verdict::client {
+
+// Open (records are in the partition's builder), then sealed (bytes are here).
+struct Producer::Batch {
+  std::uint64_t id = 0;
+  Partition* partition = nullptr;
+  std::vector<std::byte> bytes;
+  std::vector<std::uint64_t> tokens;
+  std::size_t charged = 0;  // of the buffer
+  std::uint32_t crc = 0;
+  MonoTime created{};
+  MonoTime not_before{};
+  int attempts = 0;
+  bool maybe_appended = false;
+  ErrorCode last_error = ErrorCode::NONE;
+};
+
+struct Producer::Partition {
+  std::string topic;
+  std::int32_t index = 0;
+  storage::BatchBuilder builder;
+  BatchPtr open;
+  std::deque<BatchPtr> sealed;  // by id
+  int in_flight = 0;
+  bool active = false;
+  std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from
+  std::optional<Leader> leader;
+  Uuid topic_id;
+};
+
+// One request: at most one batch of a partition, ordered by topic.
+struct Producer::Request {
+  NodeId node;
+  std::vector<BatchPtr> batches;  // null once settled
+  std::size_t bytes = 0;
+  wire::Arena arena;
+};
+
+struct Producer::Node {
+  int in_flight = 0;
+  std::unique_ptr<Request> next;  // being collected
+};
+
+}  // namespace verdict::client

@@ -1,0 +1,296 @@
+#include "sim/workload.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+#include "protocol/wire/errors.h"
+#include "runtime/assert.h"
+#include "runtime/io.h"
+#include "runtime/random.h"
+
+namespace verdict::sim {
+namespace {
+
+constexpr std::int64_t kMostProcesses = std::int64_t{1} << 21;
+constexpr Duration kMetadataTime = 60s;
+
+std::int64_t to_ns(MonoTime t) { return t.time_since_epoch().count(); }
+
+std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+
+MonoTime end_of(MonoTime start, Duration time) {
+  return time >= MonoTime::max() - start ? MonoTime::max() : start + time;
+}
+
+}  // namespace
+
+void format_value(std::int64_t value, std::span<char> into) {
+  VERDICT_ASSERT(into.size() >= kValueDigits && value >= 0);
+  for (std::size_t i = kValueDigits; i-- > 0; value /= 10) into[i] = static_cast<char>('0' + value % 10);
+  VERDICT_ASSERT(value == 0, "a value of more digits");
+}
+
+std::optional<std::int64_t> parse_value(std::string_view text) {
+  if (text.size() < kValueDigits) return std::nullopt;
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + kValueDigits, value);
+  if (error != std::errc() || end != text.data() + kValueDigits || value < 0) return std::nullopt;
+  return value;
+}
+
+// ---- ProducerProcess ----
+
+ProducerProcess::ProducerProcess(Runtime& runtime, ProducerLoad load, HistorySink* sink)
+    : runtime_(&runtime),
+      load_(std::move(load)),
+      sink_(sink),
+      value_(std::max<std::size_t>(load_.value_bytes, kValueDigits), '.'),
+      in_flight_(std::max<std::uint32_t>(load_.max_pending, 1)),
+      ordered_(load_.producer.max_in_flight == 1 && load_.producer.retries == 0),
+      wake_(runtime),
+      producer_(runtime, load_.client, load_.producer, *this),
+      scope_(runtime) {
+  VERDICT_ASSERT(load_.process >= 0 && load_.process < kMostProcesses && !load_.partitions.empty() && load_.burst > 0);
+  scope_.spawn(run());
+}
+
+ProducerProcess::~ProducerProcess() = default;
+
+// Room in the window and the buffer for one more.
+bool ProducerProcess::may_send() const {
+  constexpr std::size_t kMostOverhead = 64;  // key and framing
+  const std::size_t buffered = producer_.buffered_bytes();
+  const bool room = buffered == 0 || buffered + value_.size() + kMostOverhead <= load_.producer.buffer_bytes;
+  return room && stats_.sent < load_.records && !in_flight_[stats_.sent % in_flight_.size()].used;
+}
+
+void ProducerProcess::send_one() {
+  const std::uint64_t entity = static_cast<std::uint64_t>(load_.process);
+  const auto sequence = static_cast<std::uint32_t>(stats_.sent);
+  const std::uint64_t where = load_.partitions.size() == 1 ? 0 : runtime_->random(Purpose::Workload, entity);
+  const auto place = static_cast<std::uint32_t>(scale_to(where, load_.partitions.size()));
+  const client::TopicPartition& target = load_.partitions[place];
+  client::ProducerRecord record;
+  InFlight& slot = in_flight_[sequence % in_flight_.size()];
+  slot = {.used = true, .place = place, .key = 0, .partition = target.partition};
+  if (target.partition == client::kAnyPartition) slot.partition = next_partition(target.topic);
+  const std::int64_t value = make_value(load_.process, sequence);
+  format_value(value, value_);
+  record.value = std::as_bytes(std::span(value_));
+  if (load_.keys != 0) {
+    slot.key = static_cast<std::uint32_t>(scale_to(runtime_->random(Purpose::Workload, entity), load_.keys));
+    set_key(slot.key);
+    record.key = bytes_of(key_);
+  }
+  ++stats_.sent;
+  if (sink_ != nullptr) {
+    ClientOp op = describe(sequence, slot);
+    op.ordered = ordered_;
+    sink_->report(op);
+  }
+  if (!producer_.send(target.topic, slot.partition, record, sequence)) {
+    delivered(sequence, {.delivery = client::Delivery::failed, .error = client::ErrorCode::OPERATION_NOT_ATTEMPTED, .offset = kNoOffset});
+  }
+}
+
+void ProducerProcess::set_key(std::uint32_t key) {
+  key_ = "key-";
+  key_ += std::to_string(key);
+}
+
+std::int32_t ProducerProcess::next_partition(const std::string& topic) {
+  const client::TopicInfo* known = producer_.metadata().topic(topic);
+  VERDICT_ASSERT(known != nullptr && !known->partitions.empty());
+  return static_cast<std::int32_t>(turn_++ % known->partitions.size());
+}
+
+ClientOp ProducerProcess::describe(std::uint64_t sequence, const InFlight& slot) {
+  ClientOp op{.op = load_.process << 32 | static_cast<std::int64_t>(sequence),
+              .process = load_.process,
+              .acks = load_.producer.acks,
+              .partition = slot.partition,
+              .value = make_value(load_.process, static_cast<std::uint32_t>(sequence)),
+              .time_ns = to_ns(runtime_->now()),
+              .topic = load_.partitions[slot.place].topic};
+  if (load_.keys != 0) {
+    set_key(slot.key);
+    op.key = key_;
+  }
+  return op;
+}
+
+void ProducerProcess::delivered(std::uint64_t token, const client::DeliveryReport& report) {
+  InFlight& slot = in_flight_[token % in_flight_.size()];
+  VERDICT_ASSERT(slot.used);
+  slot.used = false;
+  using client::Delivery;
+  (report.delivery == Delivery::acknowledged ? stats_.acknowledged : report.delivery == Delivery::failed ? stats_.failed : stats_.unknown) += 1;
+  if (sink_ != nullptr) {
+    ClientOp op = describe(token, slot);
+    op.type = report.delivery == Delivery::acknowledged ? OpType::ok : report.delivery == Delivery::failed ? OpType::fail : OpType::info;
+    op.offset = report.offset.value();
+    if (report.error != client::ErrorCode::NONE) op.error = wire::to_string(report.error);
+    sink_->report(op);
+  }
+  if (waiting_) wake_.notify();
+}
+
+void ProducerProcess::batch_sending(const client::BatchSent& batch) {
+  if (sink_ == nullptr || batch.attempt != 0) return;
+  sink_->produce_sent(load_.process, batch.id, batch.topic, batch.topic_id, batch.partition, batch.crc);
+}
+
+void ProducerProcess::batch_finished(std::uint64_t id) {
+  if (sink_ != nullptr) sink_->produce_finished(load_.process, id);
+}
+
+// The partitions of the topics that records go round are learned first.
+Task<void> ProducerProcess::learn_partitions() {
+  for (std::size_t i = 0; i < load_.partitions.size() && !stopping_; ++i) {
+    std::int32_t count = load_.partitions[i].partition;
+    while (count <= 0 && load_.partitions[i].partition == client::kAnyPartition && !stopping_) {
+      count = co_await producer_.partitions(load_.partitions[i].topic, runtime_->now() + kMetadataTime);
+    }
+  }
+}
+
+Task<void> ProducerProcess::run() {
+  const MonoTime end = end_of(runtime_->now(), load_.time);
+  co_await learn_partitions();
+  while (!stopping_ && stats_.sent < load_.records && runtime_->now() < end) {
+    for (std::uint32_t i = 0; i < load_.burst && may_send(); ++i) send_one();
+    waiting_ = true;
+    if (load_.interval > Duration::zero()) {
+      std::uint64_t pause = static_cast<std::uint64_t>(load_.interval.count());
+      if (load_.jitter) pause = scale_to(runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)), 2 * pause);
+      const MonoTime next = std::min(end, runtime_->now() + Duration(static_cast<std::int64_t>(pause)));
+      waiting_ = false;  // outcomes don't hasten a burst
+      while (!stopping_ && runtime_->now() < next) co_await wake_.wait_until(next);
+      waiting_ = true;
+    }
+    while (!stopping_ && stats_.sent < load_.records && runtime_->now() < end && !may_send()) co_await wake_.wait_until(end);
+    waiting_ = false;
+  }
+  producer_.flush_now();
+  waiting_ = true;
+  while (producer_.pending() != 0) co_await wake_.wait();
+  finished_ = true;
+}
+
+Task<void> ProducerProcess::close() {
+  stop();
+  co_await producer_.close();
+  wake_.notify();
+  co_await scope_.join();
+}
+
+// ---- ConsumerProcess ----
+
+ConsumerProcess::ConsumerProcess(Runtime& runtime, ConsumerLoad load, HistorySink* sink)
+    : runtime_(&runtime),
+      load_(std::move(load)),
+      sink_(sink),
+      wake_(runtime),
+      consumer_(runtime, load_.client, load_.consumer),
+      scope_(runtime) {
+  VERDICT_ASSERT(load_.process >= 0 && load_.process < kMostProcesses && !load_.partitions.empty());
+  scope_.spawn(run());
+}
+
+ConsumerProcess::~ConsumerProcess() = default;
+
+ClientOp ConsumerProcess::describe(OpCall call, const client::TopicPartition& partition) {
+  return {.op = load_.process << 32 | static_cast<std::int64_t>(operations_++),
+          .process = load_.process,
+          .type = OpType::ok,
+          .call = call,
+          .partition = partition.partition,
+          .time_ns = to_ns(runtime_->now()),
+          .topic = partition.topic};
+}
+
+void ConsumerProcess::report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset) {
+  if (sink_ == nullptr) return;
+  ClientOp op = describe(call, partition);
+  op.offset = offset;
+  sink_->report(op);
+}
+
+void ConsumerProcess::take(const client::Polled& polled) {
+  using Event = client::PolledPartition::Event;
+  for (const client::PolledPartition& part : polled.partitions) {
+    switch (part.event) {
+      case Event::located: report_position(OpCall::seek, part.partition, part.next.value()); continue;
+      case Event::truncated:
+        ++stats_.truncations;
+        report_position(OpCall::seek, part.partition, part.next.value());
+        continue;
+      case Event::error: ++stats_.errors; continue;
+      case Event::records: break;
+    }
+    records_.clear();
+    for (const storage::RecordView& record : part.records) {
+      std::optional<std::int64_t> value;
+      if (record.value) value = parse_value({reinterpret_cast<const char*>(record.value->data()), record.value->size()});
+      if (value) {
+        records_.push_back({record.offset.value(), *value});
+      } else {
+        ++stats_.foreign;
+      }
+    }
+    stats_.delivered += records_.size();
+    if (sink_ == nullptr || records_.empty()) continue;
+    ClientOp op = describe(OpCall::poll, part.partition);
+    op.records = records_;
+    sink_->report(op);
+  }
+}
+
+// Reading again what was read: some offset between the start and here.
+void ConsumerProcess::maybe_seek() {
+  if (load_.seek_one_in == 0) return;
+  const auto entity = static_cast<std::uint64_t>(load_.process);
+  if (scale_to(runtime_->random(Purpose::Workload, entity), load_.seek_one_in) != 0) return;
+  const std::uint64_t which = runtime_->random(Purpose::Workload, entity);
+  const client::TopicPartition& partition = load_.partitions[scale_to(which, load_.partitions.size())];
+  const Offset here = consumer_.position(partition);
+  if (here <= Offset{}) return;
+  const std::uint64_t where = runtime_->random(Purpose::Workload, entity);
+  const auto to = static_cast<std::int64_t>(scale_to(where, static_cast<std::uint64_t>(here.value())));
+  consumer_.seek(partition, client::StartAt::at(Offset(to)));
+  report_position(OpCall::seek, partition, to);
+}
+
+Task<void> ConsumerProcess::run() {
+  const MonoTime end = end_of(runtime_->now(), load_.time);
+  for (const client::TopicPartition& partition : load_.partitions) {
+    consumer_.assign(partition, load_.start);
+    const bool known = load_.start.kind == client::StartAt::Kind::offset;
+    report_position(OpCall::assign, partition, known ? load_.start.offset.value() : -1);
+  }
+  while (!stopping_ && stats_.delivered < load_.records && runtime_->now() < end) {
+    const client::Polled polled = co_await consumer_.poll(end);
+    ++stats_.polls;
+    take(polled);
+    maybe_seek();
+    if (load_.poll_interval > Duration::zero() && !stopping_) {
+      co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));
+    }
+  }
+  finished_ = true;
+}
+
+void ConsumerProcess::stop() {
+  stopping_ = true;
+  consumer_.interrupt();
+  wake_.notify();
+}
+
+Task<void> ConsumerProcess::close() {
+  stop();
+  co_await consumer_.close();
+  co_await scope_.join();
+}
+
+}  // namespace verdict::sim
