@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-#include "../../unit/storage/support.h"
+#include "tests/unit/storage/support.h"
 
 // The log against a list of batches: any sequence of appends, truncations, rolls, flushes, retention, restarts and kills.
 namespace verdict::storage {

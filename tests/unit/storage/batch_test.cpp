@@ -1,7 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "storage/crc32c.h"
-#include "support.h"
+#include "tests/unit/storage/support.h"
 
 namespace verdict::storage {
 namespace {

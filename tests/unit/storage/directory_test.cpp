@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "memory_disk.h"
+#include "tests/unit/storage/memory_disk.h"
 #include "storage/log_directory.h"
 #include "storage/partition_metadata.h"
 

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "storage/log_directory.h"
-#include "support.h"
+#include "tests/unit/storage/support.h"
 
 // Directories that Apache Kafka 4.1 wrote, against what its own DumpLogSegments says of them (dump/).
 namespace verdict::storage {

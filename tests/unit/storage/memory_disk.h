@@ -191,4 +191,4 @@ class MemoryFile final : public File {
 
 }  // namespace verdict::storage::testing
 
-#include "memory_disk_inline.h"
+#include "tests/unit/storage/memory_disk_inline.h"

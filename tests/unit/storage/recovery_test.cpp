@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "support.h"
+#include "tests/unit/storage/support.h"
 
 // What a crash may leave, and what open() makes of it.
 namespace verdict::storage {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "memory_disk.h"
+#include "tests/unit/storage/memory_disk.h"
 #include "runtime/random.h"
 #include "storage/batch_builder.h"
 #include "storage/log.h"
