@@ -85,6 +85,13 @@ TEST(BlackBox, LostWrite) {
     EXPECT_EQ(h.names(), acks == -1 ? "lost-write" : "");
   }
 }
+TEST(BlackBox, LostFirstWrite) {
+  History h;
+  h.send(100, 0), h.send(101, 1);
+  h.assign(9, 0);
+  h.poll(9, {{1, 101}});
+  EXPECT_EQ(h.names(), "lost-write");
+}
 TEST(BlackBox, NobodyPassedIt) {
   History h;
   h.send(100, 0), h.send(101, 1);
@@ -119,6 +126,9 @@ TEST(BlackBox, Polls) {
   History inside;
   inside.poll(9, {{0, 1}, {2, 3}, {1, 2}});
   EXPECT_EQ(inside.names(), "int-nonmonotonic-poll int-poll-skip");
+  History twice;
+  twice.poll(9, {{0, 1}, {0, 1}});
+  EXPECT_EQ(twice.names(), "int-nonmonotonic-poll");
   History skip;
   skip.poll(8, {{0, 1}, {1, 2}, {2, 3}}), skip.poll(9, {{0, 1}}), skip.poll(9, {{2, 3}});
   EXPECT_EQ(skip.names(), "poll-skip");

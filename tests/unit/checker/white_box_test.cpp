@@ -82,6 +82,8 @@ TEST(C1C2, ExcuseTheLastMemberThatLostItsTailToPowerLoss) {
   c.truncate(2, 2);  // the others follow
   c.copy(2, 3, 900);
   EXPECT_EQ(c.found(), "none") << c.sentence();
+  c.acknowledge(1, 3, 2, 901, {1});  // the excuse ends with the epoch that lost
+  EXPECT_EQ(c.found(), "C7");
 }
 TEST(C1C2, NoLossAfterAKill) {
   Cluster c;
@@ -209,6 +211,13 @@ TEST(C4, CountsAFetchThatNeverWas) {
   c.advance(1, 1, 2, 3, {1, 2}, {3, 3});
   EXPECT_EQ(c.found(), "C4");
 }
+TEST(C4, PassesWhatItCountedThoughAllHoldIt) {
+  Cluster c;
+  c.commit(2);
+  c.append(1, 1, 102), c.copy(2, 1, 102), c.copy(3, 1, 102), c.fetch(1, 1, 2, 3), c.fetch(1, 1, 3, 2);
+  c.advance(1, 1, 2, 3, {1, 2, 3}, {3, 3, 2});
+  EXPECT_EQ(c.found(), "C4");
+}
 TEST(C4, CountsALogOfAnotherEpoch) {
   Cluster c;
   diverge(c);
@@ -268,6 +277,13 @@ TEST(L3, OtherContentThanAppended) {
   c.deliver(1, 1, 1, 999, 1, 2);
   EXPECT_EQ(c.found(), "L3");
 }
+TEST(L3, RotExcusesItsOwnBatchOnly) {
+  Cluster c;
+  c.commit(2);
+  c.lose(1, 0, 1);
+  c.deliver(1, 1, 1, 999, 1, 2);
+  EXPECT_EQ(c.found(), "L3");
+}
 TEST(L3, InjectedRotIsExcused) {
   Cluster c;
   c.commit(2);
@@ -285,6 +301,7 @@ TEST(C7, NotCommitted) {
   c.append(1, 1, 102);
   c.acknowledge(1, 1, 2, 102, {1, 2, 3});
   EXPECT_EQ(c.found(), "C7");
+  EXPECT_EQ(c.sentence(), "offset 2 of orders-0 is acknowledged with acks=all but it is not committed (high watermark 2)");
 }
 TEST(C7, AnotherBatchAtThatOffset) {
   Cluster c;
@@ -307,6 +324,14 @@ TEST(C7, BelowTheFloorOfItsFirstSend) {
   c.box.produce_sent(c.time, 1, 1, c.key, 101);
   c.acknowledge(1, 1, 1, 101, {1, 2, 3});
   EXPECT_EQ(c.found(), "C7");
+}
+TEST(C7, MayLieAtTheFloor) {
+  Cluster c;
+  c.commit(2);
+  c.box.produce_sent(c.time, 1, 1, c.key, 102);
+  c.more(1, {1, 2, 3});
+  c.acknowledge(1, 1, 2, 102, {1, 2, 3});
+  EXPECT_EQ(c.found(), "none") << c.sentence();
 }
 TEST(C7, AResendAnswersWithTheOldOffset) {
   Cluster c;
