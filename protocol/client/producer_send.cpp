@@ -49,6 +49,7 @@ MonoTime Producer::drain() {
   if (!active_.empty()) first_active_ = (first_active_ + 1) % active_.size();
   for (auto& [id, node] : nodes_) {
     if (node.next == nullptr) continue;
+    woken_ = true;  // another request may go beside this one
     ++node.in_flight;
     ++stats_.requests;
     scope_.spawn(send_task(std::move(node.next)));
