@@ -8,6 +8,7 @@
 
 #include "protocol/events.h"
 #include "runtime/names.h"
+#include "runtime/runtime.h"
 #include "scenarios/result.h"
 #include "scenarios/scenario.h"
 #include "sim/faults.h"

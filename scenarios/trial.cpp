@@ -69,7 +69,7 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   settings_.request_timeout_ms = scenario.workload.request_timeout_ms;
   settings_.delivery_timeout_ms = scenario.workload.delivery_timeout_ms;
   add_clients();
-  injector_.emplace(world_, cluster_, scenario_, *this);
+  injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));
   world_.set_tap(&*injector_);
   cluster_.on_death = [this](sim::NodeIndex index, sim::DeathCause) { injector_->on_death(index); };
   if (options.observer != nullptr) {
@@ -114,27 +114,28 @@ void Trial::add_clients() {
     std::ranges::for_each(scenario_.topics, count);
     return partitions;
   };
+  sim::HistorySink* const history = this;
   admin_ = add("admin", [this](Runtime& runtime) { return std::make_unique<AdminMachine>(runtime, client_options(settings_, 0)); });
   std::int64_t process = 0;
   for (const ProducerSpec& spec : scenario_.workload.producers) {
     ++process;
     const sim::ProducerLoad load = producer_load(spec, settings_, process, partitions_of(spec.topic));
-    const sim::NodeIndex index = add(fmt::format("client-{}", process), [this, load](Runtime& runtime) {
-      return std::make_unique<ProducerMachine>(runtime, load, this);
+    const sim::NodeIndex index = add(fmt::format("client-{}", process), [history, load](Runtime& runtime) {
+      return std::make_unique<ProducerMachine>(runtime, load, history);
     });
     clients_.push_back({.index = index, .process = process, .produces = true, .start_ms = spec.start_ms});
   }
   for (const ConsumerSpec& spec : scenario_.workload.consumers) {
     ++process;
     const sim::ConsumerLoad load = consumer_load(spec, settings_, process, partitions_of(spec.topic));
-    const sim::NodeIndex index = add(fmt::format("client-{}", process), [this, load](Runtime& runtime) {
-      return std::make_unique<ConsumerMachine>(runtime, load, this);
+    const sim::NodeIndex index = add(fmt::format("client-{}", process), [history, load](Runtime& runtime) {
+      return std::make_unique<ConsumerMachine>(runtime, load, history);
     });
     clients_.push_back({.index = index, .process = process, .produces = false, .start_ms = spec.start_ms});
   }
   load_processes_ = process;
   reader_process_ = process;
-  reader_ = add("reader", [this](Runtime& runtime) { return std::make_unique<ConsumerMachine>(runtime, reader_load_, this); });
+  reader_ = add("reader", [this, history](Runtime& runtime) { return std::make_unique<ConsumerMachine>(runtime, reader_load_, history); });
 }
 
 // ---- what the cluster says ----
