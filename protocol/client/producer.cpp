@@ -210,6 +210,7 @@ void Producer::attempt_failed(BatchPtr batch, ErrorCode error, bool maybe) {
   const std::uint64_t draw = runtime_->random(Purpose::Backoff, client_.entity);
   batch->not_before = now + backoff(client_.retry_backoff, client_.retry_backoff_max, batch->attempts - 1, draw);
   Partition& partition = *batch->partition;
+  if (metadata_may_cure(error)) partition.wants_generation = metadata_.generation() + 1;
   const auto at = std::ranges::upper_bound(partition.sealed, batch->id, {}, [](const BatchPtr& queued) { return queued->id; });
   partition.sealed.insert(at, std::move(batch));
   activate(partition);

@@ -37,6 +37,7 @@ struct Producer::Partition {
   std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from
   std::optional<Leader> leader;
   Uuid topic_id;
+  std::uint64_t wants_generation = 0;  // of the metadata, after an error that newer one may cure
 };
 
 // One request: at most one batch of a partition, ordered by topic.

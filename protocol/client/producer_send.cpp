@@ -75,6 +75,8 @@ bool Producer::may_go(const Partition& partition, MonoTime now, MonoTime& next) 
   MonoTime due = MonoTime::min();
   if (!partition.sealed.empty()) {
     due = partition.sealed.front()->not_before;
+    // A retry with the metadata that misled the last attempt is wasted, unless no newer one can be had.
+    if (metadata_.generation() < partition.wants_generation) due += client_.retry_backoff_max;
   } else if (partition.open == nullptr) {
     return false;
   } else if (partition.open->id >= flush_below_) {
