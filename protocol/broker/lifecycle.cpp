@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "protocol/wire/errors.h"
 #include "protocol/wire/gen/broker_heartbeat.h"
 #include "protocol/wire/gen/broker_registration.h"
@@ -14,7 +16,8 @@ constexpr std::string_view kLogger = "BrokerLifecycleManager";
 constexpr int kRegistrationVersion = 4;
 constexpr int kHeartbeatVersion = 1;
 constexpr std::int16_t kPlaintext = 0;
-constexpr Duration kRetry = 100ms;
+constexpr Duration kFirstRetry = 5ms;  // doubled from one failure to the next
+constexpr Duration kMaxRetry = 100ms;
 
 }  // namespace
 
@@ -43,15 +46,18 @@ Task<bool> Lifecycle::controlled_shutdown(MonoTime deadline) {
 }
 
 Task<void> Lifecycle::run() {
+  Duration retry = kFirstRetry;
   while (!stopping_ && !let_go_) {
-    MonoTime next = runtime_->now() + kRetry;
+    Duration pause = retry;
+    bool good = false;
     if (!registered()) {
-      co_await register_once();
+      good = co_await register_once();
     } else {
-      const bool done = co_await beat_once();
-      if (done && !want_shut_down_) next = runtime_->now() + options_.heartbeat_interval;
+      good = co_await beat_once();
+      if (good && !want_shut_down_) pause = options_.heartbeat_interval;
     }
-    if (!stopping_ && !let_go_) co_await wake_.wait_until(next);
+    retry = good ? kFirstRetry : std::min(retry * 2, kMaxRetry);
+    if (!stopping_ && !let_go_) co_await wake_.wait_until(runtime_->now() + pause);
   }
 }
 

@@ -19,6 +19,8 @@ constexpr std::int64_t kMaxTimestamp = -3;     // KIP-734, from version 7
 constexpr std::int64_t kEarliestLocal = -4;    // KIP-405, from version 8
 constexpr std::int64_t kLatestTiered = -5;     // KIP-1005, from version 9
 
+constexpr int kLeaderEpochFrom = 4;
+
 constexpr int lowest_version_for(std::int64_t timestamp) {
   switch (timestamp) {
     case kMaxTimestamp:
@@ -140,6 +142,7 @@ Task<void> handle_list_offsets(BrokerContext* context, ExchangePtr exchange) {
       const Question question{
           .topic = topic.name, .asked = topic.partitions[k], .replica_id = request.replica_id, .version = exchange->version()};
       part = co_await answer_one(context, question);
+      if (exchange->version() < kLeaderEpochFrom) part.leader_epoch = -1;
     }
   }
   exchange->respond(response);

@@ -30,7 +30,11 @@ void Exchange::settle() {
 
 void Exchange::finish(std::expected<std::vector<std::byte>, wire::CodecError> encoded, std::vector<wire::Splice> splices,
                       std::vector<FilePart> parts) {
-  VERDICT_ASSERT(encoded.has_value(), encoded ? "" : encoded.error().to_string());
+  if (!encoded) {
+    // A handler's mistake about a version costs its connection, not the broker.
+    return close(fmt::format("the answer can't be encoded (api {}, version {}): {}", static_cast<int>(header_.api), header_.version,
+                             encoded.error().to_string()));
+  }
   answer_ = std::move(*encoded);
   splices_ = std::move(splices);
   parts_ = std::move(parts);
