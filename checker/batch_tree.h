@@ -9,8 +9,8 @@
 
 // All batches that any replica of any partition ever appended, each stored once.
 //
-// A log is a path from its partition's root to a head, so "equal prefixes" is "the same node", exactly, and three replicas
-// of one record share one node. Truncation moves a head to an ancestor; what diverges is a fork.
+// A log is a path from its partition's root to a head, so "equal prefixes" is "the same node", exactly, and three
+// replicas of one record share one node. Truncation moves a head to an ancestor; what diverges is a fork.
 namespace verdict::checker {
 
 using BatchIndex = std::uint32_t;
@@ -18,11 +18,11 @@ constexpr BatchIndex kNoBatch = ~BatchIndex{0};
 
 // What makes two batches the same one.
 struct BatchContent {
-  std::int64_t last = -1;       // offset of the last record
+  std::int64_t last = -1;  // offset of the last record
   std::int32_t epoch = -1;
   std::uint32_t crc = 0;
-  std::uint64_t identity = 0;   // of producer id, producer epoch and base sequence
-  std::uint32_t length = 0;     // bytes
+  std::uint64_t identity = 0;  // of producer id, producer epoch and base sequence
+  std::uint32_t length = 0;    // bytes
 };
 
 // 0 without a producer id.
@@ -30,7 +30,8 @@ constexpr std::uint64_t batch_identity(std::int64_t producer, std::int16_t epoch
   if (producer < 0) return 0;
   return mix64(static_cast<std::uint64_t>(producer) * 0x9e3779b97f4a7c15ULL ^
                (static_cast<std::uint64_t>(static_cast<std::uint32_t>(sequence)) << 16) ^
-               static_cast<std::uint16_t>(epoch)) | 1;
+               static_cast<std::uint16_t>(epoch)) |
+         1;
 }
 
 struct Batch {
@@ -38,12 +39,12 @@ struct Batch {
   std::int64_t bytes_end;  // sum of lengths up to and with this batch
   std::uint64_t identity;
   BatchIndex parent;
-  BatchIndex child;        // the first; later siblings are in the partition's forks
-  std::uint32_t depth;     // root 0
+  BatchIndex child;     // the first; later siblings are in the partition's forks
+  std::uint32_t depth;  // root 0
   std::uint32_t crc;
   std::int32_t epoch;
-  std::uint16_t held;      // bit s: the replica in slot s has held it
-  bool unknown;            // recovered, but its append was never announced (the node died between the two)
+  std::uint16_t held;  // bit s: the replica in slot s has held it
+  bool unknown;        // recovered, but its append was never announced (the node died between the two)
 };
 static_assert(sizeof(Batch) <= 48, "a committed batch may cost 64 bytes in all");
 
@@ -62,8 +63,16 @@ class BatchTree {
   BatchIndex add(BatchIndex parent, const BatchContent& content) {
     const BatchIndex i = allocate();
     Batch& up = (*this)[parent];
-    (*this)[i] = Batch{content.last + 1, up.bytes_end + content.length, content.identity, parent, kNoBatch, up.depth + 1,
-                       content.crc, content.epoch, 0, false};
+    (*this)[i] = Batch{content.last + 1,
+                       up.bytes_end + content.length,
+                       content.identity,
+                       parent,
+                       kNoBatch,
+                       up.depth + 1,
+                       content.crc,
+                       content.epoch,
+                       0,
+                       false};
     if (up.child == kNoBatch) up.child = i;
     return i;
   }
@@ -72,8 +81,8 @@ class BatchTree {
 
   bool same(BatchIndex i, const BatchContent& content) const {
     const Batch& b = (*this)[i];
-    return b.crc == content.crc && b.epoch == content.epoch && b.end == content.last + 1 && b.identity == content.identity &&
-           !b.unknown;
+    return b.crc == content.crc && b.epoch == content.epoch && b.end == content.last + 1 &&
+           b.identity == content.identity && !b.unknown;
   }
 
   std::size_t memory_bytes() const {

@@ -17,13 +17,17 @@ struct Send {
   std::int64_t value, process, op, offset;
   std::uint32_t partition;
   std::int16_t acks;
-  HistoryType result;      // invoke: never completed
-  bool exact;              // duplicates and reordering are the system's fault
+  HistoryType result;          // invoke: never completed
+  bool exact;                  // duplicates and reordering are the system's fault
   std::uint64_t began, ended;  // line numbers
 };
 
-struct Read { std::int64_t offset, value, op; };
-struct Range { std::int64_t from, to, op; };  // offsets [from, to)
+struct Read {
+  std::int64_t offset, value, op;
+};
+struct Range {
+  std::int64_t from, to, op;
+};  // offsets [from, to)
 
 struct Log {
   std::string topic;
@@ -58,8 +62,8 @@ struct BlackBox::State {
 
   std::string name(const Log& l) const { return l.topic + "-" + text(l.partition); }
 
-  void report(std::string_view what, const Log& l, std::int64_t offset, std::vector<std::int64_t> ops, std::string sentence,
-              bool allowed = false) {
+  void report(std::string_view what, const Log& l, std::int64_t offset, std::vector<std::int64_t> ops,
+              std::string sentence, bool allowed = false) {
     for (Anomaly& a : result.anomalies) {
       if (a.name != what) continue;
       ++a.count;
@@ -111,8 +115,10 @@ struct BlackBox::State {
       }
     }
     const std::int64_t from = reader.next >= 0 ? std::min(reader.next, first) : first;
-    if (!l.covered.empty() && l.covered.back().to == from) l.covered.back().to = highest + 1;
-    else l.covered.push_back({from, highest + 1, e.op});
+    if (!l.covered.empty() && l.covered.back().to == from)
+      l.covered.back().to = highest + 1;
+    else
+      l.covered.push_back({from, highest + 1, e.op});
     reader.next = e.records.back().offset + 1;
   }
 
@@ -160,8 +166,10 @@ void BlackBox::State::judge_log(std::uint32_t number) {
   std::ranges::sort(l.covered, {}, &Range::from);
   std::vector<Range> merged;
   for (const Range& c : l.covered) {
-    if (!merged.empty() && c.from <= merged.back().to) merged.back().to = std::max(merged.back().to, c.to);
-    else merged.push_back(c);
+    if (!merged.empty() && c.from <= merged.back().to)
+      merged.back().to = std::max(merged.back().to, c.to);
+    else
+      merged.push_back(c);
   }
   l.covered = std::move(merged);
 }
@@ -178,7 +186,8 @@ void BlackBox::State::judge_duplicates(std::uint32_t number, const std::vector<R
   }
 }
 
-void BlackBox::State::judge_sends(std::uint32_t number, std::span<const Send* const> own, const std::vector<Read>& by_value) {
+void BlackBox::State::judge_sends(std::uint32_t number, std::span<const Send* const> own,
+                                  const std::vector<Read>& by_value) {
   Log& l = logs[number];
   const std::int64_t highest = l.reads.empty() ? -1 : l.reads.back().offset;
   for (const Send* s : own) {
@@ -194,8 +203,8 @@ void BlackBox::State::judge_sends(std::uint32_t number, std::span<const Send* co
     const auto there = at_or_after(l.reads, s->offset);
     if (there != l.reads.end() && there->offset == s->offset && there->value != s->value) {
       report("inconsistent-offsets", l, s->offset, {s->op, there->op},
-             "offset " + text(s->offset) + " of " + name(l) + " was acknowledged for " + text(s->value) + " but is read as " +
-                 text(there->value));
+             "offset " + text(s->offset) + " of " + name(l) + " was acknowledged for " + text(s->value) +
+                 " but is read as " + text(there->value));
     }
     if (read) continue;
     if (s->offset > highest) ++result.unseen;
@@ -218,12 +227,13 @@ void BlackBox::State::judge_order(std::uint32_t number, std::vector<const Send*>
     if (before == nullptr) top = nullptr;
     if (s.exact && top != nullptr && s.offset < top->offset) {
       report(top->ended < s.began ? "nonmonotonic-send" : "int-nonmonotonic-send", l, s.offset, {top->op, s.op},
-             "process " + text(s.process) + " sends value " + text(top->value) + " to offset " + text(top->offset) + " of " +
-                 name(l) + ", then value " + text(s.value) + " to offset " + text(s.offset));
+             "process " + text(s.process) + " sends value " + text(top->value) + " to offset " + text(top->offset) +
+                 " of " + name(l) + ", then value " + text(s.value) + " to offset " + text(s.offset));
     } else if (before != nullptr && before->ended > s.began && s.offset > before->offset + 1) {
       const auto between = at_or_after(l.reads, before->offset + 1);
       if (between != l.reads.end() && between->offset < s.offset) {
-        report("int-send-skip", l, between->offset, {before->op, s.op}, "another record lies between two pipelined sends", true);
+        report("int-send-skip", l, between->offset, {before->op, s.op},
+               "another record lies between two pipelined sends", true);
       }
     }
     if (s.exact && (top == nullptr || s.offset > top->offset)) top = &s;
@@ -273,19 +283,19 @@ std::string HistoryResult::to_json() const {
     }
     return out + "\"";
   };
-  std::string out = std::string("{\"valid\":") + (valid() ? "true" : "false") + ",\"entries\":" + std::to_string(entries) +
-                    ",\"sends_ok\":" + std::to_string(sends_ok) + ",\"sends_failed\":" + std::to_string(sends_failed) +
-                    ",\"sends_unknown\":" + std::to_string(sends_unknown) + ",\"unknown_read\":" +
-                    std::to_string(unknown_read) + ",\"unknown_unread\":" + std::to_string(unknown_unread) +
-                    ",\"unseen\":" + std::to_string(unseen) + ",\"records_polled\":" + std::to_string(records_polled) +
-                    ",\"anomalies\":[";
+  std::string out =
+      std::string("{\"valid\":") + (valid() ? "true" : "false") + ",\"entries\":" + std::to_string(entries) +
+      ",\"sends_ok\":" + std::to_string(sends_ok) + ",\"sends_failed\":" + std::to_string(sends_failed) +
+      ",\"sends_unknown\":" + std::to_string(sends_unknown) + ",\"unknown_read\":" + std::to_string(unknown_read) +
+      ",\"unknown_unread\":" + std::to_string(unknown_unread) + ",\"unseen\":" + std::to_string(unseen) +
+      ",\"records_polled\":" + std::to_string(records_polled) + ",\"anomalies\":[";
   for (std::size_t i = 0; i < anomalies.size(); ++i) {
     const Anomaly& a = anomalies[i];
     if (i > 0) out += ",";
     out += "{\"name\":" + quoted(std::string(a.name)) + ",\"allowed\":" + (a.allowed ? "true" : "false") +
-           ",\"count\":" + std::to_string(a.count) + ",\"topic\":" + quoted(a.topic) + ",\"partition\":" +
-           std::to_string(a.partition) + ",\"offset\":" + std::to_string(a.offset) + ",\"sentence\":" + quoted(a.sentence) +
-           ",\"operations\":[";
+           ",\"count\":" + std::to_string(a.count) + ",\"topic\":" + quoted(a.topic) +
+           ",\"partition\":" + std::to_string(a.partition) + ",\"offset\":" + std::to_string(a.offset) +
+           ",\"sentence\":" + quoted(a.sentence) + ",\"operations\":[";
     for (std::size_t k = 0; k < a.operations.size(); ++k) out += (k > 0 ? "," : "") + std::to_string(a.operations[k]);
     out += "]}";
   }

@@ -14,10 +14,11 @@
 namespace verdict::checker {
 
 struct Anomaly {
-  std::string_view name;  // Jepsen's: lost-write, duplicate, inconsistent-offsets, nonmonotonic-poll, poll-skip,
-                          // int-nonmonotonic-poll, int-poll-skip, nonmonotonic-send, int-nonmonotonic-send, int-send-skip
-  bool allowed;           // seen and counted, no failure
-  std::string sentence;   // "acknowledged value 123 at offset 41 of orders-0 is never read, though 57 beyond it is"
+  std::string_view
+      name;      // Jepsen's: lost-write, duplicate, inconsistent-offsets, nonmonotonic-poll, poll-skip,
+                 // int-nonmonotonic-poll, int-poll-skip, nonmonotonic-send, int-nonmonotonic-send, int-send-skip
+  bool allowed;  // seen and counted, no failure
+  std::string sentence;  // "acknowledged value 123 at offset 41 of orders-0 is never read, though 57 beyond it is"
   std::string topic;
   std::int32_t partition = 0;
   std::int64_t offset = -1;
@@ -29,13 +30,13 @@ struct HistoryResult {
   std::vector<Anomaly> anomalies;  // one for each name found, failures first
   std::uint64_t entries = 0;
   std::uint64_t sends_ok = 0, sends_failed = 0;
-  std::uint64_t sends_unknown = 0;       // info, or never completed
-  std::uint64_t unknown_read = 0;        // of these, read by someone
-  std::uint64_t unknown_unread = 0;      // of these, never read
-  std::uint64_t unseen = 0;              // acknowledged at or above the highest offset read of their partition: nobody looked
+  std::uint64_t sends_unknown = 0;   // info, or never completed
+  std::uint64_t unknown_read = 0;    // of these, read by someone
+  std::uint64_t unknown_unread = 0;  // of these, never read
+  std::uint64_t unseen = 0;  // acknowledged at or above the highest offset read of their partition: nobody looked
   std::uint64_t records_polled = 0;
-  bool valid() const;                    // no anomaly but allowed ones
-  std::string to_json() const;           // one object, one line
+  bool valid() const;           // no anomaly but allowed ones
+  std::string to_json() const;  // one object, one line
 };
 
 class BlackBox {

@@ -73,14 +73,30 @@ class LineReader {
 
   bool escape(char c, std::string& value) {
     switch (c) {
-      case '"': case '\\': case '/': value.push_back(c); return true;
-      case 'n': value.push_back('\n'); return true;
-      case 't': value.push_back('\t'); return true;
-      case 'r': value.push_back('\r'); return true;
-      case 'b': value.push_back('\b'); return true;
-      case 'f': value.push_back('\f'); return true;
-      case 'u': break;
-      default: return false;
+      case '"':
+      case '\\':
+      case '/':
+        value.push_back(c);
+        return true;
+      case 'n':
+        value.push_back('\n');
+        return true;
+      case 't':
+        value.push_back('\t');
+        return true;
+      case 'r':
+        value.push_back('\r');
+        return true;
+      case 'b':
+        value.push_back('\b');
+        return true;
+      case 'f':
+        value.push_back('\f');
+        return true;
+      case 'u':
+        break;
+      default:
+        return false;
     }
     unsigned code = 0;
     if (end_ - at_ < 4) return false;

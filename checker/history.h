@@ -15,12 +15,12 @@
 //   {"op":8,"process":3,"type":"ok","f":"poll","topic":"orders","partition":0,"records":[[41,123],[42,124]],"time_ns":12}
 //   {"op":9,"process":3,"type":"ok","f":"assign","topic":"orders","partition":0,"offset":0,"time_ns":2}
 //
-// op: unique per operation; each has one invoke and at most one completion. process: one client, whose operations may be
-// pipelined. value: an integer that no other send of the history carries. type: ok (done), fail (definitely not done),
-// info (nobody knows: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, disconnect, time-out
-// after send). A poll is one partition's part of an answer. assign and seek move the process's position on a partition to
-// `offset` (-1: unknown). Optional: "error" (Kafka's name), "idempotent":true, "ordered":true (one request in flight and
-// no retry) on a send's invoke.
+// op: unique per operation; each has one invoke and at most one completion. process: one client, whose operations may
+// be pipelined. value: an integer that no other send of the history carries. type: ok (done), fail (definitely not
+// done), info (nobody knows: NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS_AFTER_APPEND, REQUEST_TIMED_OUT, disconnect,
+// time-out after send). A poll is one partition's part of an answer. assign and seek move the process's position on a
+// partition to `offset` (-1: unknown). Optional: "error" (Kafka's name), "idempotent":true, "ordered":true (one request
+// in flight and no retry) on a send's invoke.
 namespace verdict::checker {
 
 enum class HistoryType : std::uint8_t { invoke, ok, fail, info };
@@ -37,13 +37,13 @@ struct HistoryEntry {
   std::int64_t process = 0;
   HistoryType type = HistoryType::invoke;
   HistoryCall call = HistoryCall::other;
-  std::int16_t acks = -1;     // send
+  std::int16_t acks = -1;  // send
   std::int32_t partition = 0;
-  std::int64_t offset = -1;   // send: base, when known; assign, seek
-  std::int64_t value = -1;    // send
+  std::int64_t offset = -1;  // send: base, when known; assign, seek
+  std::int64_t value = -1;   // send
   std::int64_t time_ns = 0;
-  bool idempotent = false;    // send
-  bool ordered = false;       // send
+  bool idempotent = false;  // send
+  bool ordered = false;     // send
   std::string topic;
   std::string key;
   std::string error;

@@ -13,8 +13,8 @@ struct Invariant {
   bool total_order;          // can only be judged with the total order of a simulation
 };
 
-std::span<const Invariant> invariants();      // of the white box, in CHECKS.md's order
-std::span<const Invariant> anomalies();       // of the black box
+std::span<const Invariant> invariants();               // of the white box, in CHECKS.md's order
+std::span<const Invariant> anomalies();                // of the black box
 const Invariant* find_invariant(std::string_view id);  // in either; nullptr: unknown
 
 }  // namespace verdict::checker

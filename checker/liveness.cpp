@@ -51,17 +51,20 @@ bool has_candidate(const Probe& probe, const Probe::Partition& p) {
 std::optional<Violation> check_leader(const Probe& probe, const Probe::Partition& p) {
   if (!has_candidate(probe, p)) return std::nullopt;
   const Probe::Replica* leader = find_replica(p, p.leader);
-  if (p.leader != kNoNode && leader != nullptr && leader->leads && leader->leader_epoch == p.leader_epoch) return std::nullopt;
+  if (p.leader != kNoNode && leader != nullptr && leader->leads && leader->leader_epoch == p.leader_epoch)
+    return std::nullopt;
   return broken(probe, "V1", p, p.leader, p.name + " has no working leader after the faults were healed",
-                p.leader == kNoNode ? "the controller has elected nobody"
-                                    : broker(p.leader) + " does not lead in epoch " + std::to_string(p.leader_epoch.value()));
+                p.leader == kNoNode
+                    ? "the controller has elected nobody"
+                    : broker(p.leader) + " does not lead in epoch " + std::to_string(p.leader_epoch.value()));
 }
 
 std::optional<Violation> check_metadata(const Probe& probe) {
   for (const Probe::Broker& b : probe.brokers) {
     if (!b.in_core || b.metadata_applied >= probe.metadata_committed) continue;
     return broken(probe, "V3", b.node,
-                  broker(b.node) + " has not caught up with the metadata log: " + std::to_string(b.metadata_applied.value()) +
+                  broker(b.node) +
+                      " has not caught up with the metadata log: " + std::to_string(b.metadata_applied.value()) +
                       " of " + std::to_string(probe.metadata_committed.value()),
                   "metadata applied up to " + std::to_string(b.metadata_applied.value()));
   }
@@ -97,8 +100,8 @@ LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
   // A node starts; its old session ends; it registers, catches up with the metadata up to its own registration and says
   // so in a heartbeat. Every exchange may first run into one request time-out of before the heal.
   const Duration exchange = t.request_timeout + 2 * t.network_round_trip;
-  b.brokers_unfenced = t.restart + t.broker_session_timeout + 2 * exchange + t.metadata_fetch_wait_max +
-                       2 * t.broker_heartbeat_interval;
+  b.brokers_unfenced =
+      t.restart + t.broker_session_timeout + 2 * exchange + t.metadata_fetch_wait_max + 2 * t.broker_heartbeat_interval;
   // A dead leader is fenced when its session ends; a candidate may have to return first; then metadata reaches it.
   b.leader_elected = b.brokers_unfenced + t.broker_session_timeout + t.metadata_fetch_wait_max + exchange;
   // Followers notice the leader, truncate, fetch to the end, and laggards leave the ISR; the high watermark follows in
@@ -133,7 +136,8 @@ std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime hea
   if (passed >= bounds.waiters_answered) {
     for (const Probe::Waiter& w : probe.waiters) {
       if (w.age < bounds.waiters_answered) continue;
-      return broken(probe, "V4", w.node, w.what + " was never answered", "waits for " + std::to_string(to_ms(w.age)) + " ms");
+      return broken(probe, "V4", w.node, w.what + " was never answered",
+                    "waits for " + std::to_string(to_ms(w.age)) + " ms");
     }
   }
   return std::nullopt;

@@ -14,24 +14,24 @@ namespace verdict::checker {
 
 // The configured time-outs that the bounds are formulas of, by Kafka's names.
 struct LivenessTimeouts {
-  Duration broker_session_timeout{};       // broker.session.timeout.ms
-  Duration broker_heartbeat_interval{};    // broker.heartbeat.interval.ms
-  Duration replica_fetch_wait_max{};       // replica.fetch.wait.max.ms
-  Duration replica_fetch_backoff{};        // replica.fetch.backoff.ms
-  Duration replica_lag_time_max{};         // replica.lag.time.max.ms
-  Duration metadata_fetch_wait_max{};      // how long a broker's fetch of the metadata log may be parked
-  Duration request_timeout{};              // request.timeout.ms, between nodes
-  Duration client_delivery_timeout{};      // delivery.timeout.ms, the longest that a client waits for one operation
-  Duration restart{};                      // longest start of a node, recovery included
-  Duration network_round_trip{};           // longest, after the heal
+  Duration broker_session_timeout{};     // broker.session.timeout.ms
+  Duration broker_heartbeat_interval{};  // broker.heartbeat.interval.ms
+  Duration replica_fetch_wait_max{};     // replica.fetch.wait.max.ms
+  Duration replica_fetch_backoff{};      // replica.fetch.backoff.ms
+  Duration replica_lag_time_max{};       // replica.lag.time.max.ms
+  Duration metadata_fetch_wait_max{};    // how long a broker's fetch of the metadata log may be parked
+  Duration request_timeout{};            // request.timeout.ms, between nodes
+  Duration client_delivery_timeout{};    // delivery.timeout.ms, the longest that a client waits for one operation
+  Duration restart{};                    // longest start of a node, recovery included
+  Duration network_round_trip{};         // longest, after the heal
 };
 
 // How long after the heal each rule may take to come true.
 struct LivenessBounds {
-  Duration leader_elected;      // V1
-  Duration brokers_unfenced;    // V2
-  Duration converged;           // V3
-  Duration waiters_answered;    // V4
+  Duration leader_elected;    // V1
+  Duration brokers_unfenced;  // V2
+  Duration converged;         // V3
+  Duration waiters_answered;  // V4
   Duration longest() const;
 };
 LivenessBounds liveness_bounds(const LivenessTimeouts& timeouts);
@@ -40,9 +40,9 @@ LivenessBounds liveness_bounds(const LivenessTimeouts& timeouts);
 struct LivenessProbe {
   struct Broker {
     NodeId node;
-    bool in_core = true;        // healed and meant to stay; the others are not judged
+    bool in_core = true;  // healed and meant to stay; the others are not judged
     bool running = false;
-    bool fenced = true;         // in the controller's view
+    bool fenced = true;          // in the controller's view
     Offset metadata_applied{0};  // all records below are published
   };
   struct Replica {
@@ -55,7 +55,7 @@ struct LivenessProbe {
   };
   struct Partition {
     PartitionKey key;
-    std::string name;  // "orders-0"
+    std::string name;         // "orders-0"
     NodeId leader = kNoNode;  // the controller's
     LeaderEpoch leader_epoch = kNoEpoch;
     NodeIds isr;
@@ -75,7 +75,8 @@ struct LivenessProbe {
 };
 
 // The first rule that does not hold at probe.now, given when the faults were healed. A rule whose bound has not passed
-// yet is not judged. Named excuses: "no-candidate" (no ISR member is in the core: V1, V3), "below-min-isr" (HW frozen: V3).
+// yet is not judged. Named excuses: "no-candidate" (no ISR member is in the core: V1, V3), "below-min-isr" (HW frozen:
+// V3).
 std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime healed, const LivenessBounds& bounds);
 
 }  // namespace verdict::checker

@@ -15,7 +15,8 @@ std::uint64_t hash(const PartitionKey& key) {
 
 NodeTruth& WhiteBoxState::node(NodeId id) {
   const auto direct = static_cast<std::size_t>(id.value());
-  if (id.value() >= 0 && direct < node_index_.size() && node_index_[direct] != 0) return nodes_[node_index_[direct] - 1];
+  if (id.value() >= 0 && direct < node_index_.size() && node_index_[direct] != 0)
+    return nodes_[node_index_[direct] - 1];
   const auto found = std::ranges::find(nodes_, id, &NodeTruth::id);
   if (found != nodes_.end()) return *found;
   nodes_.emplace_back().id = id;
@@ -126,7 +127,10 @@ BatchIndex WhiteBoxState::main_at(PartitionTruth& p, std::int64_t offset) {
   std::size_t low = 1, high = p.main.size();
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
-    if (end(p.main[middle]) > offset) high = middle; else low = middle + 1;
+    if (end(p.main[middle]) > offset)
+      high = middle;
+    else
+      low = middle + 1;
   }
   if (!holds(low)) return kNoBatch;
   p.hint = low;
@@ -148,7 +152,10 @@ BatchIndex WhiteBoxState::ancestor(BatchIndex i, std::int64_t to) const {
 
 BatchIndex WhiteBoxState::common(BatchIndex a, BatchIndex b) const {
   while (a != b) {
-    if (tree[a].depth >= tree[b].depth) a = tree[a].parent; else b = tree[b].parent;
+    if (tree[a].depth >= tree[b].depth)
+      a = tree[a].parent;
+    else
+      b = tree[b].parent;
   }
   return a;
 }
@@ -180,7 +187,8 @@ BatchIndex WhiteBoxState::grow(PartitionTruth& p, BatchIndex parent, const Batch
 
 BatchIndex WhiteBoxState::place(PartitionTruth& p, std::int64_t to, std::int32_t epoch) {
   if (to == 0) return p.root;
-  if (const BatchIndex i = main_at(p, to - 1); i != kNoBatch && end(i) == to && (epoch < 0 || tree[i].epoch == epoch)) return i;
+  if (const BatchIndex i = main_at(p, to - 1); i != kNoBatch && end(i) == to && (epoch < 0 || tree[i].epoch == epoch))
+    return i;
   for (const Replica& r : p.replicas) {
     const BatchIndex i = ancestor(r.head, to);
     if (end(i) == to && (epoch < 0 || tree[i].epoch == epoch)) return i;

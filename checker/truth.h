@@ -61,20 +61,31 @@ struct Replica {
   BatchIndex matched = kNoBatch;  // deepest batch of its path that is on the partition's main path
   std::int64_t log_start = 0;
   std::int64_t flushed = 0;
-  std::int64_t high_watermark = 0;     // announced by the running incarnation
+  std::int64_t high_watermark = 0;  // announced by the running incarnation
   std::int32_t high_watermark_epoch = -1;
-  std::int64_t lost_from = kNever;     // faults destroyed its copies from here on, and it has not caught up since
-  std::int64_t diverges_at = kNever;   // lowest end that a leader told it to truncate to, not done yet
+  std::int64_t lost_from = kNever;    // faults destroyed its copies from here on, and it has not caught up since
+  std::int64_t diverges_at = kNever;  // lowest end that a leader told it to truncate to, not done yet
   std::vector<Extent> extents;
-  std::vector<OffsetRange> damaged;    // destroyed by faults, still within the path
-  std::vector<BatchIndex> undone;      // heads before the latest truncations: a power loss may bring them back
+  std::vector<OffsetRange> damaged;  // destroyed by faults, still within the path
+  std::vector<BatchIndex> undone;    // heads before the latest truncations: a power loss may bring them back
   LeaderView view;
 };
 
 // A compact memory of what a witness may need.
 struct Note {
   enum class Kind : std::uint8_t {
-    decided, became_leader, truncated, opened, lost, stopped, started, registered, fencing, high_watermark, cut, lowered
+    decided,
+    became_leader,
+    truncated,
+    opened,
+    lost,
+    stopped,
+    started,
+    registered,
+    fencing,
+    high_watermark,
+    cut,
+    lowered
   };
   Kind kind;
   MonoTime time;
@@ -89,8 +100,8 @@ struct TopicTruth {
   Uuid id;
   std::string name;
   bool deleted = false;
-  // Values of min.insync.replicas, oldest first. A broker surely knows one once it applied all metadata below `known_from`
-  // (kNever: not committed yet as far as we know).
+  // Values of min.insync.replicas, oldest first. A broker surely knows one once it applied all metadata below
+  // `known_from` (kNever: not committed yet as far as we know).
   struct MinIsr {
     std::int32_t value;
     std::int64_t known_from;

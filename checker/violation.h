@@ -25,9 +25,9 @@ struct Violation {
   MonoTime time;               // of the event that broke the rule
   NodeId node = kNoNode;
   std::optional<PartitionKey> partition;
-  std::string partition_name;       // "orders-0"; empty without a partition
-  std::optional<Offset> offset;     // the first offset concerned
-  std::vector<Witness> witnesses;   // in order of time; the last one is the event that broke the rule
+  std::string partition_name;      // "orders-0"; empty without a partition
+  std::optional<Offset> offset;    // the first offset concerned
+  std::vector<Witness> witnesses;  // in order of time; the last one is the event that broke the rule
 };
 
 }  // namespace verdict::checker

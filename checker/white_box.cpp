@@ -14,18 +14,29 @@ std::string say(const Note& n) {
     case Note::Kind::decided:
       return (n.a < 0 ? "the controller leaves it without a leader" : "the controller makes broker " + a + " leader") +
              " in epoch " + epoch + " (partition epoch " + b + ")";
-    case Note::Kind::became_leader: return "leads in epoch " + epoch + " from offset " + a + " with high watermark " + b;
-    case Note::Kind::truncated: return "truncates its log from " + a + " to " + b;
-    case Note::Kind::opened: return "opens its log, which ends at " + a + " (epoch " + epoch + ")";
-    case Note::Kind::lost: return "loses its copy from offset " + a + " to a disk fault";
-    case Note::Kind::stopped: return n.a == 0 ? "is killed" : n.a == 1 ? "loses power" : "stops";
-    case Note::Kind::started: return "starts";
-    case Note::Kind::registered: return std::string("is registered after ") + (n.b != 0 ? "a clean" : "an unclean") +
-                                        " stop (broker epoch " + a + ")";
-    case Note::Kind::fencing: return n.a != 0 ? "is fenced" : n.b != 0 ? "is shutting down" : "is unfenced";
-    case Note::Kind::high_watermark: return "advances its high watermark to " + a + " in epoch " + epoch;
-    case Note::Kind::cut: return "committed records from offset " + a + " are lost to faults in epoch " + epoch;
-    case Note::Kind::lowered: return "joins the ISR with log end " + a + ", below offsets that nobody was told of";
+    case Note::Kind::became_leader:
+      return "leads in epoch " + epoch + " from offset " + a + " with high watermark " + b;
+    case Note::Kind::truncated:
+      return "truncates its log from " + a + " to " + b;
+    case Note::Kind::opened:
+      return "opens its log, which ends at " + a + " (epoch " + epoch + ")";
+    case Note::Kind::lost:
+      return "loses its copy from offset " + a + " to a disk fault";
+    case Note::Kind::stopped:
+      return n.a == 0 ? "is killed" : n.a == 1 ? "loses power" : "stops";
+    case Note::Kind::started:
+      return "starts";
+    case Note::Kind::registered:
+      return std::string("is registered after ") + (n.b != 0 ? "a clean" : "an unclean") + " stop (broker epoch " + a +
+             ")";
+    case Note::Kind::fencing:
+      return n.a != 0 ? "is fenced" : n.b != 0 ? "is shutting down" : "is unfenced";
+    case Note::Kind::high_watermark:
+      return "advances its high watermark to " + a + " in epoch " + epoch;
+    case Note::Kind::cut:
+      return "committed records from offset " + a + " are lost to faults in epoch " + epoch;
+    case Note::Kind::lowered:
+      return "joins the ISR with log end " + a + ", below offsets that nobody was told of";
   }
   return {};
 }

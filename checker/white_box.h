@@ -30,19 +30,19 @@ struct WhiteBoxOptions {
 
 struct Metrics {
   std::uint64_t events = 0;
-  std::uint64_t acknowledged = 0;            // records answered with success (acks 1 and all)
-  std::uint64_t acknowledged_all = 0;        // of these, with acks=all
-  std::uint64_t delivered = 0;               // records given to consumers
+  std::uint64_t acknowledged = 0;      // records answered with success (acks 1 and all)
+  std::uint64_t acknowledged_all = 0;  // of these, with acks=all
+  std::uint64_t delivered = 0;         // records given to consumers
   std::uint64_t committed_batches = 0;
-  std::uint64_t truncations = 0;             // that removed records
-  std::uint64_t elections = 0;               // changes of leader or leader epoch that left a leader
-  std::uint64_t excused_losses = 0;          // committed records cut with C1's excuse
+  std::uint64_t truncations = 0;     // that removed records
+  std::uint64_t elections = 0;       // changes of leader or leader epoch that left a leader
+  std::uint64_t excused_losses = 0;  // committed records cut with C1's excuse
 };
 
 class WhiteBoxState;
 
-// Order of calls: node_started before the first event of an incarnation; node_stopped, then the disk's bytes_lost, before
-// the next node_started. After a violation was found, nothing is judged any more.
+// Order of calls: node_started before the first event of an incarnation; node_stopped, then the disk's bytes_lost,
+// before the next node_started. After a violation was found, nothing is judged any more.
 class WhiteBox {
  public:
   explicit WhiteBox(WhiteBoxOptions options = {});
@@ -57,8 +57,8 @@ class WhiteBox {
   void node_stopped(MonoTime now, NodeId node, std::uint32_t incarnation, StopKind kind);
 
   // The loss ledger: bytes [from, to) of a file of `node` no longer are what was written (dropped, torn, rotten, wiped,
-  // an older disk). Report a file that vanished whole as [0, size). Path as the node opened it; a relative path is matched
-  // by its tail. Files other than segments' .log are ignored.
+  // an older disk). Report a file that vanished whole as [0, size). Path as the node opened it; a relative path is
+  // matched by its tail. Files other than segments' .log are ignored.
   void bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to);
 
   // A client is about to send a batch for the first time (not on a resend): C7's floor.

@@ -14,7 +14,8 @@ std::uint64_t operation_key(std::uint64_t client, std::uint64_t operation) {
 
 }  // namespace
 
-void WhiteBoxState::produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc) {
+void WhiteBoxState::produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key,
+                                 std::uint32_t crc) {
   const PartitionTruth& p = partition(key);
   const auto number = static_cast<std::uint64_t>(&p - partitions.data());
   const std::uint64_t floor_key = (number << 32) | crc;
@@ -67,7 +68,8 @@ void WhiteBoxState::on(const protocol::events::ProduceAcknowledged& e) {
   if (last >= p.true_hw) {
     why = "it is not committed (high watermark " + std::to_string(p.true_hw) + ")";
   } else if (there == kNoBatch || tree.base(there) != base || end(there) != last + 1 ||
-             (!tree[there].unknown && (tree[there].crc != e.crc || tree[there].epoch > e.leader_epoch.value() ||
+             (!tree[there].unknown &&
+              (tree[there].crc != e.crc || tree[there].epoch > e.leader_epoch.value() ||
                tree[there].identity !=
                    batch_identity(e.producer_id.value(), e.producer_epoch.value(), e.base_sequence)))) {
     why = "the committed batch at that offset is another one";
@@ -75,7 +77,8 @@ void WhiteBoxState::on(const protocol::events::ProduceAcknowledged& e) {
     why = "offsets below " + std::to_string(floor) + " were committed before the batch was first sent";
   }
   if (!why.empty()) {
-    violate("C7", &p, base, "offset " + std::to_string(base) + " of " + name(p) + " is acknowledged with acks=all but " + why,
+    violate("C7", &p, base,
+            "offset " + std::to_string(base) + " of " + name(p) + " is acknowledged with acks=all but " + why,
             "acknowledges offset " + std::to_string(base) + " in epoch " + std::to_string(e.leader_epoch.value()));
     return;
   }
@@ -95,7 +98,8 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
     return tree.base(i) != base || end(i) != last + 1 ||
            (!tree[i].unknown && (tree[i].crc != e.crc || tree[i].epoch != e.epoch.value()));
   };
-  const bool rotten = std::ranges::any_of(r.damaged, [&](const OffsetRange& d) { return d.from <= last && base < d.to; });
+  const bool rotten =
+      std::ranges::any_of(r.damaged, [&](const OffsetRange& d) { return d.from <= last && base < d.to; });
   if (!rotten && (own == kNoBatch || differs(own))) {
     violate("L3", &p, base,
             broker(now.node) + " delivers offset " + std::to_string(base) + " of " + name(p) +

@@ -10,7 +10,9 @@ std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
 
 }  // namespace
 
-void WhiteBoxState::on(const protocol::events::TopicCreated& e) { topics[topic(e.topic)].name = std::string(e.topic_name); }
+void WhiteBoxState::on(const protocol::events::TopicCreated& e) {
+  topics[topic(e.topic)].name = std::string(e.topic_name);
+}
 
 void WhiteBoxState::on(const protocol::events::TopicDeleted& e) { topics[topic(e.topic)].deleted = true; }
 
@@ -110,13 +112,15 @@ bool WhiteBoxState::check_admitted(PartitionTruth& p, SlotMask admitted, const p
     const NodeTruth& n = node(r.node);
     std::string why;
     if (!n.registered || n.fenced || n.shutting_down) {
-      why = !n.registered ? " although it is not registered" : n.fenced ? " although it is fenced"
-                                                                        : " although it is shutting down";
+      why = !n.registered ? " although it is not registered"
+            : n.fenced    ? " although it is fenced"
+                          : " although it is shutting down";
     } else if (p.decided && p.leader == e.leader && r.node != e.leader && e.leader != kNoNode) {
       const auto& fetched = p.replicas[slot(p, e.leader)].view.fetched;
       if (s >= fetched.size() || fetched[s].broker_epoch != n.broker_epoch) {
         // A leader that crashed since has taken its memory along: its proposal was good when it was sent.
-        if (node(e.leader).running && p.replicas[slot(p, e.leader)].view.leads) why = " on a fetch by an earlier incarnation";
+        if (node(e.leader).running && p.replicas[slot(p, e.leader)].view.leads)
+          why = " on a fetch by an earlier incarnation";
       }
     }
     if (why.empty()) continue;
@@ -166,9 +170,10 @@ void WhiteBoxState::elect(PartitionTruth& p, SlotMask old_isr) {
     if (epoch < p.leader_epoch) before = epoch;
   }
   violate("C1", &p, kept,
-          (kept < p.acknowledged ? "acknowledged offset " : "committed offset ") + std::to_string(kept) + " of " + name(p) +
-              " lost when epoch " + std::to_string(before) + " became " + std::to_string(p.leader_epoch),
-          broker(p.leader) + " is elected with log end " + std::to_string(log_end(r)) + (inside ? "" : " from outside the ISR"));
+          (kept < p.acknowledged ? "acknowledged offset " : "committed offset ") + std::to_string(kept) + " of " +
+              name(p) + " lost when epoch " + std::to_string(before) + " became " + std::to_string(p.leader_epoch),
+          broker(p.leader) + " is elected with log end " + std::to_string(log_end(r)) +
+              (inside ? "" : " from outside the ISR"));
 }
 
 void WhiteBoxState::cut(PartitionTruth& p, std::int64_t to) {

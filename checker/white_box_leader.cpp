@@ -17,9 +17,10 @@ bool WhiteBoxState::claim_epoch(PartitionTruth& p, std::int32_t epoch, NodeId le
     return true;
   }
   if (at->second == leader) return true;
-  violate("C8", &p, std::nullopt,
-          broker(leader) + " and " + broker(at->second) + " both lead " + name(p) + " in epoch " + std::to_string(epoch),
-          broker(leader) + " is leader of epoch " + std::to_string(epoch));
+  violate(
+      "C8", &p, std::nullopt,
+      broker(leader) + " and " + broker(at->second) + " both lead " + name(p) + " in epoch " + std::to_string(epoch),
+      broker(leader) + " is leader of epoch " + std::to_string(epoch));
   return false;
 }
 
@@ -178,17 +179,19 @@ bool WhiteBoxState::check_counted(PartitionTruth& p, Slot s, const protocol::eve
     const NodeId id = e.maximal_isr[i];
     const Slot member = find_slot(p, id);
     const bool self = member == s;
-    const bool held = covering != kNoBatch && (self || member >= 16 || tree[covering].unknown ||
-                                               ((tree[covering].held >> member) & 1U) != 0);
+    const bool held = covering != kNoBatch &&
+                      (self || member >= 16 || tree[covering].unknown || ((tree[covering].held >> member) & 1U) != 0);
     const std::int64_t counted = i < e.counted.size() ? e.counted[i].value() : to;
-    const std::int64_t fetched =
-        self ? log_end(r) : member < r.view.fetched.size() ? r.view.fetched[member].offset : -1;
+    const std::int64_t fetched = self                             ? log_end(r)
+                                 : member < r.view.fetched.size() ? r.view.fetched[member].offset
+                                                                  : -1;
     if (held && counted >= to && counted <= fetched) continue;
     violate("C4", &p, e.from.value(),
-            broker(now.node) + " advances the high watermark of " + name(p) + " to " + std::to_string(to) + " although " +
-                broker(id) + (counted < to ? ", of its maximal ISR, is only at " + std::to_string(counted)
-                              : counted > fetched ? " never fetched from " + std::to_string(counted)
-                                                  : " never held the leader's offset " + std::to_string(to - 1)),
+            broker(now.node) + " advances the high watermark of " + name(p) + " to " + std::to_string(to) +
+                " although " + broker(id) +
+                (counted < to        ? ", of its maximal ISR, is only at " + std::to_string(counted)
+                 : counted > fetched ? " never fetched from " + std::to_string(counted)
+                                     : " never held the leader's offset " + std::to_string(to - 1)),
             "high watermark advances to " + std::to_string(to));
     return false;
   }

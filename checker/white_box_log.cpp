@@ -30,7 +30,8 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
             "appends at offset " + std::to_string(base));
     return;
   }
-  const BatchContent content{last, e.epoch.value(), e.crc, batch_identity(e.producer_id.value(), e.producer_epoch.value(), e.base_sequence),
+  const BatchContent content{last, e.epoch.value(), e.crc,
+                             batch_identity(e.producer_id.value(), e.producer_epoch.value(), e.base_sequence),
                              e.length};
   const BatchIndex first = tree[head].child;
   BatchIndex made;
@@ -80,8 +81,9 @@ BatchIndex WhiteBoxState::append_apart(PartitionTruth& p, Slot s, const protocol
   Replica& r = p.replicas[s];
   const std::int64_t base = e.base.value();
   if (const BatchIndex known = child(p, r.head, content); known != kNoBatch && tree.same(known, content)) return known;
-  if (const BatchIndex unknown = unknown_child(p, r.head);
-      unknown != kNoBatch && tree[unknown].unknown && tree[unknown].end > content.last && e.role == protocol::events::Role::follower) {
+  if (const BatchIndex unknown = unknown_child(p, r.head); unknown != kNoBatch && tree[unknown].unknown &&
+                                                           tree[unknown].end > content.last &&
+                                                           e.role == protocol::events::Role::follower) {
     resolve(p, unknown, content);
     return unknown;
   }
@@ -89,15 +91,16 @@ BatchIndex WhiteBoxState::append_apart(PartitionTruth& p, Slot s, const protocol
     const Replica& other = p.replicas[o];
     if (o == s || !other.known) continue;
     const BatchIndex there = batch_at(p, other, base);
-    if (there == kNoBatch || tree.base(there) != base || tree[there].epoch != content.epoch || tree[there].unknown) continue;
+    if (there == kNoBatch || tree.base(there) != base || tree[there].epoch != content.epoch || tree[there].unknown)
+      continue;
     if (cut_away(p, content.epoch, content.last + 1)) continue;
     const std::int64_t both_hold = std::max(r.log_start, other.log_start);
     if (!tree.same(there, content)) {
       if (content.last < both_hold) continue;
       violate("C3", &p, base,
               "brokers " + std::to_string(now.node.value()) + " and " + std::to_string(other.node.value()) +
-                  " hold different batches at offset " + std::to_string(base) + " of " + name(p) + " in the same epoch " +
-                  std::to_string(content.epoch),
+                  " hold different batches at offset " + std::to_string(base) + " of " + name(p) +
+                  " in the same epoch " + std::to_string(content.epoch),
               "appends another batch at offset " + std::to_string(base));
       return kNoBatch;
     }
@@ -190,7 +193,8 @@ void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   if (to < before) ++metrics.truncations;
   note(*p, Note::Kind::truncated, now.node, before, to);
   const bool shortens = full ? to != before || r.log_start != to : to < before;
-  if (e.reason != protocol::events::TruncateReason::append_failed && shortens && (p->isr & bit(s)) != 0 && to < p->true_hw) {
+  if (e.reason != protocol::events::TruncateReason::append_failed && shortens && (p->isr & bit(s)) != 0 &&
+      to < p->true_hw) {
     violate("C5", p, to,
             "broker " + std::to_string(now.node.value()) + ", in the ISR, truncates " + name(*p) + " to offset " +
                 std::to_string(to) + ", below the committed " + std::to_string(p->true_hw),
@@ -239,8 +243,9 @@ void WhiteBoxState::check_agreement(PartitionTruth& p, Slot s) {
     if (mine == theirs) continue;  // the prefix that differs was deleted
     violate("C3", &p, end(fork),
             "brokers " + std::to_string(r.node.value()) + " and " + std::to_string(other.node.value()) +
-                " disagree on offset " + std::to_string(end(fork)) + " of " + name(p) + ", below both high watermarks (" +
-                std::to_string(r.high_watermark) + ", " + std::to_string(other.high_watermark) + ")",
+                " disagree on offset " + std::to_string(end(fork)) + " of " + name(p) +
+                ", below both high watermarks (" + std::to_string(r.high_watermark) + ", " +
+                std::to_string(other.high_watermark) + ")",
             "has high watermark " + std::to_string(r.high_watermark) + " on a log that diverged at " +
                 std::to_string(end(fork)));
     return;

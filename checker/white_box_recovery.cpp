@@ -77,7 +77,8 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
     folder = &exact->second;
   } else {
     for (const auto& [key, value] : folders_) {
-      if (key.first == id && (ends_with_folder(parsed->folder, key.second) || ends_with_folder(key.second, parsed->folder))) {
+      if (key.first == id &&
+          (ends_with_folder(parsed->folder, key.second) || ends_with_folder(key.second, parsed->folder))) {
         folder = &value;
       }
     }
@@ -101,7 +102,8 @@ void WhiteBoxState::damage(Replica& r, std::int64_t segment, std::int64_t from, 
     const bool followed = !last && r.extents[i + 1].segment == segment;
     if (to <= x.position || (followed && from >= r.extents[i + 1].position)) continue;
     const std::int64_t low = std::min(x.bytes_start + std::max<std::int64_t>(0, from - x.position), bytes_limit);
-    const std::int64_t high = to - x.position >= bytes_limit - x.bytes_start ? bytes_limit : x.bytes_start + (to - x.position);
+    const std::int64_t high =
+        to - x.position >= bytes_limit - x.bytes_start ? bytes_limit : x.bytes_start + (to - x.position);
     OffsetRange range{kNever, -1};
     const std::int64_t offset_limit = last ? log_end(r) : r.extents[i + 1].first;
     for (BatchIndex b = r.head; tree[b].parent != kNoBatch && end(b) > x.first; b = tree[b].parent) {
@@ -120,8 +122,7 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
   PartitionTruth& p = partition(e.partition);
   if (deleted(p)) return;
   const Slot s = slot(p, now.node);
-  folders_[{now.node, std::string(e.directory)}] =
-      Folder{static_cast<std::uint32_t>(&p - partitions.data()), s};
+  folders_[{now.node, std::string(e.directory)}] = Folder{static_cast<std::uint32_t>(&p - partitions.data()), s};
   Replica& r = p.replicas[s];
   const std::int64_t log_end_now = e.log_end.value();
   note(p, Note::Kind::opened, now.node, log_end_now, 0, e.last_epoch.value());
@@ -159,7 +160,8 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   if (to >= least && to <= most) {
     const BatchIndex head = ancestor(r.head, to);
     if (end(head) == to || e.log_start.value() == to) return end(head) == to ? head : place(p, to, -1);
-    violate("L4", &p, end(head), who + " recovers " + name(p) + " to offset " + std::to_string(to) + " in the middle of a batch",
+    violate("L4", &p, end(head),
+            who + " recovers " + name(p) + " to offset " + std::to_string(to) + " in the middle of a batch",
             "opens its log, which ends at " + std::to_string(to));
     return kNoBatch;
   }
@@ -177,9 +179,10 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
     const BatchIndex head = ancestor(r.head, to);
     return end(head) == to ? head : place(p, to, -1);
   }
-  violate("L4", &p, to,
-          who + " loses offset " + std::to_string(to) + " of " + name(p) + " in recovery although no fault destroyed it",
-          "opens its log, which ends at " + std::to_string(to) + " instead of " + std::to_string(least));
+  violate(
+      "L4", &p, to,
+      who + " loses offset " + std::to_string(to) + " of " + name(p) + " in recovery although no fault destroyed it",
+      "opens its log, which ends at " + std::to_string(to) + " instead of " + std::to_string(least));
   return kNoBatch;
 }
 
@@ -193,7 +196,8 @@ bool WhiteBoxState::may_have_truncated(const PartitionTruth& p, const Replica& r
 
 // After a crash a log may hold more than was announced: truncations that a power loss undid, and an append whose
 // announcement died with the node.
-BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex from, const protocol::events::LogOpened& e) {
+BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex from,
+                                         const protocol::events::LogOpened& e) {
   const Replica& r = p.replicas[s];
   const std::int64_t to = e.log_end.value();
   if (node(now.node).power_lost) {

@@ -56,10 +56,10 @@ class WhiteBoxState {
     const std::uint32_t depth = tree[i].depth;
     return depth < p.main.size() && p.main[depth] == i;
   }
-  BatchIndex meet(const PartitionTruth& p, BatchIndex i) const;       // deepest ancestor (or itself) on main
-  BatchIndex main_at(PartitionTruth& p, std::int64_t offset);         // the batch of main that holds offset, or kNoBatch
+  BatchIndex meet(const PartitionTruth& p, BatchIndex i) const;  // deepest ancestor (or itself) on main
+  BatchIndex main_at(PartitionTruth& p, std::int64_t offset);    // the batch of main that holds offset, or kNoBatch
   BatchIndex batch_at(PartitionTruth& p, const Replica& r, std::int64_t offset);  // the same on the replica's path
-  BatchIndex ancestor(BatchIndex i, std::int64_t to) const;           // deepest with end <= to
+  BatchIndex ancestor(BatchIndex i, std::int64_t to) const;                       // deepest with end <= to
   BatchIndex place(PartitionTruth& p, std::int64_t to, std::int32_t epoch);  // where a log that ends at `to` may stand
   BatchIndex child(const PartitionTruth& p, BatchIndex parent, const BatchContent& content) const;
   BatchIndex unknown_child(const PartitionTruth& p, BatchIndex parent) const;
@@ -82,7 +82,8 @@ class WhiteBoxState {
   void check_candidates(PartitionTruth& p);  // C2
 
   // ---- results (white_box.cpp) ----
-  void note(PartitionTruth& p, Note::Kind kind, NodeId who, std::int64_t a = 0, std::int64_t b = 0, std::int32_t epoch = -1);
+  void note(PartitionTruth& p, Note::Kind kind, NodeId who, std::int64_t a = 0, std::int64_t b = 0,
+            std::int32_t epoch = -1);
   void violate(std::string_view id, const PartitionTruth* p, std::optional<std::int64_t> offset, std::string sentence,
                std::string what);
 
@@ -131,7 +132,8 @@ class WhiteBoxState {
   };
 
   void append(PartitionTruth& p, Slot s, BatchIndex i, const protocol::events::BatchAppended& e);
-  BatchIndex append_apart(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e, const BatchContent& content);
+  BatchIndex append_apart(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e,
+                          const BatchContent& content);
   void resolve(PartitionTruth& p, BatchIndex unknown, const BatchContent& content);
   void deepen(PartitionTruth& p, BatchIndex from);
   void check_agreement(PartitionTruth& p, Slot s);  // C3
@@ -143,7 +145,7 @@ class WhiteBoxState {
   bool may_have_truncated(const PartitionTruth& p, const Replica& r, std::int64_t to) const;
   void advance_leader(PartitionTruth& p, Slot s, const protocol::events::HighWatermarkAdvanced& e);
   bool check_counted(PartitionTruth& p, Slot s, const protocol::events::HighWatermarkAdvanced& e);
-  void check_superset(const PartitionTruth& p, const Replica& r);  // C9
+  void check_superset(const PartitionTruth& p, const Replica& r);          // C9
   bool claim_epoch(PartitionTruth& p, std::int32_t epoch, NodeId leader);  // C8
   void check_ahead(PartitionTruth& p);
   bool check_admitted(PartitionTruth& p, SlotMask admitted, const protocol::events::PartitionDecided& e);  // M2
@@ -154,9 +156,9 @@ class WhiteBoxState {
   friend class WhiteBox;
   std::vector<TopicTruth> topics;
   std::vector<NodeTruth> nodes_;
-  std::vector<std::uint32_t> node_index_;   // by id, for ids that are small
-  std::vector<std::uint32_t> table_;        // open addressing: partition number + 1
-  std::uint32_t last_ = 0;                  // partition looked up last
+  std::vector<std::uint32_t> node_index_;                     // by id, for ids that are small
+  std::vector<std::uint32_t> table_;                          // open addressing: partition number + 1
+  std::uint32_t last_ = 0;                                    // partition looked up last
   std::map<std::pair<NodeId, std::string>, Folder> folders_;  // by path of the partition's folder
   std::int64_t quorum_committed_ = 0;
   LookupMap<Floor> floors_;           // by partition number << 32 | crc

@@ -30,7 +30,8 @@ std::optional<NumberType> number_type(ConfigType type) {
 }
 
 std::unexpected<std::string> invalid(const ConfigKey& key, std::string_view value, std::string why) {
-  return std::unexpected("Invalid value " + std::string(value) + " for configuration " + std::string(key.name) + ": " + why);
+  return std::unexpected("Invalid value " + std::string(value) + " for configuration " + std::string(key.name) + ": " +
+                         why);
 }
 
 std::string comma_separated(std::string_view alternatives) {
@@ -80,7 +81,8 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
 
 std::optional<bool> parse_boolean(std::string_view text) {
   std::string lower(text);
-  std::ranges::transform(lower, lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+  std::ranges::transform(lower, lower.begin(),
+                         [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   return lower == "true" ? std::optional(true) : lower == "false" ? std::optional(false) : std::nullopt;
 }
 
@@ -155,8 +157,10 @@ std::vector<std::pair<std::string, std::string>> properties_of_environment(
     std::span<const std::pair<std::string, std::string>> environment) {
   // Settings of Kafka's start scripts and images, not properties.
   constexpr std::string_view kNotProperties =
-      "KAFKA_OPTS|KAFKA_HEAP_OPTS|KAFKA_JVM_PERFORMANCE_OPTS|KAFKA_GC_LOG_OPTS|KAFKA_LOG4J_OPTS|KAFKA_JMX_OPTS|KAFKA_JMX_PORT|"
-      "KAFKA_JMX_HOSTNAME|KAFKA_DEBUG|KAFKA_VERSION|KAFKA_HOME|KAFKA_CLUSTER_ID|KAFKA_LOG4J_LOGGERS|KAFKA_LOG4J_ROOT_LOGLEVEL|"
+      "KAFKA_OPTS|KAFKA_HEAP_OPTS|KAFKA_JVM_PERFORMANCE_OPTS|KAFKA_GC_LOG_OPTS|KAFKA_LOG4J_OPTS|KAFKA_JMX_OPTS|KAFKA_"
+      "JMX_PORT|"
+      "KAFKA_JMX_HOSTNAME|KAFKA_DEBUG|KAFKA_VERSION|KAFKA_HOME|KAFKA_CLUSTER_ID|KAFKA_LOG4J_LOGGERS|KAFKA_LOG4J_ROOT_"
+      "LOGLEVEL|"
       "KAFKA_TOOLS_LOG4J_LOGLEVEL|KAFKA_MODE|KAFKA_REST_PROXY_URL";
   constexpr std::string_view kPrefix = "KAFKA_";
   const auto reserved = split_trimmed(kNotProperties, '|');
@@ -169,7 +173,8 @@ std::vector<std::pair<std::string, std::string>> properties_of_environment(
   return out;
 }
 
-std::expected<void, ConfigProblem> BrokerConfig::set(std::string_view name, std::string_view value, std::string origin) {
+std::expected<void, ConfigProblem> BrokerConfig::set(std::string_view name, std::string_view value,
+                                                     std::string origin) {
   const ConfigKey* key = find_broker_key(name);
   if (key == nullptr) {
     return std::unexpected(ConfigProblem{origin + ": unknown property " + std::string(name) + "=" + std::string(value) +
@@ -228,7 +233,9 @@ std::vector<std::string> BrokerConfig::log_dirs() const {
   return dirs.empty() ? std::vector{text("log.dir")} : dirs;
 }
 
-std::vector<EndpointName> BrokerConfig::listeners() const { return parse_endpoints(text("listeners")).value_or(std::vector<EndpointName>{}); }
+std::vector<EndpointName> BrokerConfig::listeners() const {
+  return parse_endpoints(text("listeners")).value_or(std::vector<EndpointName>{});
+}
 
 std::vector<EndpointName> BrokerConfig::controller_listeners() const {
   const auto names = list("controller.listener.names");
@@ -239,7 +246,9 @@ std::vector<EndpointName> BrokerConfig::controller_listeners() const {
 
 std::vector<EndpointName> BrokerConfig::advertised_listeners() const {
   const auto names = list("controller.listener.names");
-  auto all = given("advertised.listeners") ? parse_endpoints(text("advertised.listeners")).value_or(std::vector<EndpointName>{}) : listeners();
+  auto all = given("advertised.listeners")
+                 ? parse_endpoints(text("advertised.listeners")).value_or(std::vector<EndpointName>{})
+                 : listeners();
   std::erase_if(all, [&](const EndpointName& e) { return has_element(names, e.name); });
   return all;
 }

@@ -19,12 +19,29 @@ namespace verdict::protocol {
 
 // As in DescribeConfigs.
 enum class ConfigType : std::int8_t {
-  boolean = 1, string = 2, int32 = 3, int16 = 4, int64 = 5, float64 = 6, list = 7, class_name = 8, password = 9
+  boolean = 1,
+  string = 2,
+  int32 = 3,
+  int16 = 4,
+  int64 = 5,
+  float64 = 6,
+  list = 7,
+  class_name = 8,
+  password = 9
 };
 enum class ConfigSource : std::int8_t {
-  unknown = 0, dynamic_topic = 1, dynamic_broker = 2, dynamic_default_broker = 3, static_broker = 4, default_value = 5
+  unknown = 0,
+  dynamic_topic = 1,
+  dynamic_broker = 2,
+  dynamic_default_broker = 3,
+  static_broker = 4,
+  default_value = 5
 };
-enum class ConfigUpdate : std::uint8_t { read_only, per_broker, cluster_wide };  // how far it can be altered at run time
+enum class ConfigUpdate : std::uint8_t {
+  read_only,
+  per_broker,
+  cluster_wide
+};  // how far it can be altered at run time
 
 struct ConfigKey {
   std::string_view name;
@@ -36,8 +53,8 @@ struct ConfigKey {
   std::string_view allowed;  // "a|b": the values of a string, or of a list's members; empty: any
 };
 
-std::span<const ConfigKey> broker_keys();  // by name
-std::span<const ConfigKey> topic_keys();   // by name
+std::span<const ConfigKey> broker_keys();                 // by name
+std::span<const ConfigKey> topic_keys();                  // by name
 const ConfigKey* find_broker_key(std::string_view name);  // null: none that we implement
 const ConfigKey* find_topic_key(std::string_view name);
 bool is_known_broker_key(std::string_view name);  // Kafka's, implemented or not
@@ -83,11 +100,11 @@ class BrokerConfig {
 
   BrokerConfig() = default;  // all defaults: for tests and simulated nodes, which set() what they need
 
-  // Java's properties format (comments, continuation lines, \uXXXX). `overrides` (name, value, origin) win over the text.
-  // Every problem is reported, not the first only; with problems there is no configuration.
+  // Java's properties format (comments, continuation lines, \uXXXX). `overrides` (name, value, origin) win over the
+  // text. Every problem is reported, not the first only; with problems there is no configuration.
   static std::expected<Loaded, std::vector<ConfigProblem>> parse(
-      std::string_view text, std::string_view file,
-      std::span<const std::pair<std::string, std::string>> overrides = {}, std::string_view override_origin = "");
+      std::string_view text, std::string_view file, std::span<const std::pair<std::string, std::string>> overrides = {},
+      std::string_view override_origin = "");
   std::expected<void, ConfigProblem> set(std::string_view name, std::string_view value, std::string origin = "set");
 
   std::optional<std::string_view> given(std::string_view name) const;  // none: not set here (the default applies)

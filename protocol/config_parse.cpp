@@ -59,7 +59,10 @@ std::optional<unsigned> hex4(std::string_view digits) {
   }
   unsigned code = 0;
   for (const char c : digits.substr(0, 4)) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) {
       return std::nullopt;
     }
@@ -217,7 +220,8 @@ struct ConfigParser {
 
   void take(std::string_view name, std::string_view value, const std::string& origin) {
     if (find_broker_key(name) == nullptr && is_known_broker_key(name)) {
-      loaded.warnings.push_back(origin + ": " + std::string(name) + " is a property of Kafka that this build doesn't implement; ignored");
+      loaded.warnings.push_back(origin + ": " + std::string(name) +
+                                " is a property of Kafka that this build doesn't implement; ignored");
       return;
     }
     if (auto done = loaded.config.set(name, value, origin); !done) {
@@ -241,8 +245,9 @@ struct ConfigParser {
     for (const std::string& entry : loaded.config.list("listener.security.protocol.map")) {
       const auto colon = entry.find(':');
       if (colon == std::string::npos) {
-        problem(origin_of("listener.security.protocol.map", file), "listener.security.protocol.map: '" + entry +
-                                                                      "' is no mapping (allowed: NAME:PROTOCOL, comma-separated)");
+        problem(
+            origin_of("listener.security.protocol.map", file),
+            "listener.security.protocol.map: '" + entry + "' is no mapping (allowed: NAME:PROTOCOL, comma-separated)");
         return;
       }
       protocols[entry.substr(0, colon)] = entry.substr(colon + 1);
@@ -251,12 +256,15 @@ struct ConfigParser {
     for (const EndpointName& listener : loaded.config.listeners()) {
       const auto found = protocols.find(listener.name);
       // Kafka maps controller listeners to PLAINTEXT by itself while the map is at its default.
-      const bool implied = has_element(controllers, listener.name) && !loaded.config.given("listener.security.protocol.map");
+      const bool implied =
+          has_element(controllers, listener.name) && !loaded.config.given("listener.security.protocol.map");
       if (found == protocols.end() && !implied) {
-        problem(origin_of("listeners", file), "listeners: no security protocol is defined for the listener " + listener.name +
+        problem(origin_of("listeners", file), "listeners: no security protocol is defined for the listener " +
+                                                  listener.name +
                                                   " (allowed: a name that listener.security.protocol.map has)");
       } else if (found != protocols.end() && found->second != "PLAINTEXT") {
-        problem(origin_of("listeners", file), "listeners: the listener " + listener.name + " asks for " + found->second +
+        problem(origin_of("listeners", file), "listeners: the listener " + listener.name + " asks for " +
+                                                  found->second +
                                                   ", which this build doesn't speak (allowed: PLAINTEXT)");
       }
     }
@@ -280,20 +288,24 @@ struct ConfigParser {
     const bool votes = has_element(voters, config.node_id(), &VoterAddress::id);
     const std::string id = std::to_string(config.node_id().value());
     if (config.is_controller() && !voters.empty() && !votes) {
-      problem(origin_of("node.id", file), "node.id=" + id + ": a controller's id must be among controller.quorum.voters=" +
+      problem(origin_of("node.id", file), "node.id=" + id +
+                                              ": a controller's id must be among controller.quorum.voters=" +
                                               config.text("controller.quorum.voters"));
     }
     if (config.is_controller() && config.controller_listeners().empty()) {
-      problem(origin_of("controller.listener.names", file), "controller.listener.names=" + config.text("controller.listener.names") +
-                                                                ": a controller needs one of them among its listeners=" +
-                                                                config.text("listeners"));
+      problem(origin_of("controller.listener.names", file),
+              "controller.listener.names=" + config.text("controller.listener.names") +
+                  ": a controller needs one of them among its listeners=" + config.text("listeners"));
     }
     if (config.is_broker() && !config.is_controller() && votes) {
-      problem(origin_of("node.id", file), "node.id=" + id + ": a broker that is no controller must not be among "
-                                              "controller.quorum.voters=" + config.text("controller.quorum.voters"));
+      problem(origin_of("node.id", file), "node.id=" + id +
+                                              ": a broker that is no controller must not be among "
+                                              "controller.quorum.voters=" +
+                                              config.text("controller.quorum.voters"));
     }
     if (config.is_broker() && config.advertised_listeners().empty()) {
-      problem(origin_of("listeners", file), "listeners=" + config.text("listeners") + ": a broker needs a listener that isn't a controller's");
+      problem(origin_of("listeners", file),
+              "listeners=" + config.text("listeners") + ": a broker needs a listener that isn't a controller's");
     }
     check_inter_broker(file);
   }
@@ -306,8 +318,10 @@ struct ConfigParser {
               "inter.broker.listener.name=" + name + ": no advertised listener has that name");
     }
     for (const EndpointName& e : advertised) {
-      if (loaded.config.is_broker() && loaded.config.given("advertised.listeners") && (e.host.empty() || e.host == "0.0.0.0")) {
-        problem(origin_of("advertised.listeners", file), "advertised.listeners: " + e.name + " needs a host that clients can connect to");
+      if (loaded.config.is_broker() && loaded.config.given("advertised.listeners") &&
+          (e.host.empty() || e.host == "0.0.0.0")) {
+        problem(origin_of("advertised.listeners", file),
+                "advertised.listeners: " + e.name + " needs a host that clients can connect to");
       }
     }
   }

@@ -44,7 +44,8 @@ void ConfigView::add_broker_synonyms(std::string_view broker_key, std::int64_t f
     entry.synonyms.push_back(std::move(synonym));
   };
   if (broker_ != kNoNode) {
-    if (auto own = lookup({ConfigResourceType::broker, std::to_string(broker_.value())}, broker_key, ConfigSource::dynamic_broker)) {
+    if (auto own = lookup({ConfigResourceType::broker, std::to_string(broker_.value())}, broker_key,
+                          ConfigSource::dynamic_broker)) {
       add(std::move(*own));
     }
   }
@@ -82,7 +83,8 @@ ConfigEntry ConfigView::topic_entry(std::string_view topic, const ConfigKey& key
 }
 
 ConfigEntry ConfigView::broker_entry(const ConfigKey& key) const {
-  ConfigEntry entry{.name = std::string(key.name), .type = key.type, .read_only = key.update == ConfigUpdate::read_only};
+  ConfigEntry entry{
+      .name = std::string(key.name), .type = key.type, .read_only = key.update == ConfigUpdate::read_only};
   add_broker_synonyms(key.name, 1, entry);
   settle(entry);
   return entry;

@@ -9,25 +9,25 @@
 #include "protocol/types.h"
 #include "runtime/time.h"
 
-// The feed of protocol events: what the core did, announced after the change of state and before any effect of it leaves
-// the node. Checker, trace, report, metrics and triggers all hang on it.
+// The feed of protocol events: what the core did, announced after the change of state and before any effect of it
+// leaves the node. Checker, trace, report, metrics and triggers all hang on it.
 //
 // Each event is a plain struct with a name and fields(visit), which calls visit("field_name", value) for each member in
 // order: the one source for JSON, hashing and matching. Views and spans are valid during the call only.
 namespace verdict::protocol::events {
 
-#define VERDICT_EVENT(text)                        \
-  static constexpr std::string_view name = text;   \
-  template <class Visit>                           \
+#define VERDICT_EVENT(text)                      \
+  static constexpr std::string_view name = text; \
+  template <class Visit>                         \
   void fields([[maybe_unused]] Visit&& visit) const
 
 using NodeSpan = std::span<const NodeId>;
 
 enum class Role : std::uint8_t { leader, follower };
 enum class TruncateReason : std::uint8_t {
-  divergence,   // a follower cut to what its leader holds
-  full,         // a follower starts anew at the leader's log start offset
-  append_failed // a failed or partial append was cut back
+  divergence,    // a follower cut to what its leader holds
+  full,          // a follower starts anew at the leader's log start offset
+  append_failed  // a failed or partial append was cut back
 };
 enum class StartReason : std::uint8_t { retention, delete_records, leader };
 
@@ -40,11 +40,16 @@ struct LogOpened {
   Offset log_start;
   Offset log_end;
   LeaderEpoch last_epoch;
-  bool clean;             // the clean-shutdown file was there: nothing was checked
+  bool clean;              // the clean-shutdown file was there: nothing was checked
   std::int64_t cut_bytes;  // what recovery removed
   VERDICT_EVENT("log_opened") {
-    visit("partition", partition); visit("directory", directory); visit("log_start", log_start);
-    visit("log_end", log_end); visit("last_epoch", last_epoch); visit("clean", clean); visit("cut_bytes", cut_bytes);
+    visit("partition", partition);
+    visit("directory", directory);
+    visit("log_start", log_start);
+    visit("log_end", log_end);
+    visit("last_epoch", last_epoch);
+    visit("clean", clean);
+    visit("cut_bytes", cut_bytes);
   }
 };
 
@@ -65,14 +70,23 @@ struct BatchAppended {
   ProducerEpoch producer_epoch;
   std::int32_t base_sequence;
   std::int64_t max_timestamp_ms;
-  Offset segment;         // base offset of the segment file
+  Offset segment;          // base offset of the segment file
   std::uint64_t position;  // byte in that file
   std::uint32_t length;    // bytes
   VERDICT_EVENT("batch_appended") {
-    visit("partition", partition); visit("base", base); visit("last", last); visit("epoch", epoch);
-    visit("role", role); visit("crc", crc); visit("records", records); visit("producer_id", producer_id);
-    visit("producer_epoch", producer_epoch); visit("base_sequence", base_sequence);
-    visit("max_timestamp_ms", max_timestamp_ms); visit("segment", segment); visit("position", position);
+    visit("partition", partition);
+    visit("base", base);
+    visit("last", last);
+    visit("epoch", epoch);
+    visit("role", role);
+    visit("crc", crc);
+    visit("records", records);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("base_sequence", base_sequence);
+    visit("max_timestamp_ms", max_timestamp_ms);
+    visit("segment", segment);
+    visit("position", position);
     visit("length", length);
   }
 };
@@ -83,7 +97,10 @@ struct LogTruncated {  // log end is now `to`
   Offset to;
   TruncateReason reason;
   VERDICT_EVENT("log_truncated") {
-    visit("partition", partition); visit("from", from); visit("to", to); visit("reason", reason);
+    visit("partition", partition);
+    visit("from", from);
+    visit("to", to);
+    visit("reason", reason);
   }
 };
 
@@ -93,7 +110,10 @@ struct LogStartMoved {
   Offset to;
   StartReason reason;
   VERDICT_EVENT("log_start_moved") {
-    visit("partition", partition); visit("from", from); visit("to", to); visit("reason", reason);
+    visit("partition", partition);
+    visit("from", from);
+    visit("to", to);
+    visit("reason", reason);
   }
 };
 
@@ -101,7 +121,10 @@ struct LogStartMoved {
 struct LogFlushed {
   PartitionKey partition;
   Offset to;
-  VERDICT_EVENT("log_flushed") { visit("partition", partition); visit("to", to); }
+  VERDICT_EVENT("log_flushed") {
+    visit("partition", partition);
+    visit("to", to);
+  }
 };
 
 // ---- one replica's role ----
@@ -114,8 +137,12 @@ struct BecameLeader {
   Offset high_watermark;
   NodeSpan isr;
   VERDICT_EVENT("became_leader") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch);
-    visit("epoch_start", epoch_start); visit("high_watermark", high_watermark); visit("isr", isr);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("partition_epoch", partition_epoch);
+    visit("epoch_start", epoch_start);
+    visit("high_watermark", high_watermark);
+    visit("isr", isr);
   }
 };
 
@@ -125,7 +152,9 @@ struct BecameFollower {
   PartitionEpoch partition_epoch;
   NodeId leader;  // kNoNode: none
   VERDICT_EVENT("became_follower") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("partition_epoch", partition_epoch);
     visit("leader", leader);
   }
 };
@@ -139,8 +168,11 @@ struct FollowerFetched {
   Offset fetch_offset;       // the follower's log end when it sent the fetch
   LeaderEpoch last_fetched_epoch;
   VERDICT_EVENT("follower_fetched") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("follower", follower);
-    visit("broker_epoch", broker_epoch); visit("fetch_offset", fetch_offset);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("follower", follower);
+    visit("broker_epoch", broker_epoch);
+    visit("fetch_offset", fetch_offset);
     visit("last_fetched_epoch", last_fetched_epoch);
   }
 };
@@ -152,12 +184,17 @@ struct HighWatermarkAdvanced {
   PartitionEpoch partition_epoch;
   Offset from;
   Offset to;
-  NodeSpan maximal_isr;            // leader only; the followers and the leader itself
+  NodeSpan maximal_isr;             // leader only; the followers and the leader itself
   std::span<const Offset> counted;  // leader only: beside each of maximal_isr, the log end that was counted
   VERDICT_EVENT("high_watermark_advanced") {
-    visit("partition", partition); visit("role", role); visit("leader_epoch", leader_epoch);
-    visit("partition_epoch", partition_epoch); visit("from", from); visit("to", to);
-    visit("maximal_isr", maximal_isr); visit("counted", counted);
+    visit("partition", partition);
+    visit("role", role);
+    visit("leader_epoch", leader_epoch);
+    visit("partition_epoch", partition_epoch);
+    visit("from", from);
+    visit("to", to);
+    visit("maximal_isr", maximal_isr);
+    visit("counted", counted);
   }
 };
 
@@ -165,16 +202,21 @@ struct IsrProposed {  // AlterPartition is about to be sent
   PartitionKey partition;
   LeaderEpoch leader_epoch;
   PartitionEpoch partition_epoch;
-  NodeSpan isr;          // committed
+  NodeSpan isr;  // committed
   NodeSpan proposed;
   NodeSpan maximal_isr;  // while in flight
   VERDICT_EVENT("isr_proposed") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch);
-    visit("isr", isr); visit("proposed", proposed); visit("maximal_isr", maximal_isr);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("partition_epoch", partition_epoch);
+    visit("isr", isr);
+    visit("proposed", proposed);
+    visit("maximal_isr", maximal_isr);
   }
 };
 
-struct IsrAdopted {  // the leader's view of the committed ISR changed (an answer or metadata), or a proposal was dropped
+struct IsrAdopted {  // the leader's view of the committed ISR changed (an answer or metadata), or a proposal was
+                     // dropped
   PartitionKey partition;
   LeaderEpoch leader_epoch;
   PartitionEpoch partition_epoch;
@@ -182,8 +224,12 @@ struct IsrAdopted {  // the leader's view of the committed ISR changed (an answe
   NodeSpan maximal_isr;
   bool in_flight;
   VERDICT_EVENT("isr_adopted") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch);
-    visit("isr", isr); visit("maximal_isr", maximal_isr); visit("in_flight", in_flight);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("partition_epoch", partition_epoch);
+    visit("isr", isr);
+    visit("maximal_isr", maximal_isr);
+    visit("in_flight", in_flight);
   }
 };
 
@@ -194,8 +240,11 @@ struct DivergenceAnswered {
   LeaderEpoch diverging_epoch;
   Offset end;
   VERDICT_EVENT("divergence_answered") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("follower", follower);
-    visit("diverging_epoch", diverging_epoch); visit("end", end);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("follower", follower);
+    visit("diverging_epoch", diverging_epoch);
+    visit("end", end);
   }
 };
 
@@ -214,9 +263,16 @@ struct ProduceAcknowledged {  // error_code 0 is success; announced before the a
   std::int32_t base_sequence;
   NodeSpan maximal_isr;  // at the time
   VERDICT_EVENT("produce_acknowledged") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("acks", acks);
-    visit("error_code", error_code); visit("base", base); visit("last", last); visit("crc", crc);
-    visit("producer_id", producer_id); visit("producer_epoch", producer_epoch); visit("base_sequence", base_sequence);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("acks", acks);
+    visit("error_code", error_code);
+    visit("base", base);
+    visit("last", last);
+    visit("crc", crc);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("base_sequence", base_sequence);
     visit("maximal_isr", maximal_isr);
   }
 };
@@ -231,15 +287,20 @@ struct BatchDelivered {  // one whole batch in the answer to a consumer's fetch
   Offset high_watermark;
   bool read_committed;
   VERDICT_EVENT("batch_delivered") {
-    visit("partition", partition); visit("leader_epoch", leader_epoch); visit("base", base); visit("last", last);
-    visit("epoch", epoch); visit("crc", crc); visit("high_watermark", high_watermark);
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("base", base);
+    visit("last", last);
+    visit("epoch", epoch);
+    visit("crc", crc);
+    visit("high_watermark", high_watermark);
     visit("read_committed", read_committed);
   }
 };
 
 // ---- the controller's decisions, announced by the active controller when they are committed ----
-// `offset` is that of the deciding record in the metadata log. A controller that starts again announces what its log holds
-// anew, in order: skip what is not above the last offset seen.
+// `offset` is that of the deciding record in the metadata log. A controller that starts again announces what its log
+// holds anew, in order: skip what is not above the last offset seen.
 
 struct TopicCreated {
   Uuid topic;
@@ -247,21 +308,31 @@ struct TopicCreated {
   std::int32_t partitions;
   Offset offset = kNoOffset;
   VERDICT_EVENT("topic_created") {
-    visit("topic", topic); visit("topic_name", topic_name); visit("partitions", partitions); visit("offset", offset);
+    visit("topic", topic);
+    visit("topic_name", topic_name);
+    visit("partitions", partitions);
+    visit("offset", offset);
   }
 };
 
 struct TopicDeleted {
   Uuid topic;
   Offset offset = kNoOffset;
-  VERDICT_EVENT("topic_deleted") { visit("topic", topic); visit("offset", offset); }
+  VERDICT_EVENT("topic_deleted") {
+    visit("topic", topic);
+    visit("offset", offset);
+  }
 };
 
 struct MinIsrConfigured {  // effective min.insync.replicas of the topic, at creation and at each change
   Uuid topic;
   std::int32_t min_isr;
   Offset offset = kNoOffset;
-  VERDICT_EVENT("min_isr_configured") { visit("topic", topic); visit("min_isr", min_isr); visit("offset", offset); }
+  VERDICT_EVENT("min_isr_configured") {
+    visit("topic", topic);
+    visit("min_isr", min_isr);
+    visit("offset", offset);
+  }
 };
 
 struct PartitionDecided {  // at creation and at each change
@@ -274,8 +345,14 @@ struct PartitionDecided {  // at creation and at each change
   bool unclean;  // the leader came from outside the ISR
   Offset offset = kNoOffset;
   VERDICT_EVENT("partition_decided") {
-    visit("partition", partition); visit("replicas", replicas); visit("isr", isr); visit("leader", leader);
-    visit("leader_epoch", leader_epoch); visit("partition_epoch", partition_epoch); visit("unclean", unclean); visit("offset", offset);
+    visit("partition", partition);
+    visit("replicas", replicas);
+    visit("isr", isr);
+    visit("leader", leader);
+    visit("leader_epoch", leader_epoch);
+    visit("partition_epoch", partition_epoch);
+    visit("unclean", unclean);
+    visit("offset", offset);
   }
 };
 
@@ -286,7 +363,11 @@ struct BrokerRegistered {
   bool clean;  // PreviousBrokerEpoch matched: its logs are what they were
   Offset offset = kNoOffset;
   VERDICT_EVENT("broker_registered") {
-    visit("broker", broker); visit("epoch", epoch); visit("incarnation", incarnation); visit("clean", clean); visit("offset", offset);
+    visit("broker", broker);
+    visit("epoch", epoch);
+    visit("incarnation", incarnation);
+    visit("clean", clean);
+    visit("offset", offset);
   }
 };
 
@@ -297,7 +378,11 @@ struct BrokerFencing {  // fenced or unfenced, or in controlled shutdown
   bool shutting_down;
   Offset offset = kNoOffset;
   VERDICT_EVENT("broker_fencing") {
-    visit("broker", broker); visit("epoch", epoch); visit("fenced", fenced); visit("shutting_down", shutting_down); visit("offset", offset);
+    visit("broker", broker);
+    visit("epoch", epoch);
+    visit("fenced", fenced);
+    visit("shutting_down", shutting_down);
+    visit("offset", offset);
   }
 };
 
@@ -311,7 +396,10 @@ struct QuorumLeader {
 struct QuorumCommitted {  // everything below `to` is decided
   Offset to;
   std::int32_t epoch;
-  VERDICT_EVENT("quorum_committed") { visit("to", to); visit("epoch", epoch); }
+  VERDICT_EVENT("quorum_committed") {
+    visit("to", to);
+    visit("epoch", epoch);
+  }
 };
 
 struct MetadataApplied {  // a broker published all records below `to` to its parts
@@ -325,13 +413,13 @@ struct MetadataApplied {  // a broker published all records below `to` to its pa
 
 namespace verdict::protocol {
 
-using Event = std::variant<
-    events::LogOpened, events::LogClosed, events::BatchAppended, events::LogTruncated, events::LogStartMoved,
-    events::LogFlushed, events::BecameLeader, events::BecameFollower, events::FollowerFetched,
-    events::HighWatermarkAdvanced, events::IsrProposed, events::IsrAdopted, events::DivergenceAnswered,
-    events::ProduceAcknowledged, events::BatchDelivered, events::TopicCreated, events::TopicDeleted,
-    events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered, events::BrokerFencing,
-    events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied>;
+using Event =
+    std::variant<events::LogOpened, events::LogClosed, events::BatchAppended, events::LogTruncated,
+                 events::LogStartMoved, events::LogFlushed, events::BecameLeader, events::BecameFollower,
+                 events::FollowerFetched, events::HighWatermarkAdvanced, events::IsrProposed, events::IsrAdopted,
+                 events::DivergenceAnswered, events::ProduceAcknowledged, events::BatchDelivered, events::TopicCreated,
+                 events::TopicDeleted, events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered,
+                 events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

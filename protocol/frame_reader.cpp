@@ -16,7 +16,8 @@ constexpr std::size_t kFirstLargeBytes = 1 << 20;
 }  // namespace
 
 std::int32_t FrameReader::claimed_size() const {
-  return wire::read_size_prefix(std::span<const std::byte, wire::kSizePrefixBytes>(&buffer_[begin_], wire::kSizePrefixBytes));
+  return wire::read_size_prefix(
+      std::span<const std::byte, wire::kSizePrefixBytes>(&buffer_[begin_], wire::kSizePrefixBytes));
 }
 
 bool FrameReader::has_buffered_frame() const {
@@ -76,7 +77,8 @@ Task<std::expected<Frame, FrameError>> FrameReader::next() {
     const IoResult read = co_await read_some(*stream_, std::span(buffer_).subspan(end_));
     if (!read.ok()) co_return std::unexpected(FrameError{.fault = FrameFault::io, .error = read.error});
     if (read.bytes == 0) {
-      co_return std::unexpected(FrameError{.fault = buffered() == 0 ? FrameFault::end : FrameFault::truncated, .error = {}});
+      co_return std::unexpected(
+          FrameError{.fault = buffered() == 0 ? FrameFault::end : FrameFault::truncated, .error = {}});
     }
     end_ += read.bytes;
   }

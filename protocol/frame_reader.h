@@ -26,8 +26,8 @@ struct FrameError {
 
 using Frame = std::vector<std::byte>;  // without the size prefix
 
-// Cuts a stream into size-prefixed frames. Memory follows the bytes that arrive, not the sizes that frames claim: a large
-// frame gets a buffer of its own, which grows by doubling up to the claim.
+// Cuts a stream into size-prefixed frames. Memory follows the bytes that arrive, not the sizes that frames claim: a
+// large frame gets a buffer of its own, which grows by doubling up to the claim.
 class FrameReader {
  public:
   FrameReader(Stream& stream, std::size_t limit_bytes) : stream_(&stream), limit_bytes_(limit_bytes) {}

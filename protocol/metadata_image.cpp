@@ -50,7 +50,8 @@ bool MetadataDelta::empty() const {
 
 void MetadataDelta::clear() { *this = {}; }
 
-std::expected<void, std::string> MetadataImage::apply(const MetadataRecord& record, Offset offset, MetadataDelta* delta) {
+std::expected<void, std::string> MetadataImage::apply(const MetadataRecord& record, Offset offset,
+                                                      MetadataDelta* delta) {
   VERDICT_ASSERT(offset >= applied_to_, "metadata records are applied in order");
   Result done = std::visit([&](const auto& r) { return put(r, offset, delta); }, record);
   if (done) {
@@ -111,8 +112,8 @@ void MetadataImage::count_leader(const PartitionKey& key, NodeId leader, std::in
 
 MetadataImage::Result MetadataImage::put(const records::RegisterBroker& r, Offset offset, MetadataDelta* delta) {
   BrokerRegistration& broker = brokers_[r.broker];
-  broker = {r.broker, r.epoch, r.incarnation, r.listeners, r.features, r.rack, r.fenced, r.in_controlled_shutdown, r.log_dirs,
-            offset};
+  broker = {r.broker,   r.epoch, r.incarnation, r.listeners, r.features, r.rack, r.fenced, r.in_controlled_shutdown,
+            r.log_dirs, offset};
   if (delta != nullptr) {
     delta->brokers.insert(r.broker);
   }
@@ -197,8 +198,17 @@ MetadataImage::Result MetadataImage::put(const records::Partition& r, Offset, Me
   } else {
     count_leader(r.key, slot->second.leader, -1);
   }
-  slot->second = {r.replicas, r.isr,      r.removing,     r.adding,          r.elr.value_or(NodeIds{}), r.last_known_elr.value_or(NodeIds{}),
-                  r.leader,   r.recovery, r.leader_epoch, r.partition_epoch, r.directories};
+  slot->second = {r.replicas,
+                  r.isr,
+                  r.removing,
+                  r.adding,
+                  r.elr.value_or(NodeIds{}),
+                  r.last_known_elr.value_or(NodeIds{}),
+                  r.leader,
+                  r.recovery,
+                  r.leader_epoch,
+                  r.partition_epoch,
+                  r.directories};
   count_leader(r.key, r.leader, +1);
   if (delta != nullptr) {
     delta->partitions.insert(r.key);
@@ -255,7 +265,8 @@ MetadataImage::Result MetadataImage::put(const records::RegisterController& r, O
 
 MetadataImage::Result MetadataImage::put(const records::ProducerIds& r, Offset, MetadataDelta*) {
   if (r.next < next_producer_id_) {
-    return misfit("ProducerIdsRecord goes back from " + std::to_string(next_producer_id_) + " to " + std::to_string(r.next));
+    return misfit("ProducerIdsRecord goes back from " + std::to_string(next_producer_id_) + " to " +
+                  std::to_string(r.next));
   }
   next_producer_id_ = r.next;
   return {};

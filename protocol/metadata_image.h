@@ -65,10 +65,10 @@ struct MetadataDelta {
     std::string name;
     std::vector<std::int32_t> partitions;
   };
-  std::set<PartitionKey> partitions;           // created or changed, and still there
-  std::set<Uuid> topics_created;               // and still there
+  std::set<PartitionKey> partitions;            // created or changed, and still there
+  std::set<Uuid> topics_created;                // and still there
   std::map<Uuid, RemovedTopic> topics_removed;  // including those created in the same batch
-  std::set<NodeId> brokers;                    // registered, changed or gone
+  std::set<NodeId> brokers;                     // registered, changed or gone
   std::set<ConfigResource> configs;
   std::set<std::string> features;
 
@@ -90,13 +90,13 @@ class MetadataImage {
   const std::map<NodeId, records::RegisterController>& controllers() const { return controllers_; }
   std::int64_t next_producer_id() const { return next_producer_id_; }
 
-  const BrokerRegistration* broker(NodeId) const;                // null: not registered
-  const TopicImage* topic(Uuid) const;                           // null: unknown
-  const TopicImage* topic(std::string_view name) const;          // null: unknown
+  const BrokerRegistration* broker(NodeId) const;        // null: not registered
+  const TopicImage* topic(Uuid) const;                   // null: unknown
+  const TopicImage* topic(std::string_view name) const;  // null: unknown
   const PartitionRegistration* partition(const PartitionKey&) const;
-  const ConfigValues& configs(const ConfigResource&) const;      // empty if none is set
-  bool active(NodeId id) const;                                  // registered, unfenced, not shutting down
-  std::int32_t leaderships(NodeId) const;                        // partitions that it leads
+  const ConfigValues& configs(const ConfigResource&) const;  // empty if none is set
+  bool active(NodeId id) const;                              // registered, unfenced, not shutting down
+  std::int32_t leaderships(NodeId) const;                    // partitions that it leads
   const std::set<PartitionKey>& leaderless() const { return leaderless_; }
   std::int64_t partition_count() const { return partition_count_; }
 

@@ -194,9 +194,15 @@ std::vector<FeatureRange> features_from_wire(std::span<Feature> from) {
 using Decoded = std::expected<MetadataRecord, std::string>;
 
 Decoded from_wire(const wire::RegisterBrokerRecord& r) {
-  return records::RegisterBroker{NodeId(r.broker_id), r.incarnation_id, BrokerEpoch(r.broker_epoch),
-                                 listeners_from_wire(r.end_points), features_from_wire(r.features), text_from_wire(r.rack),
-                                 r.fenced, r.in_controlled_shutdown, uuids_from_wire(r.log_dirs)};
+  return records::RegisterBroker{NodeId(r.broker_id),
+                                 r.incarnation_id,
+                                 BrokerEpoch(r.broker_epoch),
+                                 listeners_from_wire(r.end_points),
+                                 features_from_wire(r.features),
+                                 text_from_wire(r.rack),
+                                 r.fenced,
+                                 r.in_controlled_shutdown,
+                                 uuids_from_wire(r.log_dirs)};
 }
 
 Decoded from_wire(const wire::UnregisterBrokerRecord& r) {
@@ -227,7 +233,8 @@ Decoded from_wire(const wire::PartitionRecord& r) {
 
 Decoded from_wire(const wire::PartitionChangeRecord& r) {
   if (r.leader_recovery_state < -1 || r.leader_recovery_state > 1) {
-    return std::unexpected("PartitionChangeRecord with leader recovery state " + std::to_string(r.leader_recovery_state));
+    return std::unexpected("PartitionChangeRecord with leader recovery state " +
+                           std::to_string(r.leader_recovery_state));
   }
   records::PartitionChange out{.key = {r.topic_id, r.partition_id}, .isr = some_ids_from_wire(r.isr)};
   if (r.leader != kNoLeaderChange) {
@@ -252,10 +259,13 @@ Decoded from_wire(const wire::ConfigRecord& r) {
     return records::Other{.type = wire::ConfigRecord::api_key};
   }
   return records::Config{{static_cast<ConfigResourceType>(r.resource_type), std::string(r.resource_name)},
-                         std::string(r.name), text_from_wire(r.value)};
+                         std::string(r.name),
+                         text_from_wire(r.value)};
 }
 
-Decoded from_wire(const wire::FeatureLevelRecord& r) { return records::FeatureLevel{std::string(r.name), r.feature_level}; }
+Decoded from_wire(const wire::FeatureLevelRecord& r) {
+  return records::FeatureLevel{std::string(r.name), r.feature_level};
+}
 
 Decoded from_wire(const wire::FenceBrokerRecord& r) {
   return records::BrokerRegistrationChange{.broker = NodeId(r.id), .epoch = BrokerEpoch(r.epoch), .fenced = true};
@@ -303,7 +313,8 @@ Decoded decode_body(std::span<const std::byte> body, int version) {
 
 template <class... Wires>
 Decoded decode_one_of(std::uint32_t type, std::uint32_t version, std::span<const std::byte> body) {
-  Decoded out = records::Other{static_cast<std::int16_t>(type), static_cast<std::int16_t>(version), {body.begin(), body.end()}};
+  Decoded out =
+      records::Other{static_cast<std::int16_t>(type), static_cast<std::int16_t>(version), {body.begin(), body.end()}};
   const auto attempt = [&]<class Wire>() {
     if (type != static_cast<std::uint32_t>(Wire::api_key)) {
       return false;
@@ -396,11 +407,11 @@ std::expected<MetadataRecord, std::string> decode_record(std::span<const std::by
   if (!type || !version || *type > 0x7fff || *version > 0x7fff) {
     return std::unexpected(std::string("not a metadata record: its type or version is malformed"));
   }
-  return decode_one_of<wire::RegisterBrokerRecord, wire::UnregisterBrokerRecord, wire::TopicRecord, wire::PartitionRecord,
-                       wire::ConfigRecord, wire::PartitionChangeRecord, wire::FenceBrokerRecord, wire::UnfenceBrokerRecord,
-                       wire::RemoveTopicRecord, wire::FeatureLevelRecord, wire::ProducerIdsRecord,
-                       wire::BrokerRegistrationChangeRecord, wire::NoOpRecord, wire::RegisterControllerRecord,
-                       wire::ClearElrRecord>(*type, *version, value);
+  return decode_one_of<wire::RegisterBrokerRecord, wire::UnregisterBrokerRecord, wire::TopicRecord,
+                       wire::PartitionRecord, wire::ConfigRecord, wire::PartitionChangeRecord, wire::FenceBrokerRecord,
+                       wire::UnfenceBrokerRecord, wire::RemoveTopicRecord, wire::FeatureLevelRecord,
+                       wire::ProducerIdsRecord, wire::BrokerRegistrationChangeRecord, wire::NoOpRecord,
+                       wire::RegisterControllerRecord, wire::ClearElrRecord>(*type, *version, value);
 }
 
 std::string to_json(const MetadataRecord& record) {
@@ -424,7 +435,8 @@ std::string to_json(const MetadataRecord& record) {
         }
       },
       record);
-  return "{\"type\":\"" + kafka_type_name(name) + "\",\"version\":" + std::to_string(version) + ",\"data\":" + data + "}";
+  return "{\"type\":\"" + kafka_type_name(name) + "\",\"version\":" + std::to_string(version) + ",\"data\":" + data +
+         "}";
 }
 
 std::vector<FeatureRange> supported_features() { return {{"metadata.version", kMinMetadataVersion, kMetadataVersion}}; }

@@ -12,7 +12,8 @@
 #include "protocol/types.h"
 
 // Records of __cluster_metadata as values that own what they say: the one representation that controllers decide in,
-// images are built from, and the log stores. Names and meanings are Kafka's (metadata/*.json); field by field see there.
+// images are built from, and the log stores. Names and meanings are Kafka's (metadata/*.json); field by field see
+// there.
 namespace verdict::protocol {
 
 struct BrokerListener {
@@ -162,10 +163,10 @@ struct Other {
 }  // namespace records
 
 using MetadataRecord =
-    std::variant<records::NoOp, records::RegisterBroker, records::UnregisterBroker, records::Topic, records::RemoveTopic,
-                 records::Partition, records::PartitionChange, records::Config, records::FeatureLevel,
-                 records::BrokerRegistrationChange, records::RegisterController, records::ProducerIds, records::ClearElr,
-                 records::Other>;
+    std::variant<records::NoOp, records::RegisterBroker, records::UnregisterBroker, records::Topic,
+                 records::RemoveTopic, records::Partition, records::PartitionChange, records::Config,
+                 records::FeatureLevel, records::BrokerRegistrationChange, records::RegisterController,
+                 records::ProducerIds, records::ClearElr, records::Other>;
 
 // A log record's value: frame version 1, record type and version as uvarints, then the flexible body. The versions
 // written are those that Kafka 4.1 writes.

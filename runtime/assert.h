@@ -11,7 +11,7 @@ namespace verdict {
 
 }  // namespace verdict
 
-#define VERDICT_ASSERT(condition, ...)                                                                       \
-  (__builtin_expect(static_cast<bool>(condition), 1)                                                         \
-       ? static_cast<void>(0)                                                                                \
+#define VERDICT_ASSERT(condition, ...)               \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::verdict::assertion_failed(__FILE__, __LINE__, #condition __VA_OPT__(, ) __VA_ARGS__))

@@ -11,13 +11,13 @@
 namespace verdict {
 
 // A documented bug that can be planted (DEFECTS.md). Only a simulated cluster's configuration fills a DefectSet.
-#define VERDICT_DEFECTS(X)                 \
-  X(UncleanElection, "unclean-election")   \
-  X(MajorityHw, "majority-hw")             \
-  X(NoTruncation, "no-truncation")         \
-  X(LocalShrink, "local-shrink")           \
-  X(Kip101, "kip-101")                     \
-  X(MinIsrOff, "min-isr-off")              \
+#define VERDICT_DEFECTS(X)               \
+  X(UncleanElection, "unclean-election") \
+  X(MajorityHw, "majority-hw")           \
+  X(NoTruncation, "no-truncation")       \
+  X(LocalShrink, "local-shrink")         \
+  X(Kip101, "kip-101")                   \
+  X(MinIsrOff, "min-isr-off")            \
   X(AckByOffset, "ack-by-offset")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
@@ -66,10 +66,10 @@ namespace verdict {
   X(OffsetNotAvailable, "offset-not-available")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling).
-#define VERDICT_SITES(X)                     \
-  X(ShortRead, "short-read")                 \
-  X(TinyFetch, "tiny-fetch")                 \
-  X(EarlyTimeout, "early-timeout")           \
+#define VERDICT_SITES(X)           \
+  X(ShortRead, "short-read")       \
+  X(TinyFetch, "tiny-fetch")       \
+  X(EarlyTimeout, "early-timeout") \
   X(DeferInline, "defer-inline")
 
 // What a random number is for: draws of different purposes never disturb each other.

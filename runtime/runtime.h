@@ -59,7 +59,7 @@ class Network {
  public:
   virtual ~Network() = default;
   virtual Outcome<std::unique_ptr<Listener>> listen(const Endpoint& at, int backlog) = 0;  // port 0: any
-  virtual bool connect(Op&, const Endpoint& to, std::unique_ptr<Stream>& into) = 0;         // cancel: Runtime::cancel
+  virtual bool connect(Op&, const Endpoint& to, std::unique_ptr<Stream>& into) = 0;        // cancel: Runtime::cancel
 };
 
 // One open file. Bytes written are in the page cache: they survive the process, and the machine only after sync.
@@ -98,9 +98,9 @@ class Disk {
   virtual Outcome<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;
   virtual Outcome<FileStatus> status(const std::string& path) = 0;
   virtual Outcome<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
-  virtual Outcome<void> make_directory(const std::string& path) = 0;  // and its parents; fine if there
+  virtual Outcome<void> make_directory(const std::string& path) = 0;                 // and its parents; fine if there
   virtual Outcome<void> rename(const std::string& from, const std::string& to) = 0;  // replaces `to`; not durable alone
-  virtual Outcome<void> remove(const std::string& path) = 0;  // a file or an empty directory
+  virtual Outcome<void> remove(const std::string& path) = 0;                         // a file or an empty directory
   virtual bool sync_directory(Op&, const std::string& path) = 0;
   virtual Outcome<void> sync_directory_now(const std::string& path) = 0;
   virtual Outcome<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;  // exclusive, at once or an error

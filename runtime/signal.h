@@ -17,7 +17,7 @@ class Signal {
   ~Signal();
 
   class Wait;
-  Wait wait();                    // co_await: void
+  Wait wait();                     // co_await: void
   Wait wait_until(MonoTime when);  // co_await: bool, false if the time came first
 
   void notify();

@@ -6,7 +6,6 @@
 namespace verdict {
 namespace {
 
-
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
 #define VERDICT_PLAIN_FRAMES 1

@@ -102,9 +102,7 @@ template <class T>
 Task<T> Promise<T>::get_return_object() {
   return Task<T>(Task<T>::Handle::from_promise(*this));
 }
-inline Task<void> Promise<void>::get_return_object() {
-  return Task<void>(Task<void>::Handle::from_promise(*this));
-}
+inline Task<void> Promise<void>::get_return_object() { return Task<void>(Task<void>::Handle::from_promise(*this)); }
 }  // namespace detail
 
 }  // namespace verdict

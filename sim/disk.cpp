@@ -237,7 +237,8 @@ Outcome<std::size_t> DiskImage::write(Inode& file, std::string_view path, std::u
   return done;
 }
 
-Outcome<std::size_t> DiskImage::read(Inode& file, std::string_view path, std::uint64_t offset, std::span<std::byte> into) {
+Outcome<std::size_t> DiskImage::read(Inode& file, std::string_view path, std::uint64_t offset,
+                                     std::span<std::byte> into) {
   if (applies(path) && fails(faults_.fail_reads, faults_.read_error_ppm)) {
     world_.count(FaultKind::read_error);
     return fail(std::errc::io_error);

@@ -21,15 +21,15 @@ class World;
 
 // What is wrong with a machine's disk, until it is replaced by other DiskFaults. Counts run down; rates go on.
 struct DiskFaults {
-  std::string path_part;  // calls on paths that contain it; empty: all
+  std::string path_part;          // calls on paths that contain it; empty: all
   std::uint32_t fail_reads = 0;   // the next n calls fail
   std::uint32_t fail_writes = 0;  // appends, writes, truncations
   std::uint32_t fail_syncs = 0;   // EIO once each; the pages are clean afterwards, and not on the disk
   std::uint32_t read_error_ppm = 0;
   std::uint32_t write_error_ppm = 0;
   std::uint32_t sync_error_ppm = 0;
-  Duration extra_latency{};   // of each read and sync that reaches the disk
-  Duration append_stall{};    // each append blocks the process so long
+  Duration extra_latency{};    // of each read and sync that reaches the disk
+  Duration append_stall{};     // each append blocks the process so long
   std::uint32_t slowdown = 1;  // factor on drawn latencies
 };
 
@@ -72,9 +72,9 @@ class InodeRef {
   Inode* inode_ = nullptr;
 };
 
-// A machine's disk: a tree of names and files, each as the page cache shows it and as a power loss would leave it. Names
-// (creations, removals, renames) become durable when their directory is synced; until then a power loss may undo a suffix
-// of each directory's changes. The image outlives processes.
+// A machine's disk: a tree of names and files, each as the page cache shows it and as a power loss would leave it.
+// Names (creations, removals, renames) become durable when their directory is synced; until then a power loss may undo
+// a suffix of each directory's changes. The image outlives processes.
 class DiskImage {
  public:
   DiskImage(World& world, NodeIndex node, const DiskConfig& config);
@@ -91,7 +91,8 @@ class DiskImage {
   Outcome<void> remove(std::string_view path);
   Outcome<InodeRef> directory(std::string_view path);
   void sync_names(Inode& directory);
-  Outcome<std::size_t> write(Inode& file, std::string_view path, std::uint64_t offset, std::span<const ConstBuffer> buffers);
+  Outcome<std::size_t> write(Inode& file, std::string_view path, std::uint64_t offset,
+                             std::span<const ConstBuffer> buffers);
   Outcome<std::size_t> read(Inode& file, std::string_view path, std::uint64_t offset, std::span<std::byte> into);
   Outcome<void> truncate(Inode& file, std::string_view path, std::uint64_t size);
   std::error_code sync_error(Inode& file, std::string_view path);  // drawn; if set, its pages are clean and not durable
@@ -132,7 +133,9 @@ class DiskImage {
   };
   using Walk = std::function<void(const std::string& path, Inode& inode)>;
 
-  bool applies(std::string_view path) const { return faults_.path_part.empty() || path.find(faults_.path_part) != path.npos; }
+  bool applies(std::string_view path) const {
+    return faults_.path_part.empty() || path.find(faults_.path_part) != path.npos;
+  }
   bool fails(std::uint32_t& countdown, std::uint32_t ppm);
   Duration disturbed(const LatencyModel& model);
   Outcome<Located> locate(std::string_view path);

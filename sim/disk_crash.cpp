@@ -49,8 +49,8 @@ void DiskImage::undo(NameChange& change) {
   set_name(*change.directory, change.name, change.before.get());
 }
 
-// In order of the changes: once one of a directory is undone, all later ones of it are, and all inside a directory whose
-// creation is.
+// In order of the changes: once one of a directory is undone, all later ones of it are, and all inside a directory
+// whose creation is.
 std::vector<bool> DiskImage::choose_undone(PowerLossPolicy policy) {
   std::vector<bool> undone(pending_.size());
   std::vector<std::uint64_t> cut;  // ids of directories whose later changes are undone
@@ -61,7 +61,8 @@ std::vector<bool> DiskImage::choose_undone(PowerLossPolicy policy) {
     const PendingOp& op = pending_[i];
     bool lose = is_cut(op.first.directory) || is_cut(op.second.directory);
     if (!lose && policy.allows(op.undo)) {
-      KeyedRandom source = world_.keyed(Draw::power_loss_name, mix64(mix64(key_of(op.first.name) + i, node_.value()), power_losses_));
+      KeyedRandom source =
+          world_.keyed(Draw::power_loss_name, mix64(mix64(key_of(op.first.name) + i, node_.value()), power_losses_));
       lose = policy.lose_all() || scale_to(world_.draw(source), 6) == 0;
     }
     if (!lose) continue;
@@ -76,7 +77,9 @@ std::vector<bool> DiskImage::choose_undone(PowerLossPolicy policy) {
 void DiskImage::undo_names(PowerLossPolicy policy) {
   if (pending_.empty()) return;
   std::map<std::string, std::pair<InodeRef, std::uint64_t>> before;
-  walk(*root_, "", [&](const std::string& path, Inode& file) { before.emplace(path, std::pair(InodeRef(&file), file.content.size())); });
+  walk(*root_, "", [&](const std::string& path, Inode& file) {
+    before.emplace(path, std::pair(InodeRef(&file), file.content.size()));
+  });
   const std::vector<bool> undone = choose_undone(policy);
   for (std::size_t i = pending_.size(); i-- > 0;) {
     if (!undone[i]) continue;
@@ -123,7 +126,8 @@ std::uint64_t DiskImage::rot_bits(std::string_view path_part, std::uint64_t ordi
   };
   std::vector<Candidate> candidates;
   walk(*root_, "", [&](const std::string& path, Inode& file) {
-    if (path.find(path_part) != path.npos && file.content.durable_size() != 0) candidates.push_back({path, InodeRef(&file)});
+    if (path.find(path_part) != path.npos && file.content.durable_size() != 0)
+      candidates.push_back({path, InodeRef(&file)});
   });
   if (candidates.empty()) return 0;
   KeyedRandom source = world_.keyed(Draw::rot, mix64(mix64(key_of(path_part), node_.value()), ordinal));

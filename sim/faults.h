@@ -8,40 +8,40 @@
 
 #include "sim/types.h"
 
-// The fault model of the simulated machine (SIMULATION.md, Faults). A counter counts outcomes that a fault changed (bytes
-// destroyed, deliveries delayed, calls that failed), never the calls that asked for it.
+// The fault model of the simulated machine (SIMULATION.md, Faults). A counter counts outcomes that a fault changed
+// (bytes destroyed, deliveries delayed, calls that failed), never the calls that asked for it.
 namespace verdict::sim {
 
 // name, what one count means
-#define VERDICT_FAULTS(X)                                                                             \
-  X(latency_tail, "latency-tail", "deliveries that drew the tail")                                    \
-  X(partition_pair, "partition-pair", "deliveries held between two nodes")                            \
-  X(partition_split, "partition-split", "deliveries held between two groups")                         \
-  X(partition_one_way, "partition-one-way", "deliveries held in one direction")                       \
-  X(partition_isolate, "partition-isolate", "deliveries held to or from an isolated node")            \
-  X(partition_bridge, "partition-bridge", "deliveries held between groups that share a bridge node")  \
-  X(stream_timeout, "stream-timeout", "connections given up after unanswered retransmissions")        \
-  X(reset, "reset", "connections broken")                                                             \
-  X(clog, "clog", "deliveries held by a clogged link")                                                \
-  X(slow_link, "slow-link", "deliveries delayed by a slow link")                                      \
-  X(message_hold, "message-hold", "frames held by a message rule")                                    \
-  X(message_delay, "message-delay", "frames delayed by a message rule")                               \
-  X(message_reset, "message-reset", "connections broken by a message rule")                           \
-  X(kill, "kill", "processes that died with their page cache kept")                                   \
-  X(power_loss, "power-loss", "machines that lost power")                                             \
-  X(power_loss_bytes, "power-loss-bytes", "bytes of the page cache destroyed by power losses")        \
-  X(doomed, "doomed", "processes that died at a disk call inside a turn")                             \
-  X(pause, "pause", "completions held while a process was paused")                                    \
-  X(restart, "restart", "processes started on a machine that had run one before")                     \
-  X(wipe, "wipe", "bytes of a wiped disk")                                                            \
-  X(disk_latency, "disk-latency", "disk calls made slower")                                           \
-  X(read_error, "read-error", "reads that failed")                                                    \
-  X(write_error, "write-error", "appends, writes and truncations that failed")                        \
-  X(sync_error, "sync-error", "pages left clean by a failed sync but never written")                  \
-  X(full_disk, "full-disk", "writes cut short or refused for want of space")                          \
-  X(bit_rot, "bit-rot", "stored bytes changed")                                                       \
-  X(clock_offset, "clock-offset", "readings of a wall clock that was set off")                        \
-  X(clock_drift, "clock-drift", "sleeps and wall readings at a wrong rate")                           \
+#define VERDICT_FAULTS(X)                                                                            \
+  X(latency_tail, "latency-tail", "deliveries that drew the tail")                                   \
+  X(partition_pair, "partition-pair", "deliveries held between two nodes")                           \
+  X(partition_split, "partition-split", "deliveries held between two groups")                        \
+  X(partition_one_way, "partition-one-way", "deliveries held in one direction")                      \
+  X(partition_isolate, "partition-isolate", "deliveries held to or from an isolated node")           \
+  X(partition_bridge, "partition-bridge", "deliveries held between groups that share a bridge node") \
+  X(stream_timeout, "stream-timeout", "connections given up after unanswered retransmissions")       \
+  X(reset, "reset", "connections broken")                                                            \
+  X(clog, "clog", "deliveries held by a clogged link")                                               \
+  X(slow_link, "slow-link", "deliveries delayed by a slow link")                                     \
+  X(message_hold, "message-hold", "frames held by a message rule")                                   \
+  X(message_delay, "message-delay", "frames delayed by a message rule")                              \
+  X(message_reset, "message-reset", "connections broken by a message rule")                          \
+  X(kill, "kill", "processes that died with their page cache kept")                                  \
+  X(power_loss, "power-loss", "machines that lost power")                                            \
+  X(power_loss_bytes, "power-loss-bytes", "bytes of the page cache destroyed by power losses")       \
+  X(doomed, "doomed", "processes that died at a disk call inside a turn")                            \
+  X(pause, "pause", "completions held while a process was paused")                                   \
+  X(restart, "restart", "processes started on a machine that had run one before")                    \
+  X(wipe, "wipe", "bytes of a wiped disk")                                                           \
+  X(disk_latency, "disk-latency", "disk calls made slower")                                          \
+  X(read_error, "read-error", "reads that failed")                                                   \
+  X(write_error, "write-error", "appends, writes and truncations that failed")                       \
+  X(sync_error, "sync-error", "pages left clean by a failed sync but never written")                 \
+  X(full_disk, "full-disk", "writes cut short or refused for want of space")                         \
+  X(bit_rot, "bit-rot", "stored bytes changed")                                                      \
+  X(clock_offset, "clock-offset", "readings of a wall clock that was set off")                       \
+  X(clock_drift, "clock-drift", "sleeps and wall readings at a wrong rate")                          \
   X(clock_jump, "clock-jump", "readings of a wall clock after it jumped")
 
 #define VERDICT_ENUMERATOR(id, text, meaning) id,
@@ -56,15 +56,15 @@ std::string_view meaning_of(FaultKind);
 std::optional<FaultKind> find_fault(std::string_view name);
 
 // What a power loss did to one file (or to the place of its name).
-#define VERDICT_POWER_LOSS_EFFECTS(X)                                                              \
-  X(kept, "kept")                            /* unsynced pages all reached the disk */             \
-  X(dropped, "dropped")                      /* unsynced pages lost: cut, or holes */              \
-  X(torn, "torn")                            /* a page of which only some 512-byte sectors did */  \
-  X(reordered, "reordered")                  /* a later page reached the disk, an earlier did not */ \
-  X(zero_tail, "zero-tail")                  /* the size reached the disk, the data did not */     \
-  X(truncation_undone, "truncation-undone")  /* the old tail is back */                            \
-  X(creation_undone, "creation-undone")                                                            \
-  X(removal_undone, "removal-undone")                                                              \
+#define VERDICT_POWER_LOSS_EFFECTS(X)                                                               \
+  X(kept, "kept")                           /* unsynced pages all reached the disk */               \
+  X(dropped, "dropped")                     /* unsynced pages lost: cut, or holes */                \
+  X(torn, "torn")                           /* a page of which only some 512-byte sectors did */    \
+  X(reordered, "reordered")                 /* a later page reached the disk, an earlier did not */ \
+  X(zero_tail, "zero-tail")                 /* the size reached the disk, the data did not */       \
+  X(truncation_undone, "truncation-undone") /* the old tail is back */                              \
+  X(creation_undone, "creation-undone")                                                             \
+  X(removal_undone, "removal-undone")                                                               \
   X(rename_undone, "rename-undone")
 
 #define VERDICT_ENUMERATOR(id, text) id,
@@ -90,21 +90,36 @@ struct FaultCounters {
 class PowerLossPolicy {
  public:
   static constexpr PowerLossPolicy everything() { return PowerLossPolicy((1U << kPowerLossEffectCount) - 1); }
-  static constexpr PowerLossPolicy nothing_lost() { return PowerLossPolicy(1U << static_cast<unsigned>(PowerLossEffect::kept)); }
+  static constexpr PowerLossPolicy nothing_lost() {
+    return PowerLossPolicy(1U << static_cast<unsigned>(PowerLossEffect::kept));
+  }
   // All that was not synced is gone, names included.
   static constexpr PowerLossPolicy all_unsynced_lost() {
     PowerLossPolicy policy(0);
     policy.lose_all_ = true;
-    return policy.with(PowerLossEffect::dropped).with(PowerLossEffect::truncation_undone)
-        .with(PowerLossEffect::creation_undone).with(PowerLossEffect::removal_undone).with(PowerLossEffect::rename_undone);
+    return policy.with(PowerLossEffect::dropped)
+        .with(PowerLossEffect::truncation_undone)
+        .with(PowerLossEffect::creation_undone)
+        .with(PowerLossEffect::removal_undone)
+        .with(PowerLossEffect::rename_undone);
   }
   // File data as `everything`, but names (creations, removals, renames) stay.
   static constexpr PowerLossPolicy data_only() {
-    return everything().without(PowerLossEffect::creation_undone).without(PowerLossEffect::removal_undone)
+    return everything()
+        .without(PowerLossEffect::creation_undone)
+        .without(PowerLossEffect::removal_undone)
         .without(PowerLossEffect::rename_undone);
   }
-  constexpr PowerLossPolicy with(PowerLossEffect e) const { auto p = *this; p.bits_ |= 1U << static_cast<unsigned>(e); return p; }
-  constexpr PowerLossPolicy without(PowerLossEffect e) const { auto p = *this; p.bits_ &= ~(1U << static_cast<unsigned>(e)); return p; }
+  constexpr PowerLossPolicy with(PowerLossEffect e) const {
+    auto p = *this;
+    p.bits_ |= 1U << static_cast<unsigned>(e);
+    return p;
+  }
+  constexpr PowerLossPolicy without(PowerLossEffect e) const {
+    auto p = *this;
+    p.bits_ &= ~(1U << static_cast<unsigned>(e));
+    return p;
+  }
   constexpr bool allows(PowerLossEffect e) const { return (bits_ >> static_cast<unsigned>(e) & 1U) != 0; }
   constexpr bool lose_all() const { return lose_all_; }
 
@@ -117,7 +132,8 @@ class PowerLossPolicy {
 enum class LossCause : std::uint8_t { power_loss, bit_rot, wipe };
 
 // Bytes [from, to) of a file, as its process could last read them, that are now gone or differ. `path` is the name that
-// the file had before the loss; a name that was undone loses the whole range (its bytes may be back under an older name).
+// the file had before the loss; a name that was undone loses the whole range (its bytes may be back under an older
+// name).
 struct Loss {
   NodeIndex node;
   std::string_view path;

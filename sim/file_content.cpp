@@ -113,7 +113,8 @@ std::size_t FileContent::read_pristine(std::uint64_t offset, std::span<std::byte
 std::size_t FileContent::read(std::uint64_t offset, std::span<std::byte> into) const {
   const std::size_t total = read_pristine(offset, into);
   if (rot_.empty()) return total;
-  auto it = std::lower_bound(rot_.begin(), rot_.end(), offset, [](const Rot& r, std::uint64_t o) { return r.offset < o; });
+  auto it =
+      std::lower_bound(rot_.begin(), rot_.end(), offset, [](const Rot& r, std::uint64_t o) { return r.offset < o; });
   for (; it != rot_.end() && it->offset < offset + total; ++it) into[it->offset - offset] ^= it->mask;
   return total;
 }

@@ -43,16 +43,16 @@ struct ByteRange {
 
 // What one power loss did to one file.
 struct CrashResult {
-  std::uint32_t effects = 0;  // bits of PowerLossEffect
+  std::uint32_t effects = 0;    // bits of PowerLossEffect
   std::vector<ByteRange> lost;  // readable before, gone or different now; ascending, disjoint
   bool has(PowerLossEffect effect) const { return (effects >> static_cast<unsigned>(effect) & 1U) != 0; }
 };
 
 using DrawSource = std::function<std::uint64_t()>;
 
-// One file's bytes twice: as a process reads them (page cache) and as they would come back after the power failed (durable
-// image). Bytes reach the durable image by sync, or by the luck of a crash. A null page is a hole of zeros; bytes of cache
-// pages beyond the size are zero.
+// One file's bytes twice: as a process reads them (page cache) and as they would come back after the power failed
+// (durable image). Bytes reach the durable image by sync, or by the luck of a crash. A null page is a hole of zeros;
+// bytes of cache pages beyond the size are zero.
 class FileContent {
  public:
   explicit FileContent(PagePool& pool) : pool_(&pool) {}

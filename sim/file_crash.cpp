@@ -1,5 +1,6 @@
 // What a power loss leaves of one file. Survivable by contract: what was synced. Everything else is open, page by page:
-// kept, dropped, torn by sector, out of order; the size may be there without the data; a truncation may not have happened.
+// kept, dropped, torn by sector, out of order; the size may be there without the data; a truncation may not have
+// happened.
 #include <algorithm>
 #include <cstring>
 
@@ -175,7 +176,8 @@ void FileContent::settle(const CrashPlan& plan, CrashResult& result) {
     const std::size_t shown = durable_bytes(i, plan.final_size);
     if (now != nullptr && shown < kPageSize) {
       Page* own = shown == 0 ? nullptr : pool_->copy(*now);
-      if (own != nullptr) std::fill(own->bytes.begin() + static_cast<std::ptrdiff_t>(shown), own->bytes.end(), std::byte{0});
+      if (own != nullptr)
+        std::fill(own->bytes.begin() + static_cast<std::ptrdiff_t>(shown), own->bytes.end(), std::byte{0});
       pool_->drop(now);
       now = own;
     }
@@ -202,7 +204,8 @@ CrashResult FileContent::crash(PowerLossPolicy policy, const DrawSource& draw) {
   }
   const bool pending = undone || plan.base != size_ || truncated_to_ < durable_size_;
   for (std::size_t i = 0; i < slots_.size(); ++i) {
-    const bool differs = slots_[i].dirty || slots_[i].syncing || slots_[i].cache != slots_[i].durable || page_differs(i, plan.base);
+    const bool differs =
+        slots_[i].dirty || slots_[i].syncing || slots_[i].cache != slots_[i].durable || page_differs(i, plan.base);
     if (differs && (!undone || i < cut_page)) plan.open.push_back(i);
   }
   if (!pending && plan.open.empty()) return result;

@@ -10,21 +10,28 @@ namespace {
 
 std::string_view name_of(std::uint64_t what) {
   switch (static_cast<EventKind>(what >> 56)) {
-    case EventKind::completion: return "completion";
-    case EventKind::arrival: return "arrival";
-    case EventKind::window: return "window";
-    case EventKind::rst: return "rst";
-    case EventKind::give_up: return "give-up";
-    case EventKind::handshake: return "handshake";
-    case EventKind::call: return "call";
+    case EventKind::completion:
+      return "completion";
+    case EventKind::arrival:
+      return "arrival";
+    case EventKind::window:
+      return "window";
+    case EventKind::rst:
+      return "rst";
+    case EventKind::give_up:
+      return "give-up";
+    case EventKind::handshake:
+      return "handshake";
+    case EventKind::call:
+      return "call";
   }
   return "?";
 }
 
 std::string describe(const TraceEntry& entry) {
   const auto entity = static_cast<std::uint32_t>(entry.what);
-  return fmt::format("{} of {}/{} at {} ns, digest {:016x}", name_of(entry.what), entity >> 16, entity & 0xffff, entry.at_ns,
-                     entry.digest);
+  return fmt::format("{} of {}/{} at {} ns, digest {:016x}", name_of(entry.what), entity >> 16, entity & 0xffff,
+                     entry.at_ns, entry.digest);
 }
 
 }  // namespace
@@ -34,7 +41,9 @@ void RunningHash::fold() {
   used_ = 0;
 }
 
-void RunningHash::bytes(std::span<const std::byte> data) { value(XXH3_64bits_withSeed(data.data(), data.size(), data.size())); }
+void RunningHash::bytes(std::span<const std::byte> data) {
+  value(XXH3_64bits_withSeed(data.data(), data.size(), data.size()));
+}
 
 std::uint64_t RunningHash::digest() const {
   return XXH3_64bits_withSeed(block_.data(), used_ * sizeof(std::uint64_t), folded_);

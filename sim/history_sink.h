@@ -6,8 +6,8 @@
 
 #include "runtime/uuid.h"
 
-// What simulated (and live) clients report of themselves, in plain numbers and views, so that whoever wires a run can write
-// a checker's history from it. Views are valid during the call only.
+// What simulated (and live) clients report of themselves, in plain numbers and views, so that whoever wires a run can
+// write a checker's history from it. Views are valid during the call only.
 namespace verdict::sim {
 
 enum class OpType : std::uint8_t { invoke, ok, fail, info };  // info: nobody knows
@@ -18,23 +18,23 @@ struct OffsetAndValue {
   std::int64_t value;
 };
 
-// One line of a history. op: unique in the run, one invoke and at most one completion each. A poll (one partition's part
-// of an answer), an assign and a seek have an `ok` alone, at the time when the client learns of it.
+// One line of a history. op: unique in the run, one invoke and at most one completion each. A poll (one partition's
+// part of an answer), an assign and a seek have an `ok` alone, at the time when the client learns of it.
 struct ClientOp {
   std::int64_t op = 0;
   std::int64_t process = 0;
   OpType type = OpType::invoke;
   OpCall call = OpCall::send;
-  std::int16_t acks = -1;           // send
+  std::int16_t acks = -1;  // send
   std::int32_t partition = 0;
-  std::int64_t offset = -1;         // send ok: the record's, -1 with acks=0; assign, seek: the new position, -1 unknown
-  std::int64_t value = -1;          // send
-  std::int64_t time_ns = 0;         // of the client's monotonic clock
-  bool idempotent = false;          // send
-  bool ordered = false;             // send: one request in flight and no retry
+  std::int64_t offset = -1;  // send ok: the record's, -1 with acks=0; assign, seek: the new position, -1 unknown
+  std::int64_t value = -1;   // send
+  std::int64_t time_ns = 0;  // of the client's monotonic clock
+  bool idempotent = false;   // send
+  bool ordered = false;      // send: one request in flight and no retry
   std::string_view topic;
   std::string_view key;
-  std::string_view error;           // Kafka's name of the error, of fail and info
+  std::string_view error;                   // Kafka's name of the error, of fail and info
   std::span<const OffsetAndValue> records;  // poll
 };
 
@@ -42,8 +42,8 @@ class HistorySink {
  public:
   virtual ~HistorySink() = default;
   virtual void report(const ClientOp& op) = 0;
-  // The white box's floor (C7): `process` is about to send its batch number `batch` for the first time, and: it will not
-  // be sent again.
+  // The white box's floor (C7): `process` is about to send its batch number `batch` for the first time, and: it will
+  // not be sent again.
   virtual void produce_sent(std::int64_t /*process*/, std::uint64_t /*batch*/, std::string_view /*topic*/,
                             const Uuid& /*topic_id*/, std::int32_t /*partition*/, std::uint32_t /*crc*/) {}
   virtual void produce_finished(std::int64_t /*process*/, std::uint64_t /*batch*/) {}

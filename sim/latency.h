@@ -21,7 +21,8 @@ struct LatencyModel {
     bool tail = false;
   };
   // Quantiles of the body in 1/64 of the median, one for each 16th of the probability, linear in between.
-  static constexpr std::array<std::uint16_t, 17> kBody{40, 44, 48, 51, 54, 57, 59, 61, 64, 67, 71, 76, 82, 92, 110, 150, 260};
+  static constexpr std::array<std::uint16_t, 17> kBody{40, 44, 48, 51, 54, 57,  59,  61, 64,
+                                                       67, 71, 76, 82, 92, 110, 150, 260};
 
   constexpr Sample sample(std::uint64_t draw) const {
     const std::uint64_t slot = draw >> 60;

@@ -23,18 +23,21 @@ enum class FrameAction : std::uint8_t { deliver, hold, delay, reset };
 
 struct FrameDecision {
   FrameAction action = FrameAction::deliver;
-  Duration delay{};            // of delay
-  std::uint32_t hold_id = 0;   // of hold: what World::release_messages names
+  Duration delay{};           // of delay
+  std::uint32_t hold_id = 0;  // of hold: what World::release_messages names
 };
 
-// Sees each frame of the run once, when its head has been written (it may still be partly unwritten), and each again when
-// its last byte has arrived at the peer's machine. A stream keeps its order: what follows a held or delayed frame on the
-// same connection waits behind it. Must not call back into the run, but may ask World for kills, blocks and the like.
+// Sees each frame of the run once, when its head has been written (it may still be partly unwritten), and each again
+// when its last byte has arrived at the peer's machine. A stream keeps its order: what follows a held or delayed frame
+// on the same connection waits behind it. Must not call back into the run, but may ask World for kills, blocks and the
+// like.
 class MessageTap {
  public:
   virtual ~MessageTap() = default;
   virtual FrameDecision on_frame(const FrameHead& frame) = 0;
-  virtual void on_delivered(const FrameHead& frame, VirtualTime sent) { static_cast<void>(frame), static_cast<void>(sent); }
+  virtual void on_delivered(const FrameHead& frame, VirtualTime sent) {
+    static_cast<void>(frame), static_cast<void>(sent);
+  }
 };
 
 }  // namespace verdict::sim

@@ -141,7 +141,7 @@ class SimNetwork {
   void heal();
   std::size_t reset(NodeIndex a, NodeIndex b);
   void release_messages(std::uint32_t hold_id);
-  void power_on(NodeIndex node);   // what waited for the machine is sent again
+  void power_on(NodeIndex node);      // what waited for the machine is sent again
   void process_died(NodeIndex node);  // its kernel closes what it had open
   void power_off(NodeIndex node);
 

@@ -24,15 +24,30 @@ Connection& SimNetwork::take_connection() {
       pipe.window.kind = EventKind::window;
       pipe.rst.kind = EventKind::rst;
       pipe.give_up.kind = EventKind::give_up;
-      pipe.arrival.fire = [](Event& e) { auto& p = *static_cast<Pipe*>(e.context); p.connection->network->on_arrival(p); };
-      pipe.window.fire = [](Event& e) { auto& p = *static_cast<Pipe*>(e.context); p.connection->network->on_window(p); };
-      pipe.rst.fire = [](Event& e) { auto& p = *static_cast<Pipe*>(e.context); p.connection->network->on_rst(p); };
-      pipe.give_up.fire = [](Event& e) { auto& p = *static_cast<Pipe*>(e.context); p.connection->network->on_give_up(p); };
+      pipe.arrival.fire = [](Event& e) {
+        auto& p = *static_cast<Pipe*>(e.context);
+        p.connection->network->on_arrival(p);
+      };
+      pipe.window.fire = [](Event& e) {
+        auto& p = *static_cast<Pipe*>(e.context);
+        p.connection->network->on_window(p);
+      };
+      pipe.rst.fire = [](Event& e) {
+        auto& p = *static_cast<Pipe*>(e.context);
+        p.connection->network->on_rst(p);
+      };
+      pipe.give_up.fire = [](Event& e) {
+        auto& p = *static_cast<Pipe*>(e.context);
+        p.connection->network->on_give_up(p);
+      };
     }
     made->network = this;
     made->handshake.context = made.get();
     made->handshake.kind = EventKind::handshake;
-    made->handshake.fire = [](Event& e) { auto& c = *static_cast<Connection*>(e.context); c.network->on_handshake(c); };
+    made->handshake.fire = [](Event& e) {
+      auto& c = *static_cast<Connection*>(e.context);
+      c.network->on_handshake(c);
+    };
     connections_.push_back(std::move(made));
   }
   Connection& connection = *connections_[free_.back()];
@@ -52,7 +67,8 @@ void SimNetwork::set_up(Connection& connection, NodeIndex from, NodeIndex to) {
     pipe.flight.clear();
     pipe.counter = {};
     pipe.tap.reset();
-    const std::uint32_t way = pipe.side == 0 ? std::uint32_t{from.value()} << 16 | to.value() : std::uint32_t{to.value()} << 16 | from.value();
+    const std::uint32_t way = pipe.side == 0 ? std::uint32_t{from.value()} << 16 | to.value()
+                                             : std::uint32_t{to.value()} << 16 | from.value();
     for (Event* event : {&pipe.arrival, &pipe.window, &pipe.rst, &pipe.give_up}) event->entity = way;
   }
   connection.handshake.entity = std::uint32_t{from.value()} << 16 | to.value();
@@ -133,7 +149,8 @@ void SimNetwork::handshake_syn(Connection& connection) {
   if (!world_.node(to).powered()) {
     // Nobody answers for the address: after three tries the router may say so, or nobody does.
     KeyedRandom source = world_.keyed(Draw::unreachable, connection.id);
-    if (connection.attempts >= 2 && (world_.draw(source) & 1) != 0) return fail_connect(connection, std::errc::host_unreachable);
+    if (connection.attempts >= 2 && (world_.draw(source) & 1) != 0)
+      return fail_connect(connection, std::errc::host_unreachable);
     return retry_syn(connection);
   }
   SimListener* listener = listener_at(to, connection.port);
@@ -304,7 +321,8 @@ void SimNetwork::power_off(NodeIndex node) {
 }
 
 void SimNetwork::power_on(NodeIndex node) {
-  for (std::size_t from = 0; from < links_.size(); ++from) opened(NodeIndex(static_cast<std::uint16_t>(from)), node, false);
+  for (std::size_t from = 0; from < links_.size(); ++from)
+    opened(NodeIndex(static_cast<std::uint16_t>(from)), node, false);
 }
 
 // ---- links ----
@@ -326,7 +344,8 @@ void SimNetwork::unblock(NodeIndex from, NodeIndex to, FaultKind cause) {
   --over.blocks[index];
   --over.blocked;
   for (std::size_t i = 0; i < over.blocks.size(); ++i) {
-    if (over.blocks[i] != 0) over.cause = static_cast<FaultKind>(i + static_cast<std::size_t>(FaultKind::partition_pair));
+    if (over.blocks[i] != 0)
+      over.cause = static_cast<FaultKind>(i + static_cast<std::size_t>(FaultKind::partition_pair));
   }
   opened(from, to, false);
 }
@@ -347,7 +366,8 @@ void SimNetwork::heal() {
       over.blocked = over.clogs = 0;
       over.extra = Duration(0);
       over.bytes_per_ms = 0;
-      if (!was_open) opened(NodeIndex(static_cast<std::uint16_t>(from)), NodeIndex(static_cast<std::uint16_t>(to)), false);
+      if (!was_open)
+        opened(NodeIndex(static_cast<std::uint16_t>(from)), NodeIndex(static_cast<std::uint16_t>(to)), false);
     }
   }
 }

@@ -18,15 +18,16 @@ namespace verdict::sim {
 class World;
 class SimRuntime;
 
-// What runs on a machine: built from the runtime of one incarnation, destroyed before it. The destructor of a process that
-// was killed runs when its runtime is already inert: it can neither answer, flush nor write.
+// What runs on a machine: built from the runtime of one incarnation, destroyed before it. The destructor of a process
+// that was killed runs when its runtime is already inert: it can neither answer, flush nor write.
 class Process {
  public:
   virtual ~Process() = default;
 };
 using ProcessFactory = std::function<std::unique_ptr<Process>(Runtime&)>;
 
-// Completions of one node that keep their order although they fall on one instant, whose other events come in any order.
+// Completions of one node that keep their order although they fall on one instant, whose other events come in any
+// order.
 class OrderedCompletions {
  public:
   void schedule(World& world, Op& op, VirtualTime when, KeyedRandom& order);
@@ -39,8 +40,8 @@ class OrderedCompletions {
 enum class DeathCause : std::uint8_t { kill, power_loss, doomed, halt, stop };
 
 struct NodeConfig {
-  std::string host;         // resolves to this machine; unique
-  ProcessFactory factory;   // may be empty: start() is then an error in the caller
+  std::string host;        // resolves to this machine; unique
+  ProcessFactory factory;  // may be empty: start() is then an error in the caller
   DefectSet defects;
 };
 
@@ -83,9 +84,9 @@ class SimNode {
   std::unique_ptr<SimRuntime> runtime_;  // before process_: outlives it
   std::unique_ptr<Process> process_;
   std::string halt_reason_;
-  VirtualTime busy_until_{};            // a blocking disk call stalls the whole process
-  std::vector<Op*> held_;               // completions due while paused
-  std::uint64_t doom_countdown_ = 0;    // disk calls until death; 0: not doomed
+  VirtualTime busy_until_{};          // a blocking disk call stalls the whole process
+  std::vector<Op*> held_;             // completions due while paused
+  std::uint64_t doom_countdown_ = 0;  // disk calls until death; 0: not doomed
   bool doom_power_ = false;
   PowerLossPolicy doom_policy_ = PowerLossPolicy::everything();
   std::uint16_t next_port_ = 32768;

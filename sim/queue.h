@@ -81,7 +81,9 @@ class EventQueue {
   }
 
  private:
-  static bool before(const Entry& a, const Entry& b) { return a.at_ns != b.at_ns ? a.at_ns < b.at_ns : a.order < b.order; }
+  static bool before(const Entry& a, const Entry& b) {
+    return a.at_ns != b.at_ns ? a.at_ns < b.at_ns : a.order < b.order;
+  }
   static void set_position(const Entry& entry, std::size_t position) {
     if (entry.target.is_op()) {
       entry.target.op().slot[0] = position;

@@ -214,7 +214,8 @@ std::uint64_t SimRuntime::random(Purpose purpose, std::uint64_t entity) {
 bool SimRuntime::maybe(Site site) {
   if (!alive_ || !world_.site_active(site)) return false;
   const auto index = static_cast<std::size_t>(site);
-  KeyedRandom source = world_.keyed(Draw::site_fire, mix64(std::uint64_t{node_.index().value()} << 8 | index, node_.site_draws_[index]++));
+  KeyedRandom source = world_.keyed(
+      Draw::site_fire, mix64(std::uint64_t{node_.index().value()} << 8 | index, node_.site_draws_[index]++));
   return (world_.draw(source) & 3) == 0;
 }
 

@@ -15,8 +15,8 @@ namespace verdict::sim {
 class SimNode;
 class World;
 
-// The seam of one incarnation of one node's process. Once dead it is inert: starts never complete, calls fail without an
-// effect, and nothing that happens to it is seen by anyone.
+// The seam of one incarnation of one node's process. Once dead it is inert: starts never complete, calls fail without
+// an effect, and nothing that happens to it is seen by anyone.
 class SimRuntime final : public Runtime, private Network, private Disk {
  public:
   SimRuntime(World& world, SimNode& node, std::uint32_t incarnation);
@@ -43,7 +43,17 @@ class SimRuntime final : public Runtime, private Network, private Disk {
   void halt(std::string_view reason) override;
 
   // ---- for the machine's parts ----
-  enum class OpKind : std::uint8_t { timer, result, reader, writer, accept, connect, file_read, file_sync, directory_sync };
+  enum class OpKind : std::uint8_t {
+    timer,
+    result,
+    reader,
+    writer,
+    accept,
+    connect,
+    file_read,
+    file_sync,
+    directory_sync
+  };
   static OpKind kind_of(const Op& op) { return static_cast<OpKind>(op.slot[1] & 15); }
   template <class T>
   static T* context_of(const Op& op) {
@@ -57,11 +67,11 @@ class SimRuntime final : public Runtime, private Network, private Disk {
   bool finish_start(Op& op, std::size_t bytes, std::error_code error);
   bool goes_inline();
   void finish_later(Op& op, std::size_t bytes, std::error_code error);  // of an operation that is owned
-  void schedule_now(Op& op);  // owned and due: as soon as the process runs
+  void schedule_now(Op& op);                                            // owned and due: as soon as the process runs
   void schedule_soon(Op& op);
   bool runnable() const;
   void complete_owned(Op& op, std::size_t bytes, std::error_code error);  // at the top of the loop, runnable
-  void dispatch(Op& op);  // its time has come
+  void dispatch(Op& op);                                                  // its time has come
   void reschedule_timers();
   void mark_dead() { alive_ = false; }
   void die();  // all operations are dropped

@@ -25,8 +25,8 @@ constexpr std::int64_t to_ns(VirtualTime t) { return t.time_since_epoch().count(
 // A machine's place in World's list, from 0. Not the Kafka node id.
 using NodeIndex = Strong<struct NodeIndexTag, std::uint16_t>;
 
-// What a draw is for. draw = f(seed, purpose, entity, the entity's own ordinal), so draws of one purpose or entity never
-// shift those of another.
+// What a draw is for. draw = f(seed, purpose, entity, the entity's own ordinal), so draws of one purpose or entity
+// never shift those of another.
 enum class Draw : std::uint8_t {
   order,         // among events of one instant
   inline_start,  // does a start finish at once

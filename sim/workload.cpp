@@ -17,7 +17,9 @@ constexpr Duration kMetadataTime = 60s;
 
 std::int64_t to_ns(MonoTime t) { return t.time_since_epoch().count(); }
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 MonoTime end_of(MonoTime start, Duration time) {
   return time >= MonoTime::max() - start ? MonoTime::max() : start + time;
@@ -90,7 +92,9 @@ void ProducerProcess::send_one() {
     sink_->report(op);
   }
   if (!producer_.send(target.topic, slot.partition, record, sequence)) {
-    delivered(sequence, {.delivery = client::Delivery::failed, .error = client::ErrorCode::OPERATION_NOT_ATTEMPTED, .offset = kNoOffset});
+    delivered(sequence, {.delivery = client::Delivery::failed,
+                         .error = client::ErrorCode::OPERATION_NOT_ATTEMPTED,
+                         .offset = kNoOffset});
   }
 }
 
@@ -125,10 +129,14 @@ void ProducerProcess::delivered(std::uint64_t token, const client::DeliveryRepor
   VERDICT_ASSERT(slot.used);
   slot.used = false;
   using client::Delivery;
-  (report.delivery == Delivery::acknowledged ? stats_.acknowledged : report.delivery == Delivery::failed ? stats_.failed : stats_.unknown) += 1;
+  (report.delivery == Delivery::acknowledged ? stats_.acknowledged
+   : report.delivery == Delivery::failed     ? stats_.failed
+                                             : stats_.unknown) += 1;
   if (sink_ != nullptr) {
     ClientOp op = describe(token, slot);
-    op.type = report.delivery == Delivery::acknowledged ? OpType::ok : report.delivery == Delivery::failed ? OpType::fail : OpType::info;
+    op.type = report.delivery == Delivery::acknowledged ? OpType::ok
+              : report.delivery == Delivery::failed     ? OpType::fail
+                                                        : OpType::info;
     op.offset = report.offset.value();
     if (report.error != client::ErrorCode::NONE) op.error = wire::to_string(report.error);
     sink_->report(op);
@@ -163,13 +171,15 @@ Task<void> ProducerProcess::run() {
     waiting_ = true;
     if (load_.interval > Duration::zero()) {
       std::uint64_t pause = static_cast<std::uint64_t>(load_.interval.count());
-      if (load_.jitter) pause = scale_to(runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)), 2 * pause);
+      if (load_.jitter)
+        pause = scale_to(runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)), 2 * pause);
       const MonoTime next = std::min(end, runtime_->now() + Duration(static_cast<std::int64_t>(pause)));
       waiting_ = false;  // outcomes don't hasten a burst
       while (!stopping_ && runtime_->now() < next) co_await wake_.wait_until(next);
       waiting_ = true;
     }
-    while (!stopping_ && stats_.sent < load_.records && runtime_->now() < end && !may_send()) co_await wake_.wait_until(end);
+    while (!stopping_ && stats_.sent < load_.records && runtime_->now() < end && !may_send())
+      co_await wake_.wait_until(end);
     waiting_ = false;
   }
   producer_.flush_now();
@@ -221,18 +231,24 @@ void ConsumerProcess::take(const client::Polled& polled) {
   using Event = client::PolledPartition::Event;
   for (const client::PolledPartition& part : polled.partitions) {
     switch (part.event) {
-      case Event::located: report_position(OpCall::seek, part.partition, part.next.value()); continue;
+      case Event::located:
+        report_position(OpCall::seek, part.partition, part.next.value());
+        continue;
       case Event::truncated:
         ++stats_.truncations;
         report_position(OpCall::seek, part.partition, part.next.value());
         continue;
-      case Event::error: ++stats_.errors; continue;
-      case Event::records: break;
+      case Event::error:
+        ++stats_.errors;
+        continue;
+      case Event::records:
+        break;
     }
     records_.clear();
     for (const storage::RecordView& record : part.records) {
       std::optional<std::int64_t> value;
-      if (record.value) value = parse_value({reinterpret_cast<const char*>(record.value->data()), record.value->size()});
+      if (record.value)
+        value = parse_value({reinterpret_cast<const char*>(record.value->data()), record.value->size()});
       if (value) {
         records_.push_back({record.offset.value(), *value});
       } else {

@@ -12,12 +12,12 @@
 #include "runtime/scope.h"
 #include "sim/history_sink.h"
 
-// Clients that produce and consume, over any Runtime: on a simulated machine of their own or against a live cluster. All
-// they do is a function of the runtime's time and of its draws for Purpose::Workload.
+// Clients that produce and consume, over any Runtime: on a simulated machine of their own or against a live cluster.
+// All they do is a function of the runtime's time and of its draws for Purpose::Workload.
 namespace verdict::sim {
 
-// Values name themselves, so that a history can be checked: process << 32 | sequence, in 16 or more decimal digits, padded
-// with dots to the size wanted. Below 2^53 for processes below 2^21.
+// Values name themselves, so that a history can be checked: process << 32 | sequence, in 16 or more decimal digits,
+// padded with dots to the size wanted. Below 2^53 for processes below 2^21.
 constexpr std::int64_t make_value(std::int64_t process, std::uint32_t sequence) { return process << 32 | sequence; }
 constexpr std::size_t kValueDigits = 16;
 void format_value(std::int64_t value, std::span<char> into);  // at least kValueDigits
@@ -26,18 +26,18 @@ std::optional<std::int64_t> parse_value(std::string_view text);
 // Operation numbers of a process: process << 32 | its own count, unique in a run without anything shared.
 
 struct ProducerLoad {
-  std::int64_t process = 0;              // unique in the run, also among incarnations; 0 to 2^21 - 1
+  std::int64_t process = 0;  // unique in the run, also among incarnations; 0 to 2^21 - 1
   client::ClientOptions client;
   client::ProducerOptions producer;
   std::vector<client::TopicPartition> partitions;  // drawn from at random; kAnyPartition: round robin over the topic
-  std::uint32_t burst = 1;               // records sent at once
-  Duration interval = 1ms;               // between bursts; zero: as fast as outcomes allow
-  bool jitter = true;                    // an interval is drawn from [0, 2 * interval) and not constant
-  std::uint32_t max_pending = 1000;      // records without an outcome: beyond it bursts wait
-  std::uint32_t value_bytes = 32;        // at least kValueDigits
-  std::uint32_t keys = 0;                // distinct keys; 0: none
-  std::uint64_t records = ~std::uint64_t{0};  // stop after as many
-  Duration time = Duration::max();       // stop after this time
+  std::uint32_t burst = 1;                         // records sent at once
+  Duration interval = 1ms;                         // between bursts; zero: as fast as outcomes allow
+  bool jitter = true;                              // an interval is drawn from [0, 2 * interval) and not constant
+  std::uint32_t max_pending = 1000;                // records without an outcome: beyond it bursts wait
+  std::uint32_t value_bytes = 32;                  // at least kValueDigits
+  std::uint32_t keys = 0;                          // distinct keys; 0: none
+  std::uint64_t records = ~std::uint64_t{0};       // stop after as many
+  Duration time = Duration::max();                 // stop after this time
 };
 
 struct ConsumerLoad {
@@ -46,27 +46,31 @@ struct ConsumerLoad {
   client::ConsumerOptions consumer;
   std::vector<client::TopicPartition> partitions;
   client::StartAt start = client::StartAt::earliest();
-  Duration poll_interval = 0ms;          // pause between polls
-  std::uint32_t seek_one_in = 0;         // polls after which a partition goes back to some earlier offset; 0: never
+  Duration poll_interval = 0ms;   // pause between polls
+  std::uint32_t seek_one_in = 0;  // polls after which a partition goes back to some earlier offset; 0: never
   std::uint64_t records = ~std::uint64_t{0};  // stop after as many
   Duration time = Duration::max();
 };
 
 struct LoadStats {
   std::uint64_t sent = 0, acknowledged = 0, failed = 0, unknown = 0;  // records
-  std::uint64_t polls = 0, delivered = 0, foreign = 0;  // foreign: records without a value of ours
+  std::uint64_t polls = 0, delivered = 0, foreign = 0;                // foreign: records without a value of ours
   std::uint64_t truncations = 0, errors = 0;
 };
 
-// A producing process. Runs from construction; destroyed at any time in a simulation, after close() on the real machine.
+// A producing process. Runs from construction; destroyed at any time in a simulation, after close() on the real
+// machine.
 class ProducerProcess final : private client::DeliverySink {
  public:
   ProducerProcess(Runtime& runtime, ProducerLoad load, HistorySink* sink);  // sink: may be null, outlives it
   ~ProducerProcess() override;
 
-  void stop() { stopping_ = true; wake_.notify(); }  // no new records; those sent get their outcomes
-  bool finished() const { return finished_; }        // stopped, and every record has its outcome
-  Task<void> close();                                // at once: what is in flight becomes unknown
+  void stop() {
+    stopping_ = true;
+    wake_.notify();
+  }                                            // no new records; those sent get their outcomes
+  bool finished() const { return finished_; }  // stopped, and every record has its outcome
+  Task<void> close();                          // at once: what is in flight becomes unknown
   const LoadStats& stats() const { return stats_; }
   client::Producer& producer() { return producer_; }
 

@@ -16,11 +16,16 @@ struct World::Call {
 
 std::string_view name_of(RunEnd end) {
   switch (end) {
-    case RunEnd::reached_time: return "reached-time";
-    case RunEnd::stopped: return "stopped";
-    case RunEnd::idle: return "idle";
-    case RunEnd::event_budget: return "event-budget";
-    case RunEnd::instant_loop: return "instant-loop";
+    case RunEnd::reached_time:
+      return "reached-time";
+    case RunEnd::stopped:
+      return "stopped";
+    case RunEnd::idle:
+      return "idle";
+    case RunEnd::event_budget:
+      return "event-budget";
+    case RunEnd::instant_loop:
+      return "instant-loop";
   }
   return "?";
 }
@@ -37,8 +42,7 @@ SimNode::SimNode(World& world, NodeIndex index, NodeConfig config)
 
 SimNode::~SimNode() = default;
 
-World::World(WorldConfig config)
-    : config_(std::move(config)), call_order_(keyed(Draw::order, 0)), network_(*this) {
+World::World(WorldConfig config) : config_(std::move(config)), call_order_(keyed(Draw::order, 0)), network_(*this) {
   for (std::size_t i = 0; i < kSiteCount; ++i) {
     KeyedRandom source = keyed(Draw::site_active, i);
     active_sites_[i] = config_.maybe_sites && (draw(source) & 3) == 0;

@@ -36,8 +36,8 @@ enum class CallId : std::uint64_t {};
 // config, what the caller asks for): one thread, no global state, any number of worlds side by side.
 //
 // Everything below may be called between runs, from World::at, or from inside a node's turn (a protocol event that
-// triggers a fault). A process that is killed inside its own turn is inert at once; its object is destroyed when the loop
-// is back at its top.
+// triggers a fault). A process that is killed inside its own turn is inert at once; its object is destroyed when the
+// loop is back at its top.
 class World {
  public:
   explicit World(WorldConfig config);
@@ -51,7 +51,8 @@ class World {
   VirtualTime now() const { return now_; }
   RunEnd run_until(VirtualTime when);
   RunEnd run_for(Duration duration) { return run_until(now_ + duration); }
-  RunEnd run_until(const std::function<bool()>& done, VirtualTime deadline = VirtualTime::max());  // asked after each event
+  RunEnd run_until(const std::function<bool()>& done,
+                   VirtualTime deadline = VirtualTime::max());  // asked after each event
   RunEnd run_until_idle() { return run_until(VirtualTime::max()); }
   void stop() { stop_requested_ = true; }  // the run in progress ends after this event
   CallId at(VirtualTime when, std::function<void()> call);
@@ -66,16 +67,16 @@ class World {
   std::size_t node_count() const { return nodes_.size(); }
   SimNode& node(NodeIndex index) { return *nodes_[index.value()]; }
   SimNode* find_node(std::string_view host);
-  void start(NodeIndex index);  // powers on if need be; its process must not be running
+  void start(NodeIndex index);         // powers on if need be; its process must not be running
   void stop_process(NodeIndex index);  // as kill, but not a fault: for a process that has ended by itself
   // Called when a process has died, at the top of the loop, after its object was destroyed.
   std::function<void(NodeIndex, DeathCause)> on_death;
 
   // ---- process faults ----
-  void kill(NodeIndex index);                                 // no-op if nothing runs
-  void power_loss(NodeIndex index, PowerLossPolicy policy);   // the machine stays dark until start()
-  // The process dies at its k-th disk call from now (k >= 1): calls before it took effect, it and all later ones of that
-  // turn do not, but that the k-th, if it is an append, may have written a first part.
+  void kill(NodeIndex index);                                // no-op if nothing runs
+  void power_loss(NodeIndex index, PowerLossPolicy policy);  // the machine stays dark until start()
+  // The process dies at its k-th disk call from now (k >= 1): calls before it took effect, it and all later ones of
+  // that turn do not, but that the k-th, if it is an append, may have written a first part.
   void doom(NodeIndex index, std::uint64_t k);
   void doom_power(NodeIndex index, std::uint64_t k, PowerLossPolicy policy);  // the same, then the power fails
   void pause(NodeIndex index);
@@ -92,10 +93,10 @@ class World {
   void clog(NodeIndex from, NodeIndex to);
   void release(NodeIndex from, NodeIndex to);  // what a clog held arrives at once
   void slow_link(NodeIndex from, NodeIndex to, Duration extra, std::uint64_t bytes_per_ms);  // 0, 0: normal again
-  std::size_t reset_connections(NodeIndex a, NodeIndex b);  // how many were broken
-  bool link_open(NodeIndex from, NodeIndex to) const;       // neither blocked nor clogged
-  void heal_network();                                      // no block, clog or slow link is left
-  void set_tap(MessageTap* tap) { tap_ = tap; }             // before the first connection; outlives the world
+  std::size_t reset_connections(NodeIndex a, NodeIndex b);                                   // how many were broken
+  bool link_open(NodeIndex from, NodeIndex to) const;  // neither blocked nor clogged
+  void heal_network();                                 // no block, clog or slow link is left
+  void set_tap(MessageTap* tap) { tap_ = tap; }        // before the first connection; outlives the world
   void release_messages(std::uint32_t hold_id);
 
   // ---- disk and clock faults ----

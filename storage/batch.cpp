@@ -13,11 +13,24 @@ constexpr std::size_t kCrcAt = 17;
 constexpr std::size_t kAttributesAt = 21;
 constexpr std::size_t kMaxTimestampAt = 35;
 
-constexpr std::array<std::string_view, 18> kErrorNames{
-    "truncated",     "bad length",          "unsupported magic", "bad CRC",       "unknown codec",
-    "bad compression", "decompressed too large", "bad record",     "bad count",     "bad offset delta",
-    "base offset not zero", "control batch",   "bad sequence",      "record without key", "too large",
-    "timestamp out of range", "empty",         "several batches"};
+constexpr std::array<std::string_view, 18> kErrorNames{"truncated",
+                                                       "bad length",
+                                                       "unsupported magic",
+                                                       "bad CRC",
+                                                       "unknown codec",
+                                                       "bad compression",
+                                                       "decompressed too large",
+                                                       "bad record",
+                                                       "bad count",
+                                                       "bad offset delta",
+                                                       "base offset not zero",
+                                                       "control batch",
+                                                       "bad sequence",
+                                                       "record without key",
+                                                       "too large",
+                                                       "timestamp out of range",
+                                                       "empty",
+                                                       "several batches"};
 
 std::unexpected<BatchError> fail(BatchError error) { return std::unexpected(error); }
 
@@ -35,7 +48,8 @@ bool take_nullable(ByteReader& reader, NullableBytes& into) {
 bool skip_header(ByteReader& reader) {
   std::int32_t size = 0;
   NullableBytes value;
-  return reader.varint(size) && size >= 0 && reader.skip(static_cast<std::size_t>(size)) && take_nullable(reader, value);
+  return reader.varint(size) && size >= 0 && reader.skip(static_cast<std::size_t>(size)) &&
+         take_nullable(reader, value);
 }
 
 }  // namespace
@@ -96,8 +110,8 @@ bool RecordHeaders::next(RecordHeaderView& header) {
   --left_;
   std::int32_t size = 0;
   Bytes key;
-  const bool read = reader_.varint(size) && reader_.take(static_cast<std::size_t>(size), key) &&
-                    take_nullable(reader_, header.value);
+  const bool read =
+      reader_.varint(size) && reader_.take(static_cast<std::size_t>(size), key) && take_nullable(reader_, header.value);
   VERDICT_ASSERT(read, "headers are checked before they are handed out");
   header.key = as_text(key);
   return true;

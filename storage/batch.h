@@ -23,12 +23,12 @@ constexpr std::int64_t kNoTimestamp = -1;
 
 // What can be wrong with bytes that should be a batch. The broker maps these to Kafka's codes.
 enum class BatchError : std::uint8_t {
-  truncated,             // fewer bytes than the header or its length field says
-  bad_length,            // a length below the header's size
-  unsupported_magic,     // 0 and 1 are formats that Kafka 4 refuses; others are garbage
+  truncated,          // fewer bytes than the header or its length field says
+  bad_length,         // a length below the header's size
+  unsupported_magic,  // 0 and 1 are formats that Kafka 4 refuses; others are garbage
   bad_crc,
   unknown_codec,
-  bad_compression,       // the compressed records can't be read
+  bad_compression,  // the compressed records can't be read
   decompressed_too_large,
   bad_record,            // a record, or what stands after the last one, is malformed
   bad_count,             // count, last offset delta and the records don't agree
@@ -106,7 +106,7 @@ struct RecordView {
   NullableBytes key;
   NullableBytes value;
   std::int32_t header_count = 0;
-  Bytes headers;        // encoded, already checked: see RecordHeaders
+  Bytes headers;         // encoded, already checked: see RecordHeaders
   std::size_t size = 0;  // encoded bytes, its length field included
 };
 

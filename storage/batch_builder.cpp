@@ -50,8 +50,8 @@ void BatchBuilder::add(std::int64_t timestamp_ms, NullableBytes key, NullableByt
   }
   max_timestamp_ = std::max(max_timestamp_, timestamp_ms);
   const std::int64_t timestamp_delta = timestamp_ms - base_timestamp_;
-  std::size_t size = 1 + varint_size(timestamp_delta) + varint_size(count_) + nullable_size(key) + nullable_size(value) +
-                     varint_size(static_cast<std::int64_t>(headers.size()));
+  std::size_t size = 1 + varint_size(timestamp_delta) + varint_size(count_) + nullable_size(key) +
+                     nullable_size(value) + varint_size(static_cast<std::int64_t>(headers.size()));
   for (const RecordHeaderInput& header : headers) {
     size += nullable_size(as_bytes(header.key)) + nullable_size(header.value);
   }
@@ -81,7 +81,8 @@ std::span<std::byte> BatchBuilder::finish() {
   batch_.assign(kBatchHeaderSize, std::byte{0});
   VERDICT_ASSERT(compress(options_.codec, records_, batch_), "a codec that is only read");
   std::byte* at = batch_.data();
-  const int attributes = static_cast<int>(options_.codec) | (options_.transactional ? 0x10 : 0) | (options_.control ? 0x20 : 0);
+  const int attributes =
+      static_cast<int>(options_.codec) | (options_.transactional ? 0x10 : 0) | (options_.control ? 0x20 : 0);
   store_be(at, options_.base_offset.value());
   store_be(at + 8, static_cast<std::int32_t>(batch_.size() - kBatchOverhead));
   store_be(at + 12, options_.leader_epoch.value());

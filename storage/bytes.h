@@ -28,9 +28,7 @@ void store_be(std::byte* at, T value) {
 }
 
 inline Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
-inline std::string_view as_text(Bytes bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
+inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
 
 // Reads forward through bytes that may be hostile: each call says whether it succeeded and never reads past the end.
 class ByteReader {

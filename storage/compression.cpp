@@ -197,11 +197,16 @@ Result Decompressor::decompress(Codec codec, Bytes compressed, std::size_t limit
   }
   Output out(contexts_->buffer, limit, compressed.size());
   switch (codec) {
-    case Codec::gzip: return gunzip(contexts_->for_gzip(), compressed, out);
-    case Codec::snappy: return unsnappy(compressed, out);
-    case Codec::lz4: return unlz4(contexts_->for_lz4(), compressed, out);
-    case Codec::zstd: return unzstd(contexts_->for_zstd(), compressed, out);
-    case Codec::none: break;
+    case Codec::gzip:
+      return gunzip(contexts_->for_gzip(), compressed, out);
+    case Codec::snappy:
+      return unsnappy(compressed, out);
+    case Codec::lz4:
+      return unlz4(contexts_->for_lz4(), compressed, out);
+    case Codec::zstd:
+      return unzstd(contexts_->for_zstd(), compressed, out);
+    case Codec::none:
+      break;
   }
   return fail(CompressionError::unknown_codec);
 }

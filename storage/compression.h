@@ -41,7 +41,8 @@ class Decompressor {
   std::unique_ptr<Contexts> contexts_;
 };
 
-// Appends the compressed form to `out`. For none, lz4 (frame format) and zstd; false for the others, which are read only.
+// Appends the compressed form to `out`. For none, lz4 (frame format) and zstd; false for the others, which are read
+// only.
 bool compress(Codec codec, Bytes plain, std::vector<std::byte>& out);
 
 }  // namespace verdict::storage

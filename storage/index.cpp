@@ -81,7 +81,8 @@ std::optional<TimeIndex> TimeIndex::parse(Bytes file) {
 
 bool TimeIndex::maybe_append(Entry entry) {
   if (entry.timestamp < 0) return false;
-  if (!entries_.empty() && (entry.timestamp <= entries_.back().timestamp || entry.relative <= entries_.back().relative)) {
+  if (!entries_.empty() &&
+      (entry.timestamp <= entries_.back().timestamp || entry.relative <= entries_.back().relative)) {
     return false;
   }
   entries_.push_back(entry);

@@ -55,8 +55,9 @@ std::expected<Appended, LogError> Log::append_as_leader(std::span<std::byte> bat
   const auto parsed = parse_header(batch);
   VERDICT_ASSERT(parsed && parsed->size() == batch.size(), "only validated batches are appended");
   if (batch.size() > segment_limit()) {
-    return std::unexpected(fail(LogErrorKind::too_large, {}, fmt::format("a batch of {} bytes, segment.bytes is {}",
-                                                                         batch.size(), segment_limit())));
+    return std::unexpected(
+        fail(LogErrorKind::too_large, {},
+             fmt::format("a batch of {} bytes, segment.bytes is {}", batch.size(), segment_limit())));
   }
   stamp(batch, log_end_, epoch);
   BatchHeader header = *parsed;
@@ -156,7 +157,8 @@ Log::Done Log::write_bytes(Bytes bytes) {
   auto file = files_.get(path, true);
   if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path));
   if ((*file)->size() != segment.size) {
-    return std::unexpected(go_offline({}, fmt::format("{}: {} bytes, {} expected", path, (*file)->size(), segment.size)));
+    return std::unexpected(
+        go_offline({}, fmt::format("{}: {} bytes, {} expected", path, (*file)->size(), segment.size)));
   }
   const ConstBuffer buffer{bytes.data(), bytes.size()};
   const auto written = (*file)->append_now(std::span(&buffer, 1));
@@ -181,8 +183,15 @@ Appended Log::note_appended(const BatchHeader& header, bool rolled) {
   log_end_ = header.next_offset();
   const auto size = static_cast<std::uint32_t>(header.size());
   push_tail({header.base_offset, header.last_offset(), segment.base, position, size});
-  return {header.base_offset, header.last_offset(), header.leader_epoch, segment.base, position,
-          size,               header.crc,           header.max_timestamp, rolled};
+  return {header.base_offset,
+          header.last_offset(),
+          header.leader_epoch,
+          segment.base,
+          position,
+          size,
+          header.crc,
+          header.max_timestamp,
+          rolled};
 }
 
 void Log::push_tail(const Tail& tail) {
@@ -255,8 +264,8 @@ std::expected<bool, LogError> Log::roll(WallTime now) {
 std::expected<bool, LogError> Log::roll_if_due(WallTime now) {
   if (offline_) return std::unexpected(*offline_);
   const Segment& segment = active();
-  const std::int64_t since = segment.first_timestamp && *segment.first_timestamp >= 0 ? *segment.first_timestamp
-                                                                                       : to_ms(segment.created);
+  const std::int64_t since =
+      segment.first_timestamp && *segment.first_timestamp >= 0 ? *segment.first_timestamp : to_ms(segment.created);
   if (segment.size == 0 || to_ms(now) - since <= config_.segment_ms) return false;
   return roll(now);
 }

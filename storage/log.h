@@ -35,9 +35,9 @@ struct Segment;
 class Log {
  public:
   struct OpenInput {
-    bool clean = false;         // the directory's clean-shutdown file was there: nothing is checked
-    Offset recovery_point{0};   // recovery-point-offset-checkpoint; 0 if it is not there
-    Offset log_start{0};        // log-start-offset-checkpoint; 0 if it is not there
+    bool clean = false;        // the directory's clean-shutdown file was there: nothing is checked
+    Offset recovery_point{0};  // recovery-point-offset-checkpoint; 0 if it is not there
+    Offset log_start{0};       // log-start-offset-checkpoint; 0 if it is not there
   };
   // Makes the directory if it is absent. `runtime` and `files` outlive the log.
   static Task<std::expected<std::unique_ptr<Log>, LogError>> open(Runtime& runtime, FileCache& files,

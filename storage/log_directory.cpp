@@ -139,7 +139,8 @@ std::expected<OffsetCheckpoint, DirectoryError> LogDirectory::load_checkpoint(st
   auto parsed = parse_offsets(*text);
   if (parsed) return std::move(*parsed);
   if (clean()) return fail({}, path, parsed.error());
-  runtime_.log(LogLevel::warn, "log-directory", fmt::format("{}: ignored after an unclean stop: {}", path, parsed.error()));
+  runtime_.log(LogLevel::warn, "log-directory",
+               fmt::format("{}: ignored after an unclean stop: {}", path, parsed.error()));
   return OffsetCheckpoint{};
 }
 
@@ -184,7 +185,8 @@ Done LogDirectory::create_partition(const PartitionName& name, const Uuid& topic
 std::expected<std::string, DirectoryError> LogDirectory::mark_deleted(const PartitionName& name, const Uuid& unique) {
   const std::string folder = partition_path(name);
   std::string gone = fmt::format("{}/{}-{}.{}-delete", path_, name.topic, name.partition, unique.to_string());
-  if (auto renamed = runtime_.disk().rename(folder, gone); !renamed) return fail(renamed.error(), folder, "can't be renamed");
+  if (auto renamed = runtime_.disk().rename(folder, gone); !renamed)
+    return fail(renamed.error(), folder, "can't be renamed");
   if (auto synced = runtime_.disk().sync_directory_now(path_); !synced) return fail(synced.error(), path_, "sync");
   return gone;
 }
@@ -194,7 +196,8 @@ Done LogDirectory::remove_folder(const std::string& folder) {
   const auto names = disk.list(folder);
   if (!names) return fail(names.error(), folder, "can't be listed");
   for (const std::string& name : *names) {
-    if (auto removed = disk.remove(folder + "/" + name); !removed) return fail(removed.error(), folder + "/" + name, "remove");
+    if (auto removed = disk.remove(folder + "/" + name); !removed)
+      return fail(removed.error(), folder + "/" + name, "remove");
   }
   if (auto removed = disk.remove(folder); !removed) return fail(removed.error(), folder, "remove");
   return {};

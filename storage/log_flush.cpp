@@ -38,14 +38,16 @@ Log::Done Log::write_indexes(Segment& segment) {
   if (!segment.loaded || !segment.index_dirty) return {};
   std::vector<std::byte> pending;
   segment.offsets.encode(segment.offsets_written, pending);
-  if (auto done = write_index(path_of(segment.base, ".index"), OffsetIndex::kEntrySize, segment.offsets_written, pending);
+  if (auto done =
+          write_index(path_of(segment.base, ".index"), OffsetIndex::kEntrySize, segment.offsets_written, pending);
       !done) {
     return done;
   }
   segment.offsets_written = segment.offsets.size();
   pending.clear();
   segment.times.encode(segment.times_written, pending);
-  if (auto done = write_index(path_of(segment.base, ".timeindex"), TimeIndex::kEntrySize, segment.times_written, pending);
+  if (auto done =
+          write_index(path_of(segment.base, ".timeindex"), TimeIndex::kEntrySize, segment.times_written, pending);
       !done) {
     return done;
   }
@@ -127,8 +129,10 @@ Task<Log::Done> Log::flush_segment(std::shared_ptr<Segment> segment) {
   const IoResult offsets_synced = co_await sync(*first);
   const IoResult times_synced = co_await sync(*second);
   if (segment->removed) co_return Done();
-  if (!offsets_synced.ok()) co_return std::unexpected(go_offline(offsets_synced.error, path_of(segment->base, ".index")));
-  if (!times_synced.ok()) co_return std::unexpected(go_offline(times_synced.error, path_of(segment->base, ".timeindex")));
+  if (!offsets_synced.ok())
+    co_return std::unexpected(go_offline(offsets_synced.error, path_of(segment->base, ".index")));
+  if (!times_synced.ok())
+    co_return std::unexpected(go_offline(times_synced.error, path_of(segment->base, ".timeindex")));
   co_return Done();
 }
 
@@ -185,7 +189,8 @@ Task<std::expected<void, LogError>> Log::close_cleanly() {
 
 void Log::release_files() {
   for (const auto& segment : segments_) {
-    for (const std::string_view suffix : {".log", ".index", ".timeindex"}) files_.forget(path_of(segment->base, suffix));
+    for (const std::string_view suffix : {".log", ".index", ".timeindex"})
+      files_.forget(path_of(segment->base, suffix));
   }
 }
 

@@ -82,7 +82,8 @@ Log::Done Log::Loader::load_segments() {
   const WallTime now = log.runtime_.wall_now();
   for (const Offset base : bases) {
     const auto status = disk().status(log.path_of(base, ".log"));
-    if (!status) return std::unexpected(log.fail(LogErrorKind::read_failed, status.error(), segment_file_name(base, ".log")));
+    if (!status)
+      return std::unexpected(log.fail(LogErrorKind::read_failed, status.error(), segment_file_name(base, ".log")));
     auto segment = std::make_shared<Segment>(base, now);
     segment->size = status->size;
     log.size_bytes_ += status->size;
@@ -162,7 +163,8 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
   whole = why.empty();
   log.log_end_ = expected;
   cut_from = end;
-  if (!whole) log.recovery_.why_cut = fmt::format("{} at {}: {}", segment_file_name(segment->base, ".log"), position, why);
+  if (!whole)
+    log.recovery_.why_cut = fmt::format("{} at {}: {}", segment_file_name(segment->base, ".log"), position, why);
   co_return Done();
 }
 
@@ -233,13 +235,14 @@ Task<Log::Done> Log::Loader::check() {
   for (; index < log.segments_.size() && whole; ++index) {
     const std::shared_ptr<Segment> segment = log.segments_[index];
     if (segment->base != log.log_end_ && hole_before(index, log.log_end_)) {
-      log.recovery_.why_cut = fmt::format("{}: begins where {} is next", segment_file_name(segment->base, ".log"),
-                                          log.log_end_.value());
+      log.recovery_.why_cut =
+          fmt::format("{}: begins where {} is next", segment_file_name(segment->base, ".log"), log.log_end_.value());
       break;
     }
     Done checked = co_await check_segment(segment, segment->base, whole);
     if (!checked) co_return checked;
-    if (Done finished = finish_segment(*segment, !whole || index + 1 == log.segments_.size()); !finished) co_return finished;
+    if (Done finished = finish_segment(*segment, !whole || index + 1 == log.segments_.size()); !finished)
+      co_return finished;
   }
   if (Done cut = cut_segments_from(index); !cut) co_return cut;
   // The last one that was kept may have been finished as if another came after it.

@@ -55,8 +55,9 @@ std::optional<std::expected<ReadSlice, LogError>> Log::try_read(Offset from, std
   using Read = std::expected<ReadSlice, LogError>;
   if (offline_) return Read(std::unexpected(*offline_));
   if (from < log_start_ || from > log_end_) {
-    return Read(std::unexpected(fail(LogErrorKind::out_of_range, {}, fmt::format("offset {} is not in {} to {}", from.value(),
-                                                                            log_start_.value(), log_end_.value()))));
+    return Read(std::unexpected(
+        fail(LogErrorKind::out_of_range, {},
+             fmt::format("offset {} is not in {} to {}", from.value(), log_start_.value(), log_end_.value()))));
   }
   ReadSlice empty;
   empty.first = empty.next = from;

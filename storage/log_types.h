@@ -17,26 +17,26 @@ namespace verdict::storage {
 // Kafka's topic configurations (their names in the comments). Durations in ms, sizes in bytes; -1 is "no limit" where
 // Kafka has it so.
 struct LogConfig {
-  std::uint32_t segment_bytes = 1U << 30;                     // segment.bytes
-  std::int64_t segment_ms = std::int64_t{7} * 24 * 3600 * 1000;  // segment.ms
-  std::uint32_t index_interval_bytes = 4096;                  // index.interval.bytes
-  std::uint32_t index_bytes = 10U << 20;                      // segment.index.bytes
-  std::int64_t retention_bytes = -1;                          // retention.bytes
+  std::uint32_t segment_bytes = 1U << 30;                          // segment.bytes
+  std::int64_t segment_ms = std::int64_t{7} * 24 * 3600 * 1000;    // segment.ms
+  std::uint32_t index_interval_bytes = 4096;                       // index.interval.bytes
+  std::uint32_t index_bytes = 10U << 20;                           // segment.index.bytes
+  std::int64_t retention_bytes = -1;                               // retention.bytes
   std::int64_t retention_ms = std::int64_t{7} * 24 * 3600 * 1000;  // retention.ms
-  bool delete_old = true;                                     // cleanup.policy has delete
-  bool compacted = false;                                     // cleanup.policy has compact: offsets may have holes
-  std::size_t tail_batches = 128;  // newest batches whose places are kept in memory
+  bool delete_old = true;                                          // cleanup.policy has delete
+  bool compacted = false;                                          // cleanup.policy has compact: offsets may have holes
+  std::size_t tail_batches = 128;                                  // newest batches whose places are kept in memory
 };
 
 enum class LogErrorKind : std::uint8_t {
-  out_of_range,    // the offset is below the log start or above the log end
-  invalid_batch,   // a follower's bytes are damaged or don't continue the log
-  too_large,       // a batch that no segment can hold (segment.bytes)
-  append_failed,   // the disk refused; the log is what it was before
-  read_failed,     // the disk refused a read
-  damaged,         // what is in the files is not a log; recovery has not seen this place
-  offline,         // a sync or a cut failed: nothing more can be trusted; the log directory must go offline
-  unsupported,     // files of a kind that this version doesn't know
+  out_of_range,   // the offset is below the log start or above the log end
+  invalid_batch,  // a follower's bytes are damaged or don't continue the log
+  too_large,      // a batch that no segment can hold (segment.bytes)
+  append_failed,  // the disk refused; the log is what it was before
+  read_failed,    // the disk refused a read
+  damaged,        // what is in the files is not a log; recovery has not seen this place
+  offline,        // a sync or a cut failed: nothing more can be trusted; the log directory must go offline
+  unsupported,    // files of a kind that this version doesn't know
 };
 std::string_view name_of(LogErrorKind kind);
 
@@ -86,19 +86,19 @@ struct TimedOffset {
 
 struct RemovedSegment {
   Offset base;
-  Offset next;               // the base of the segment after it
+  Offset next;  // the base of the segment after it
   std::uint64_t bytes = 0;
 };
 
 struct RecoveryReport {
-  bool checked = false;             // false after a clean stop
-  std::uint64_t batches = 0;        // read and found valid
-  std::uint64_t bytes_cut = 0;      // from the segment that held the first bad batch, and all segments after it
+  bool checked = false;         // false after a clean stop
+  std::uint64_t batches = 0;    // read and found valid
+  std::uint64_t bytes_cut = 0;  // from the segment that held the first bad batch, and all segments after it
   std::uint32_t segments_removed = 0;
   std::uint32_t indexes_rebuilt = 0;
-  bool holes = false;               // offsets that are in no batch, between checked batches
-  bool epochs_rebuilt = false;      // leader-epoch-checkpoint was missing or said otherwise than the batches
-  std::string why_cut;              // empty if nothing was
+  bool holes = false;           // offsets that are in no batch, between checked batches
+  bool epochs_rebuilt = false;  // leader-epoch-checkpoint was missing or said otherwise than the batches
+  std::string why_cut;          // empty if nothing was
 };
 
 // "00000000000000000042.log"; suffix with its dot.

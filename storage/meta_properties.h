@@ -14,7 +14,7 @@ namespace verdict::storage {
 constexpr std::string_view kMetaPropertiesFile = "meta.properties";
 
 struct MetaProperties {
-  std::string cluster_id;      // usually a Uuid's text, but any text is accepted
+  std::string cluster_id;  // usually a Uuid's text, but any text is accepted
   std::int32_t node_id = -1;
   std::optional<Uuid> directory_id;
   friend bool operator==(const MetaProperties&, const MetaProperties&) = default;

@@ -46,15 +46,15 @@ struct Segment {
   std::size_t times_written = 0;
   std::uint64_t bytes_since_entry = 0;
 
-  bool times_known = false;        // max_timestamp is that of all batches
+  bool times_known = false;  // max_timestamp is that of all batches
   std::int64_t max_timestamp = kNoTimestamp;
-  Offset max_timestamp_offset{0};  // last offset of the first batch that has it
+  Offset max_timestamp_offset{0};               // last offset of the first batch that has it
   std::optional<std::int64_t> first_timestamp;  // largest of the first batch: segment.ms counts from it
 
-  bool log_dirty = false;        // written since the last sync
-  bool index_dirty = false;      // the files don't have all entries, or more
-  bool index_unsynced = false;   // the files were written since their last sync
-  bool index_created = false;    // their directory entries are durable
+  bool log_dirty = false;       // written since the last sync
+  bool index_dirty = false;     // the files don't have all entries, or more
+  bool index_unsynced = false;  // the files were written since their last sync
+  bool index_created = false;   // their directory entries are durable
   bool removed = false;
 };
 

@@ -18,9 +18,9 @@ struct ValidationRules {
   bool compacted = false;                   // cleanup.policy has compact: every record needs a key
   bool allow_control = false;               // coordinators and the controller write control batches, clients don't
   TimestampType timestamp_type = TimestampType::create_time;
-  std::int64_t now_ms = 0;                   // wall clock, for the two limits
-  std::int64_t before_max_ms = INT64_MAX;    // message.timestamp.before.max.ms
-  std::int64_t after_max_ms = 3600 * 1000;   // message.timestamp.after.max.ms
+  std::int64_t now_ms = 0;                  // wall clock, for the two limits
+  std::int64_t before_max_ms = INT64_MAX;   // message.timestamp.before.max.ms
+  std::int64_t after_max_ms = 3600 * 1000;  // message.timestamp.after.max.ms
   std::size_t max_decompressed_bytes = kDefaultDecompressedLimit;
 };
 

@@ -78,12 +78,14 @@ Task<AdminResult<wire::Message<Response>>> Admin::ask(NodeId node, Repeat repeat
 Task<AdminResult<Uuid>> Admin::create_topic(NewTopic topic, MonoTime deadline) {
   using Request = wire::CreateTopicsRequest;
   const NewTopic* wanted = &topic;
-  const auto timeout_ms = static_cast<std::int32_t>(to_ms(std::clamp<Duration>(deadline - runtime_->now(), 1ms, client_.request_timeout)));
+  const auto timeout_ms =
+      static_cast<std::int32_t>(to_ms(std::clamp<Duration>(deadline - runtime_->now(), 1ms, client_.request_timeout)));
   const auto make = [wanted, timeout_ms](int, wire::Arena& arena) {
     const auto topics = arena.make_span<Request::CreatableTopic>(1);
     topics[0].name = wanted->name;
     topics[0].num_partitions = wanted->assignment.empty() ? wanted->partitions : -1;
-    topics[0].replication_factor = static_cast<std::int16_t>(wanted->assignment.empty() ? wanted->replication_factor : -1);
+    topics[0].replication_factor =
+        static_cast<std::int16_t>(wanted->assignment.empty() ? wanted->replication_factor : -1);
     topics[0].assignments = arena.make_span<Request::CreatableReplicaAssignment>(wanted->assignment.size());
     std::size_t at = 0;
     for (const auto& [partition, nodes] : wanted->assignment) {
@@ -96,11 +98,13 @@ Task<AdminResult<Uuid>> Admin::create_topic(NewTopic topic, MonoTime deadline) {
     for (const auto& [name, value] : wanted->configs) topics[0].configs[at++] = {.name = name, .value = value};
     return Request{.topics = topics, .timeout_ms = timeout_ms};
   };
-  const auto answer = co_await ask<wire::CreateTopicsResponse, Request>(kNoNode, Repeat::if_not_executed, deadline, make);
+  const auto answer =
+      co_await ask<wire::CreateTopicsResponse, Request>(kNoNode, Repeat::if_not_executed, deadline, make);
   if (!answer) co_return std::unexpected(answer.error());
   for (const auto& result : (*answer)->topics) {
     if (result.name != topic.name) continue;
-    if (result.error_code != 0) co_return std::unexpected(failure(wire::error_from_code(result.error_code), result.error_message));
+    if (result.error_code != 0)
+      co_return std::unexpected(failure(wire::error_from_code(result.error_code), result.error_message));
     metadata_.make_stale();
     co_return result.topic_id;
   }
@@ -110,7 +114,8 @@ Task<AdminResult<Uuid>> Admin::create_topic(NewTopic topic, MonoTime deadline) {
 Task<AdminResult<void>> Admin::delete_topic(std::string name, MonoTime deadline) {
   using Request = wire::DeleteTopicsRequest;
   const std::string_view wanted = name;
-  const auto timeout_ms = static_cast<std::int32_t>(to_ms(std::clamp<Duration>(deadline - runtime_->now(), 1ms, client_.request_timeout)));
+  const auto timeout_ms =
+      static_cast<std::int32_t>(to_ms(std::clamp<Duration>(deadline - runtime_->now(), 1ms, client_.request_timeout)));
   const auto make = [wanted, timeout_ms](int version, wire::Arena& arena) {
     Request request{.timeout_ms = timeout_ms};
     if (version >= kFirstDeleteByState) {
@@ -122,11 +127,13 @@ Task<AdminResult<void>> Admin::delete_topic(std::string name, MonoTime deadline)
     }
     return request;
   };
-  const auto answer = co_await ask<wire::DeleteTopicsResponse, Request>(kNoNode, Repeat::if_not_executed, deadline, make);
+  const auto answer =
+      co_await ask<wire::DeleteTopicsResponse, Request>(kNoNode, Repeat::if_not_executed, deadline, make);
   if (!answer) co_return std::unexpected(answer.error());
   for (const auto& result : (*answer)->responses) {
     if (result.name != name) continue;
-    if (result.error_code != 0) co_return std::unexpected(failure(wire::error_from_code(result.error_code), result.error_message));
+    if (result.error_code != 0)
+      co_return std::unexpected(failure(wire::error_from_code(result.error_code), result.error_message));
     metadata_.make_stale();
     co_return AdminResult<void>();
   }
@@ -139,8 +146,10 @@ Task<AdminResult<ClusterDescription>> Admin::describe_cluster(MonoTime deadline)
   const auto answer = co_await ask<wire::DescribeClusterResponse, Request>(kNoNode, Repeat::always, deadline, make);
   if (!answer) co_return std::unexpected(answer.error());
   const wire::DescribeClusterResponse& cluster = answer->value;
-  if (cluster.error_code != 0) co_return std::unexpected(failure(wire::error_from_code(cluster.error_code), cluster.error_message));
-  ClusterDescription description{.cluster_id = std::string(cluster.cluster_id), .controller = NodeId(cluster.controller_id), .nodes = {}};
+  if (cluster.error_code != 0)
+    co_return std::unexpected(failure(wire::error_from_code(cluster.error_code), cluster.error_message));
+  ClusterDescription description{
+      .cluster_id = std::string(cluster.cluster_id), .controller = NodeId(cluster.controller_id), .nodes = {}};
   for (const auto& broker : cluster.brokers) {
     ClusterNode node{.id = NodeId(broker.broker_id),
                      .endpoint = {std::string(broker.host), static_cast<std::uint16_t>(broker.port)},
@@ -162,7 +171,8 @@ Task<AdminResult<TopicInfo>> Admin::describe_topic(std::string name, MonoTime de
   co_return *topic;
 }
 
-Task<AdminResult<ListedOffset>> Admin::list_offset(TopicPartition partition, std::int64_t timestamp, MonoTime deadline) {
+Task<AdminResult<ListedOffset>> Admin::list_offset(TopicPartition partition, std::int64_t timestamp,
+                                                   MonoTime deadline) {
   using Request = wire::ListOffsetsRequest;
   metadata_.want(partition.topic);
   AdminError last = failure(ErrorCode::REQUEST_TIMED_OUT);
@@ -181,7 +191,8 @@ Task<AdminResult<ListedOffset>> Admin::list_offset(TopicPartition partition, std
         const auto topics = arena.make_span<Request::ListOffsetsTopic>(1);
         topics[0].name = name;
         topics[0].partitions = arena.make_span<Request::ListOffsetsPartition>(1);
-        topics[0].partitions[0] = {.partition_index = index, .current_leader_epoch = epoch.value(), .timestamp = timestamp};
+        topics[0].partitions[0] = {
+            .partition_index = index, .current_leader_epoch = epoch.value(), .timestamp = timestamp};
         return Request{.replica_id = kConsumer, .topics = topics};
       };
       // One attempt with this leader: after a fault another may lead.
@@ -192,7 +203,8 @@ Task<AdminResult<ListedOffset>> Admin::list_offset(TopicPartition partition, std
       } else if ((*answer)->topics.size() == 1 && (*answer)->topics[0].partitions.size() == 1) {
         const auto& part = (*answer)->topics[0].partitions[0];
         if (part.error_code == 0) {
-          co_return ListedOffset{.offset = Offset(part.offset), .timestamp = part.timestamp, .epoch = LeaderEpoch(part.leader_epoch)};
+          co_return ListedOffset{
+              .offset = Offset(part.offset), .timestamp = part.timestamp, .epoch = LeaderEpoch(part.leader_epoch)};
         }
         last = failure(wire::error_from_code(part.error_code));
       } else {
@@ -205,7 +217,8 @@ Task<AdminResult<ListedOffset>> Admin::list_offset(TopicPartition partition, std
   }
 }
 
-Task<AdminResult<std::vector<ConfigEntry>>> Admin::describe_configs(ConfigResource kind, std::string name, MonoTime deadline) {
+Task<AdminResult<std::vector<ConfigEntry>>> Admin::describe_configs(ConfigResource kind, std::string name,
+                                                                    MonoTime deadline) {
   using Request = wire::DescribeConfigsRequest;
   NodeId node = kNoNode;
   if (kind == ConfigResource::broker) {  // only a broker itself knows its own
@@ -221,18 +234,23 @@ Task<AdminResult<std::vector<ConfigEntry>>> Admin::describe_configs(ConfigResour
   const std::string_view wanted = name;
   const auto make = [kind, wanted](int, wire::Arena& arena) {
     const auto resources = arena.make_span<Request::DescribeConfigsResource>(1);
-    resources[0] = {.resource_type = static_cast<std::int8_t>(kind), .resource_name = wanted, .configuration_keys = std::nullopt};
+    resources[0] = {
+        .resource_type = static_cast<std::int8_t>(kind), .resource_name = wanted, .configuration_keys = std::nullopt};
     return Request{.resources = resources};
   };
   const auto answer = co_await ask<wire::DescribeConfigsResponse, Request>(node, Repeat::always, deadline, make);
   if (!answer) co_return std::unexpected(answer.error());
   if ((*answer)->results.size() != 1) co_return no_answer_about(name);
   const auto& result = (*answer)->results[0];
-  if (result.error_code != 0) co_return std::unexpected(failure(wire::error_from_code(result.error_code), result.error_message));
+  if (result.error_code != 0)
+    co_return std::unexpected(failure(wire::error_from_code(result.error_code), result.error_message));
   std::vector<ConfigEntry> entries;
   for (const auto& config : result.configs) {
-    ConfigEntry entry{.name = std::string(config.name), .value = std::nullopt, .read_only = config.read_only,
-                      .sensitive = config.is_sensitive, .source = config.config_source};
+    ConfigEntry entry{.name = std::string(config.name),
+                      .value = std::nullopt,
+                      .read_only = config.read_only,
+                      .sensitive = config.is_sensitive,
+                      .source = config.config_source};
     if (config.value) entry.value = std::string(*config.value);
     entries.push_back(std::move(entry));
   }

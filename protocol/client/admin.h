@@ -23,8 +23,8 @@ using AdminResult = std::expected<T, AdminError>;
 
 struct NewTopic {
   std::string name;
-  std::int32_t partitions = -1;          // -1: the broker's num.partitions
-  std::int16_t replication_factor = -1;  // -1: the broker's default.replication.factor
+  std::int32_t partitions = -1;                // -1: the broker's num.partitions
+  std::int16_t replication_factor = -1;        // -1: the broker's default.replication.factor
   std::map<std::int32_t, NodeIds> assignment;  // by partition, in place of the two numbers
   std::map<std::string, std::string> configs;
 };
@@ -71,7 +71,8 @@ class Admin {
   Task<AdminResult<TopicInfo>> describe_topic(std::string name, MonoTime deadline);
   // timestamp: ms, kLatestTimestamp or kEarliestTimestamp. Offset kNoOffset: no record is as young.
   Task<AdminResult<ListedOffset>> list_offset(TopicPartition partition, std::int64_t timestamp, MonoTime deadline);
-  Task<AdminResult<std::vector<ConfigEntry>>> describe_configs(ConfigResource kind, std::string name, MonoTime deadline);
+  Task<AdminResult<std::vector<ConfigEntry>>> describe_configs(ConfigResource kind, std::string name,
+                                                               MonoTime deadline);
   Task<void> close();
   Metadata& metadata() { return metadata_; }
 

@@ -66,7 +66,8 @@ std::shared_ptr<RpcChannel> Connections::any(int attempt) {
   if (attempt == 0) {
     for (std::size_t i = 0; i < nodes_.size(); ++i) {
       auto candidate = std::next(nodes_.begin(), static_cast<std::ptrdiff_t>((turn + i) % nodes_.size()));
-      if (candidate->second.channel != nullptr && candidate->second.channel->connected()) return candidate->second.channel;
+      if (candidate->second.channel != nullptr && candidate->second.channel->connected())
+        return candidate->second.channel;
     }
   }
   const std::size_t round = nodes_.size() + 1;

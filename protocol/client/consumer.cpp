@@ -143,13 +143,18 @@ void Consumer::start_work(MonoTime now) {
     state->topic_id = metadata_.topic(name.topic)->id;
     if (needs_check(*state, leader->epoch)) state->phase = State::Phase::check;
     switch (state->phase) {
-      case State::Phase::locate: locates[leader->node].push_back(state); break;
-      case State::Phase::check: checks[leader->node].push_back(state); break;
+      case State::Phase::locate:
+        locates[leader->node].push_back(state);
+        break;
+      case State::Phase::check:
+        checks[leader->node].push_back(state);
+        break;
       case State::Phase::fetch:
         if (const auto node = nodes_.find(leader->node); node != nodes_.end() && node->second->busy) break;
         fetches[leader->node].push_back(state);
         break;
-      case State::Phase::failed: break;
+      case State::Phase::failed:
+        break;
     }
   }
   refresh_metadata();
@@ -172,7 +177,8 @@ void Consumer::start_work(MonoTime now) {
 void Consumer::retry_later(State& state, ErrorCode error) {
   if (metadata_may_cure(error)) metadata_.make_stale();
   const std::uint64_t draw = runtime_->random(Purpose::Backoff, client_.entity);
-  state.not_before = runtime_->now() + backoff(client_.retry_backoff, client_.retry_backoff_max, state.failures++, draw);
+  state.not_before =
+      runtime_->now() + backoff(client_.retry_backoff, client_.retry_backoff_max, state.failures++, draw);
 }
 
 void Consumer::report_error(State& state, ErrorCode error, std::vector<PolledPartition>& out) {
@@ -194,7 +200,8 @@ void Consumer::out_of_range(State& state, Offset from, std::vector<PolledPartiti
   ++stats_.resets;
   if (options_.reset == OffsetReset::none) {
     state.phase = State::Phase::failed;
-    PolledPartition event{.event = PolledPartition::Event::error, .partition = state.name, .error = ErrorCode::OFFSET_OUT_OF_RANGE};
+    PolledPartition event{
+        .event = PolledPartition::Event::error, .partition = state.name, .error = ErrorCode::OFFSET_OUT_OF_RANGE};
     event.from = event.next = from;
     out.push_back(std::move(event));
     return;

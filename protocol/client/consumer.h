@@ -29,14 +29,14 @@ namespace verdict::client {
 enum class OffsetReset : std::uint8_t { earliest, latest, none };  // auto.offset.reset
 
 struct ConsumerOptions {
-  std::int32_t min_bytes = 1;                          // fetch.min.bytes
-  std::int32_t max_bytes = 50 << 20;                   // fetch.max.bytes
-  std::int32_t max_partition_bytes = 1 << 20;          // max.partition.fetch.bytes
-  Duration max_wait = 500ms;                           // fetch.max.wait.ms
-  bool read_committed = false;                         // isolation.level
-  bool sessions = true;                                // KIP-227
-  bool check_crcs = true;                              // check.crcs
-  OffsetReset reset = OffsetReset::earliest;           // of an offset out of range, or cut away
+  std::int32_t min_bytes = 1;                  // fetch.min.bytes
+  std::int32_t max_bytes = 50 << 20;           // fetch.max.bytes
+  std::int32_t max_partition_bytes = 1 << 20;  // max.partition.fetch.bytes
+  Duration max_wait = 500ms;                   // fetch.max.wait.ms
+  bool read_committed = false;                 // isolation.level
+  bool sessions = true;                        // KIP-227
+  bool check_crcs = true;                      // check.crcs
+  OffsetReset reset = OffsetReset::earliest;   // of an offset out of range, or cut away
   std::size_t max_batch_bytes = storage::kDefaultDecompressedLimit;
 };
 
@@ -145,7 +145,8 @@ class Consumer {
   void build_fetch(Node& node, const Group& group, bool by_id, wire::Arena& arena, wire::FetchRequest& request);
   void take(Answer& answer, Polled& out);
   bool take_session(Node& node, const wire::FetchResponse& response);
-  void read_partition(State& state, const wire::parts::fetch_response::PartitionData& data, Polled& out, PolledPartition& into);
+  void read_partition(State& state, const wire::parts::fetch_response::PartitionData& data, Polled& out,
+                      PolledPartition& into);
 
   Runtime* runtime_;
   ClientOptions client_;

@@ -77,7 +77,8 @@ struct TopicLists {
   std::span<Topic> copy(wire::Arena& arena) {
     const std::span<Part> all = arena.copy_span<Part>(parts);
     first.push_back(parts.size());
-    for (std::size_t i = 0; i < topics.size(); ++i) topics[i].partitions = all.subspan(first[i], first[i + 1] - first[i]);
+    for (std::size_t i = 0; i < topics.size(); ++i)
+      topics[i].partitions = all.subspan(first[i], first[i + 1] - first[i]);
     return arena.copy_span<Topic>(topics);
   }
 };
@@ -97,7 +98,8 @@ void Consumer::build_fetch(Node& node, const Group& group, bool by_id, wire::Are
     if (incremental && before != node.session.end() && before->second == now) continue;
     if (asked.topics.empty() || last_topic != state->name.topic) {
       last_topic = state->name.topic;
-      asked.topics.push_back(by_id ? FetchRequest::FetchTopic{.topic_id = state->topic_id} : FetchRequest::FetchTopic{.topic = last_topic});
+      asked.topics.push_back(by_id ? FetchRequest::FetchTopic{.topic_id = state->topic_id}
+                                   : FetchRequest::FetchTopic{.topic = last_topic});
       asked.first.push_back(asked.parts.size());
     }
     asked.parts.push_back({.partition = state->name.partition,
@@ -164,7 +166,8 @@ void Consumer::take(Answer& answer, Polled& out) {
       for (std::size_t tried = 0; tried < count && asked == nullptr; ++tried, cursor = (cursor + 1) % count) {
         const Asked& candidate = answer.asked[cursor];
         if (candidate.state->name.partition != part.partition_index) continue;
-        const bool same = answer.by_id ? candidate.state->topic_id == topic.topic_id : candidate.state->name.topic == topic.topic;
+        const bool same =
+            answer.by_id ? candidate.state->topic_id == topic.topic_id : candidate.state->name.topic == topic.topic;
         if (same) asked = &candidate;
       }
       if (asked == nullptr || asked->state->seeks != asked->seeks || asked->state->position != asked->offset) continue;
@@ -197,8 +200,8 @@ void Consumer::take(Answer& answer, Polled& out) {
 
 namespace {
 
-// Which producers' records are of aborted transactions, at a place in the log (KIP-98): a transaction is aborted from its
-// first offset in the answer's list to its abort marker.
+// Which producers' records are of aborted transactions, at a place in the log (KIP-98): a transaction is aborted from
+// its first offset in the answer's list to its abort marker.
 class AbortedFilter {
  public:
   explicit AbortedFilter(const FetchResponse::PartitionData& data) {
@@ -228,7 +231,8 @@ bool is_abort(const storage::BatchView& batch) {
 
 }  // namespace
 
-void Consumer::read_partition(State& state, const FetchResponse::PartitionData& data, Polled& out, PolledPartition& into) {
+void Consumer::read_partition(State& state, const FetchResponse::PartitionData& data, Polled& out,
+                              PolledPartition& into) {
   AbortedFilter aborted(data);
   wire::Bytes rest = data.records.bytes();
   stats_.bytes += rest.size();
@@ -252,9 +256,9 @@ void Consumer::read_partition(State& state, const FetchResponse::PartitionData& 
       wire::Bytes plain = batch->payload();
       const std::optional<storage::Codec> codec = header.codec();
       if (codec != storage::Codec::none) {
-        const auto decompressed =
-            codec ? decompressor_.decompress(*codec, plain, options_.max_batch_bytes)
-                  : std::expected<storage::Bytes, storage::CompressionError>(std::unexpected(storage::CompressionError::unknown_codec));
+        const auto decompressed = codec ? decompressor_.decompress(*codec, plain, options_.max_batch_bytes)
+                                        : std::expected<storage::Bytes, storage::CompressionError>(
+                                              std::unexpected(storage::CompressionError::unknown_codec));
         if (!decompressed) {
           error = ErrorCode::CORRUPT_MESSAGE;
           break;

@@ -36,7 +36,8 @@ std::size_t place_of(const Group& group, std::string_view topic, std::int32_t pa
 template <class Topic, class Partition, class Group, class Name, class Fill>
 std::span<Topic> topics_of(const Group& group, wire::Arena& arena, Name name, Fill fill) {
   std::size_t count = 0;
-  for (std::size_t i = 0; i < group.size(); ++i) count += i == 0 || group[i]->name.topic != group[i - 1]->name.topic ? 1 : 0;
+  for (std::size_t i = 0; i < group.size(); ++i)
+    count += i == 0 || group[i]->name.topic != group[i - 1]->name.topic ? 1 : 0;
   const std::span<Topic> topics = arena.make_span<Topic>(count);
   std::size_t from = 0;
   for (Topic& topic : topics) {
@@ -70,11 +71,12 @@ Task<ErrorCode> Consumer::locate(NodeId leader, const Group* group, std::vector<
   const bool ready = co_await channel->ready(deadline);
   if (!ready) co_return ErrorCode::NETWORK_EXCEPTION;
   using wire::ListOffsetsRequest;
-  const std::optional<int> version =
-      channel->version_of<ListOffsetsRequest>(options_.read_committed ? kFirstIsolatedListOffsets : ListOffsetsRequest::lowest_version);
+  const std::optional<int> version = channel->version_of<ListOffsetsRequest>(
+      options_.read_committed ? kFirstIsolatedListOffsets : ListOffsetsRequest::lowest_version);
   if (!version) co_return ErrorCode::UNSUPPORTED_VERSION;
   wire::Arena arena;
-  ListOffsetsRequest request{.replica_id = kConsumer, .isolation_level = static_cast<std::int8_t>(options_.read_committed ? 1 : 0)};
+  ListOffsetsRequest request{.replica_id = kConsumer,
+                             .isolation_level = static_cast<std::int8_t>(options_.read_committed ? 1 : 0)};
   request.timeout_ms = static_cast<std::int32_t>(to_ms(client_.request_timeout));
   request.topics = topics_of<ListOffsetsRequest::ListOffsetsTopic, ListOffsetsRequest::ListOffsetsPartition>(
       *group, arena, [](auto& topic) -> std::string_view& { return topic.name; },
@@ -83,7 +85,8 @@ Task<ErrorCode> Consumer::locate(NodeId leader, const Group* group, std::vector<
         part.current_leader_epoch = state.leader_epoch.value();
         part.timestamp = state.start.kind == StartAt::Kind::latest ? kLatest : kEarliest;
       });
-  const RpcResult<wire::ListOffsetsResponse> answer = co_await channel->call<wire::ListOffsetsResponse>(*version, request, deadline);
+  const RpcResult<wire::ListOffsetsResponse> answer =
+      co_await channel->call<wire::ListOffsetsResponse>(*version, request, deadline);
   if (!answer) co_return to_error(answer.error());
   for (const auto& topic : (*answer)->topics) {
     for (const auto& part : topic.partitions) {
@@ -141,7 +144,8 @@ Task<ErrorCode> Consumer::check(NodeId leader, const Group* group, std::vector<s
   if (!version) co_return ErrorCode::UNSUPPORTED_VERSION;
   wire::Arena arena;
   OffsetForLeaderEpochRequest request{.replica_id = kConsumer};
-  request.topics = topics_of<OffsetForLeaderEpochRequest::OffsetForLeaderTopic, OffsetForLeaderEpochRequest::OffsetForLeaderPartition>(
+  request.topics = topics_of<OffsetForLeaderEpochRequest::OffsetForLeaderTopic,
+                             OffsetForLeaderEpochRequest::OffsetForLeaderPartition>(
       *group, arena, [](auto& topic) -> std::string_view& { return topic.topic; },
       [](auto& part, const State& state) {
         part.partition = state.name.partition;

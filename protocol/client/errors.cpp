@@ -21,8 +21,10 @@ bool definitely_not_appended(ErrorCode error) {
     case ErrorCode::INVALID_PRODUCER_EPOCH:
     case ErrorCode::INVALID_TXN_STATE:
     case ErrorCode::UNSUPPORTED_COMPRESSION_TYPE:
-    case ErrorCode::INVALID_RECORD: return true;
-    default: return false;
+    case ErrorCode::INVALID_RECORD:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -42,8 +44,10 @@ bool metadata_may_cure(ErrorCode error) {
     case ErrorCode::OFFSET_NOT_AVAILABLE:
     case ErrorCode::UNKNOWN_TOPIC_ID:
     case ErrorCode::INCONSISTENT_TOPIC_ID:
-    case ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR: return true;
-    default: return false;
+    case ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR:
+      return true;
+    default:
+      return false;
   }
 }
 

@@ -13,10 +13,14 @@ using wire::ErrorCode;
 constexpr ErrorCode to_error(RpcFault fault) {
   switch (fault) {
     case RpcFault::not_connected:
-    case RpcFault::disconnected: return ErrorCode::NETWORK_EXCEPTION;
-    case RpcFault::timed_out: return ErrorCode::REQUEST_TIMED_OUT;
-    case RpcFault::malformed: return ErrorCode::UNKNOWN_SERVER_ERROR;
-    case RpcFault::not_encodable: return ErrorCode::UNSUPPORTED_VERSION;
+    case RpcFault::disconnected:
+      return ErrorCode::NETWORK_EXCEPTION;
+    case RpcFault::timed_out:
+      return ErrorCode::REQUEST_TIMED_OUT;
+    case RpcFault::malformed:
+      return ErrorCode::UNKNOWN_SERVER_ERROR;
+    case RpcFault::not_encodable:
+      return ErrorCode::UNSUPPORTED_VERSION;
   }
   return ErrorCode::UNKNOWN_SERVER_ERROR;
 }
@@ -26,9 +30,9 @@ constexpr bool maybe_executed(RpcFault fault) {
   return fault != RpcFault::not_connected && fault != RpcFault::not_encodable;
 }
 
-// A Produce answer that says for sure that nothing was or will be appended by this attempt. Every other error is ambiguous:
-// NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND by their nature, and those of a partition
-// that failed or went away, which a waiter also gets after its append.
+// A Produce answer that says for sure that nothing was or will be appended by this attempt. Every other error is
+// ambiguous: NOT_LEADER_OR_FOLLOWER, REQUEST_TIMED_OUT and NOT_ENOUGH_REPLICAS_AFTER_APPEND by their nature, and those
+// of a partition that failed or went away, which a waiter also gets after its append.
 bool definitely_not_appended(ErrorCode error);
 
 // Newer metadata may lead elsewhere, where the request succeeds.

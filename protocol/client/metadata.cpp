@@ -47,7 +47,8 @@ const TopicInfo* Metadata::topic(std::string_view name) const {
 
 std::optional<Leader> Metadata::leader(std::string_view topic_name, std::int32_t partition) const {
   const TopicInfo* known = topic(topic_name);
-  if (known == nullptr || partition < 0 || static_cast<std::size_t>(partition) >= known->partitions.size()) return std::nullopt;
+  if (known == nullptr || partition < 0 || static_cast<std::size_t>(partition) >= known->partitions.size())
+    return std::nullopt;
   const PartitionInfo& info = known->partitions[static_cast<std::size_t>(partition)];
   if (info.leader.value() < 0) return std::nullopt;
   return Leader{info.leader, info.epoch};
@@ -55,7 +56,8 @@ std::optional<Leader> Metadata::leader(std::string_view topic_name, std::int32_t
 
 void Metadata::hint(std::string_view topic_name, std::int32_t partition, Leader leader) {
   const auto known = topics_.find(topic_name);
-  if (known == topics_.end() || partition < 0 || static_cast<std::size_t>(partition) >= known->second.partitions.size()) return;
+  if (known == topics_.end() || partition < 0 || static_cast<std::size_t>(partition) >= known->second.partitions.size())
+    return;
   PartitionInfo& info = known->second.partitions[static_cast<std::size_t>(partition)];
   if (leader.epoch <= info.epoch || connections_->node(leader.node) == nullptr) return;
   info.leader = leader.node;
@@ -94,10 +96,12 @@ Task<ErrorCode> Metadata::ask(MonoTime deadline) {
       co_await refreshed_signal_.wait_until(std::min(deadline, not_before_));
       continue;
     }
-    const ErrorCode result = co_await ask_one(connections_->any(failures_), std::min(deadline, now + options_->request_timeout));
+    const ErrorCode result =
+        co_await ask_one(connections_->any(failures_), std::min(deadline, now + options_->request_timeout));
     failures_ = result == ErrorCode::NONE ? 0 : failures_ + 1;
     const std::uint64_t draw = runtime_->random(Purpose::Backoff, options_->entity);
-    not_before_ = runtime_->now() + backoff(options_->retry_backoff, options_->retry_backoff_max, std::max(failures_ - 1, 0), draw);
+    not_before_ = runtime_->now() +
+                  backoff(options_->retry_backoff, options_->retry_backoff_max, std::max(failures_ - 1, 0), draw);
     if (result == ErrorCode::NONE || result == ErrorCode::UNSUPPORTED_VERSION) co_return result;
   }
 }
@@ -113,7 +117,8 @@ Task<ErrorCode> Metadata::ask_one(std::shared_ptr<RpcChannel> channel, MonoTime 
   for (std::size_t i = 0; i < wanted_.size(); ++i) topics[i].name = wanted_[i];
   const std::size_t asked = wanted_.size();
   const wire::MetadataRequest request{.topics = topics, .allow_auto_topic_creation = *version < 4};
-  const RpcResult<wire::MetadataResponse> answer = co_await channel->call<wire::MetadataResponse>(*version, request, deadline);
+  const RpcResult<wire::MetadataResponse> answer =
+      co_await channel->call<wire::MetadataResponse>(*version, request, deadline);
   if (!answer) co_return to_error(answer.error());
   if ((*answer)->error_code != 0) co_return wire::error_from_code((*answer)->error_code);
   stale_ = wanted_.size() != asked;
@@ -125,7 +130,8 @@ void Metadata::take(const wire::MetadataResponse& response) {
   std::vector<std::pair<NodeId, Endpoint>> nodes;
   for (const auto& broker : response.brokers) {
     if (broker.port < 0 || broker.port > 65535) continue;
-    nodes.emplace_back(NodeId(broker.node_id), Endpoint{std::string(broker.host), static_cast<std::uint16_t>(broker.port)});
+    nodes.emplace_back(NodeId(broker.node_id),
+                       Endpoint{std::string(broker.host), static_cast<std::uint16_t>(broker.port)});
   }
   std::ranges::sort(nodes, {}, [](const auto& node) { return node.first; });
   if (!nodes.empty()) connections_->set_nodes(nodes);

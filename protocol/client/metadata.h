@@ -29,7 +29,7 @@ struct PartitionInfo {
 
 struct TopicInfo {
   ErrorCode error = ErrorCode::NONE;
-  Uuid id;  // zero if the broker is too old to say
+  Uuid id;                                // zero if the broker is too old to say
   std::vector<PartitionInfo> partitions;  // by index
 };
 
@@ -38,14 +38,14 @@ struct Leader {
   LeaderEpoch epoch;
 };
 
-// What one client knows of the cluster: nodes, and the partitions of the topics that it wants. Refreshed when it is older
-// than metadata.max.age.ms at a use, or when someone saw an error that a newer one may cure. An answer with an older leader
-// epoch of the same topic id than what is known is not believed (KIP-320).
+// What one client knows of the cluster: nodes, and the partitions of the topics that it wants. Refreshed when it is
+// older than metadata.max.age.ms at a use, or when someone saw an error that a newer one may cure. An answer with an
+// older leader epoch of the same topic id than what is known is not believed (KIP-320).
 class Metadata {
  public:
   Metadata(Runtime& runtime, Connections& connections, const ClientOptions& options);
 
-  void want(std::string_view topic);  // asked for at each refresh from now on
+  void want(std::string_view topic);                    // asked for at each refresh from now on
   const TopicInfo* topic(std::string_view name) const;  // null: not known (yet); valid until the next refresh
   std::optional<Leader> leader(std::string_view topic, std::int32_t partition) const;  // if there is one
   // KIP-951: a broker's word on who leads; taken if its epoch is newer than what is known.
@@ -79,8 +79,8 @@ class Metadata {
   bool refreshing_ = false;
   std::uint64_t generation_ = 0;
   int failures_ = 0;
-  MonoTime refreshed_{};     // the last answer
-  MonoTime not_before_{};    // the back-off's end
+  MonoTime refreshed_{};   // the last answer
+  MonoTime not_before_{};  // the back-off's end
   Signal refreshed_signal_;
 };
 

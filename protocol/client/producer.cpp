@@ -127,7 +127,8 @@ bool Producer::send(std::string_view topic, std::int32_t index, const ProducerRe
     partition.builder.reset({.codec = options_.codec});
     news = news || options_.linger <= Duration::zero();
   }
-  const std::int64_t timestamp = record.timestamp_ms == storage::kNoTimestamp ? to_ms(runtime_->wall_now()) : record.timestamp_ms;
+  const std::int64_t timestamp =
+      record.timestamp_ms == storage::kNoTimestamp ? to_ms(runtime_->wall_now()) : record.timestamp_ms;
   partition.builder.add(timestamp, record.key, record.value, record.headers);
   partition.open->tokens.push_back(token);
   partition.open->charged += size;
@@ -166,7 +167,8 @@ Task<void> Producer::close() {
   for (Partition* partition : std::exchange(active_, {})) {
     partition->active = false;
     if (partition->open != nullptr) seal(*partition);
-    for (BatchPtr& batch : std::exchange(partition->sealed, {})) give_up(std::move(batch), ErrorCode::OPERATION_NOT_ATTEMPTED);
+    for (BatchPtr& batch : std::exchange(partition->sealed, {}))
+      give_up(std::move(batch), ErrorCode::OPERATION_NOT_ATTEMPTED);
   }
   co_await connections_.close();
   co_await scope_.join();
@@ -177,7 +179,9 @@ Task<void> Producer::close() {
 
 void Producer::finish(BatchPtr batch, Delivery delivery, ErrorCode error, Offset base) {
   const std::uint64_t records = batch->tokens.size();
-  (delivery == Delivery::acknowledged ? stats_.acknowledged : delivery == Delivery::failed ? stats_.failed : stats_.unknown) += records;
+  (delivery == Delivery::acknowledged ? stats_.acknowledged
+   : delivery == Delivery::failed     ? stats_.failed
+                                      : stats_.unknown) += records;
   DeliveryReport report{.delivery = delivery, .error = error, .offset = kNoOffset};
   for (std::size_t i = 0; i < batch->tokens.size(); ++i) {
     if (base != kNoOffset) report.offset = base + static_cast<std::int64_t>(i);
@@ -211,7 +215,8 @@ void Producer::attempt_failed(BatchPtr batch, ErrorCode error, bool maybe) {
   batch->not_before = now + backoff(client_.retry_backoff, client_.retry_backoff_max, batch->attempts - 1, draw);
   Partition& partition = *batch->partition;
   if (metadata_may_cure(error)) partition.wants_generation = metadata_.generation() + 1;
-  const auto at = std::ranges::upper_bound(partition.sealed, batch->id, {}, [](const BatchPtr& queued) { return queued->id; });
+  const auto at =
+      std::ranges::upper_bound(partition.sealed, batch->id, {}, [](const BatchPtr& queued) { return queued->id; });
   partition.sealed.insert(at, std::move(batch));
   activate(partition);
 }

@@ -22,15 +22,15 @@ struct ProduceResponse;
 namespace verdict::client {
 
 struct ProducerOptions {
-  std::int16_t acks = -1;                // 0, 1, -1 (all)
-  Duration linger = 0ms;                 // linger.ms
-  std::size_t batch_bytes = 16 << 10;    // batch.size: plain bytes of one batch; a larger record has one of its own
+  std::int16_t acks = -1;              // 0, 1, -1 (all)
+  Duration linger = 0ms;               // linger.ms
+  std::size_t batch_bytes = 16 << 10;  // batch.size: plain bytes of one batch; a larger record has one of its own
   std::size_t max_request_bytes = 1 << 20;
-  int max_in_flight = 5;                 // max.in.flight.requests.per.connection; 1 keeps each partition's order
-  int retries = 2147483647;              // 0: each batch is sent at most once
-  Duration ack_timeout = 25s;            // the request's TimeoutMs: how long the leader may wait for its followers
-  Duration delivery_timeout = 120s;      // delivery.timeout.ms: no new attempt after it
-  std::size_t buffer_bytes = 32 << 20;   // buffer.memory: send() refuses beyond it
+  int max_in_flight = 5;                // max.in.flight.requests.per.connection; 1 keeps each partition's order
+  int retries = 2147483647;             // 0: each batch is sent at most once
+  Duration ack_timeout = 25s;           // the request's TimeoutMs: how long the leader may wait for its followers
+  Duration delivery_timeout = 120s;     // delivery.timeout.ms: no new attempt after it
+  std::size_t buffer_bytes = 32 << 20;  // buffer.memory: send() refuses beyond it
   storage::Codec codec = storage::Codec::none;  // none, lz4, zstd
 };
 
@@ -62,8 +62,8 @@ class DeliverySink {
   virtual ~DeliverySink() = default;
   // Each record's final outcome, once, in the order of the batch. May call send().
   virtual void delivered(std::uint64_t token, const DeliveryReport& report) = 0;
-  virtual void batch_sending(const BatchSent&) {}        // right before each attempt
-  virtual void batch_finished(std::uint64_t /*id*/) {}   // after the reports of its records: it will not be sent again
+  virtual void batch_sending(const BatchSent&) {}       // right before each attempt
+  virtual void batch_finished(std::uint64_t /*id*/) {}  // after the reports of its records: it will not be sent again
 };
 
 constexpr std::int32_t kAnyPartition = -1;
@@ -80,8 +80,8 @@ struct ProducerStats {
   std::uint64_t requests = 0, retried_batches = 0, bytes = 0;
 };
 
-// Sends records in batches, each to its partition's leader, and reports what became of each. Not idempotent: a retry after
-// an ambiguous attempt may append twice. Ends with close() on the real machine.
+// Sends records in batches, each to its partition's leader, and reports what became of each. Not idempotent: a retry
+// after an ambiguous attempt may append twice. Ends with close() on the real machine.
 class Producer {
  public:
   Producer(Runtime& runtime, const ClientOptions& client, ProducerOptions options, DeliverySink& sink);
@@ -92,8 +92,8 @@ class Producer {
   // The topic's number of partitions, 0 if it could not be learned by then. Needed before kAnyPartition alone.
   Task<std::int32_t> partitions(std::string topic, MonoTime deadline);
 
-  // Copies the record into its partition's batch and returns; delivered() follows, never from inside. False: the buffer is
-  // full (wait for room()), the producer is closed, or kAnyPartition of a topic whose partitions aren't known.
+  // Copies the record into its partition's batch and returns; delivered() follows, never from inside. False: the buffer
+  // is full (wait for room()), the producer is closed, or kAnyPartition of a topic whose partitions aren't known.
   bool send(std::string_view topic, std::int32_t partition, const ProducerRecord& record, std::uint64_t token);
   Task<void> room(MonoTime deadline);   // until some of the buffer is free
   void flush_now();                     // what lingers may go

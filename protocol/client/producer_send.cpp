@@ -171,7 +171,8 @@ std::span<ProduceRequest::TopicProduceData> topics_of(const Batches& batches, bo
     }
     topic.partition_data = arena.make_span<ProduceRequest::PartitionProduceData>(to - from);
     for (std::size_t i = from; i < to; ++i) {
-      topic.partition_data[i - from] = {.index = batches[i]->partition->index, .records = wire::Records::of(batches[i]->bytes)};
+      topic.partition_data[i - from] = {.index = batches[i]->partition->index,
+                                        .records = wire::Records::of(batches[i]->bytes)};
     }
     from = to;
   }
@@ -186,10 +187,10 @@ Task<void> Producer::attempt(Request* request) {
   const bool ready = channel != nullptr && co_await channel->ready(deadline);
   bool by_id = true;
   for (const BatchPtr& batch : request->batches) by_id = by_id && !batch->partition->topic_id.is_zero();
-  const std::optional<int> version =
-      ready ? channel->version_of<ProduceRequest>(ProduceRequest::lowest_version,
-                                                  by_id ? ProduceRequest::highest_version : kFirstVersionWithTopicIds - 1)
-            : std::nullopt;
+  const std::optional<int> version = ready ? channel->version_of<ProduceRequest>(ProduceRequest::lowest_version,
+                                                                                 by_id ? ProduceRequest::highest_version
+                                                                                       : kFirstVersionWithTopicIds - 1)
+                                           : std::nullopt;
   if (!version) {
     for (const BatchPtr& batch : request->batches) ++batch->attempts;
     settle_all(*request, ready ? ErrorCode::UNSUPPORTED_VERSION : ErrorCode::NETWORK_EXCEPTION, false);
@@ -212,7 +213,8 @@ Task<void> Producer::attempt(Request* request) {
     }
     co_return;
   }
-  const RpcResult<wire::ProduceResponse> answer = co_await channel->call<wire::ProduceResponse>(*version, message, deadline);
+  const RpcResult<wire::ProduceResponse> answer =
+      co_await channel->call<wire::ProduceResponse>(*version, message, deadline);
   if (!answer) {
     settle_all(*request, to_error(answer.error()), maybe_executed(answer.error()));
     co_return;

@@ -149,7 +149,8 @@ std::optional<int> RpcChannel::take_versions(int version, std::int32_t correlati
   const int code = std::to_integer<int>(frame[kErrorCodeAt]) << 8 | std::to_integer<int>(frame[kErrorCodeAt + 1]);
   const bool unknown_version = code == wire::code(wire::ErrorCode::UNSUPPORTED_VERSION);
   std::int32_t echoed = 0;
-  const auto answer = wire::decode_response<wire::ApiVersionsResponse>(unknown_version ? 0 : version, std::move(frame), &echoed);
+  const auto answer =
+      wire::decode_response<wire::ApiVersionsResponse>(unknown_version ? 0 : version, std::move(frame), &echoed);
   if (!answer || echoed != correlation || (code != 0 && !unknown_version)) return std::nullopt;
   versions_.clear();
   for (const auto& api : (*answer)->api_keys) versions_.push_back({api.api_key, api.min_version, api.max_version});
@@ -163,7 +164,8 @@ Task<bool> RpcChannel::negotiate(std::shared_ptr<Link> link) {
   int version = wire::ApiVersionsRequest::highest_version;
   for (;;) {
     const std::int32_t correlation = next_correlation();
-    const wire::ApiVersionsRequest request{.client_software_name = kSoftwareName, .client_software_version = kSoftwareVersion};
+    const wire::ApiVersionsRequest request{.client_software_name = kSoftwareName,
+                                           .client_software_version = kSoftwareVersion};
     const Encoded encoded = wire::encode_request(version, correlation, options_.client_id, request);
     if (!encoded) co_return false;
     const std::array<ConstBuffer, 1> buffer{ConstBuffer{encoded->data(), encoded->size()}};

@@ -58,8 +58,9 @@ class RpcChannel {
   template <wire::WireMessage Response, wire::WireMessage Request>
   Task<RpcResult<Response>> call(int version, const Request& request, MonoTime deadline) {
     const std::int32_t correlation = next_correlation();
-    return decode<Response>(version, correlation,
-                            exchange(wire::encode_request(version, correlation, options_.client_id, request), deadline));
+    return decode<Response>(
+        version, correlation,
+        exchange(wire::encode_request(version, correlation, options_.client_id, request), deadline));
   }
 
   // A request that isn't answered (Produce with acks=0).
@@ -68,8 +69,8 @@ class RpcChannel {
     return one_way(wire::encode_request(version, next_correlation(), options_.client_id, request), deadline);
   }
 
-  // True: connected (and negotiated), so that version() tells what this connection speaks and a call in the same turn goes
-  // out on it. False: the deadline came, or an attempt failed.
+  // True: connected (and negotiated), so that version() tells what this connection speaks and a call in the same turn
+  // goes out on it. False: the deadline came, or an attempt failed.
   Task<bool> ready(MonoTime deadline);
   // The highest version of `api` that the node serves within [lowest, highest]; none if there is no such one. Needs a
   // negotiating channel that is connected.
@@ -79,8 +80,8 @@ class RpcChannel {
     return version(static_cast<wire::ApiKey>(Request::api_key), lowest, highest);
   }
 
-  void disconnect();   // calls in flight fail
-  Task<void> close();  // disconnects and waits until nothing is in flight; later calls fail
+  void disconnect();    // calls in flight fail
+  Task<void> close();   // disconnects and waits until nothing is in flight; later calls fail
   Task<void> retire();  // the same once the calls in flight have ended
   const Endpoint& endpoint() const { return to_; }
   bool connected() const { return link_ != nullptr; }

@@ -18,11 +18,12 @@ void Announcements::before(const protocol::MetadataRecord& record, Offset offset
     if (old != nullptr && old->epoch == broker->epoch) {
       return;  // the same incarnation asked again: no new life
     }
-    pending_.push_back({offset, ev::BrokerRegistered{.broker = broker->broker,
-                                                     .epoch = broker->epoch,
-                                                     .incarnation = broker->incarnation,
-                                                     .clean = clean || old == nullptr,  // a first life has nothing that could be lost
-                                                     .offset = offset}});
+    pending_.push_back(
+        {offset, ev::BrokerRegistered{.broker = broker->broker,
+                                      .epoch = broker->epoch,
+                                      .incarnation = broker->incarnation,
+                                      .clean = clean || old == nullptr,  // a first life has nothing that could be lost
+                                      .offset = offset}});
   }
 }
 
@@ -47,7 +48,8 @@ void Announcements::after(const protocol::MetadataRecord& record, Offset offset)
     fencing(broker->broker, offset);
   } else if (const auto* state = std::get_if<rec::BrokerRegistrationChange>(&record)) {
     fencing(state->broker, offset);
-  } else if (const auto* config = std::get_if<rec::Config>(&record); config != nullptr && config->name == "min.insync.replicas") {
+  } else if (const auto* config = std::get_if<rec::Config>(&record);
+             config != nullptr && config->name == "min.insync.replicas") {
     const bool one_topic = config->resource.type == protocol::ConfigResourceType::topic;
     if (one_topic && image_.topic(config->resource.name) != nullptr) {
       min_isr(*image_.topic(config->resource.name), offset);

@@ -15,14 +15,18 @@ namespace verdict::controller {
 // What the observer is to hear of records that are decided but not yet committed. Inert without an observer.
 class Announcements {
  public:
-  Announcements(protocol::Observer* observer, const protocol::BrokerConfig& config, const protocol::MetadataImage& image)
+  Announcements(protocol::Observer* observer, const protocol::BrokerConfig& config,
+                const protocol::MetadataImage& image)
       : observer_(observer), config_(config), image_(image) {}
 
   // Around the image's apply() of the record at `offset`. `clean`: of a RegisterBroker.
   void before(const protocol::MetadataRecord& record, Offset offset, bool clean);
   void after(const protocol::MetadataRecord& record, Offset offset);
   void committed(Offset to);  // announces all below
-  void drop() { pending_.clear(); created_.clear(); }
+  void drop() {
+    pending_.clear();
+    created_.clear();
+  }
 
  private:
   struct Created {

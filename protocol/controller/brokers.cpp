@@ -39,8 +39,8 @@ bool Controller::State::current_epoch(std::int32_t broker, std::int64_t broker_e
 // A fenced broker has none: it may be replaced by a new incarnation at once.
 bool Controller::State::has_valid_session(const protocol::BrokerRegistration& broker, MonoTime now) const {
   const auto found = sessions.find(broker.id);
-  return !broker.fenced && found != sessions.end() && found->second.epoch == broker.epoch && found->second.last_contact &&
-         *found->second.last_contact + session_timeout > now;
+  return !broker.fenced && found != sessions.end() && found->second.epoch == broker.epoch &&
+         found->second.last_contact && *found->second.last_contact + session_timeout > now;
 }
 
 std::optional<std::string> Controller::State::bad_registration(const Request& request, ErrorCode& error) const {
@@ -57,7 +57,8 @@ std::optional<std::string> Controller::State::bad_registration(const Request& re
   for (const auto& [id, other] : image.brokers()) {
     for (const Uuid directory : other.log_dirs) {
       if (id.value() != request.broker_id && std::ranges::find(request.log_dirs, directory) != request.log_dirs.end()) {
-        return "Broker " + std::to_string(id.value()) + " is already registered with directory " + directory.to_string();
+        return "Broker " + std::to_string(id.value()) + " is already registered with directory " +
+               directory.to_string();
       }
     }
   }
@@ -65,19 +66,20 @@ std::optional<std::string> Controller::State::bad_registration(const Request& re
   for (const auto& [name, level] : image.features()) {
     const auto offered = std::ranges::find(request.features, name, &Request::Feature::name);
     if (offered == request.features.end()) {
-      return "Unable to register because the broker does not support finalized version " + std::to_string(level) + " of " + name;
+      return "Unable to register because the broker does not support finalized version " + std::to_string(level) +
+             " of " + name;
     }
     if (level < offered->min_supported_version || level > offered->max_supported_version) {
-      return "Unable to register because the broker does not support finalized version " + std::to_string(level) + " of " + name +
-             ". The broker wants a version between " + std::to_string(offered->min_supported_version) + " and " +
-             std::to_string(offered->max_supported_version) + ", inclusive.";
+      return "Unable to register because the broker does not support finalized version " + std::to_string(level) +
+             " of " + name + ". The broker wants a version between " + std::to_string(offered->min_supported_version) +
+             " and " + std::to_string(offered->max_supported_version) + ", inclusive.";
     }
   }
   return std::nullopt;
 }
 
-wire::BrokerRegistrationResponse Controller::State::register_broker(const events_in::RegisterBroker& event, MonoTime now,
-                                                                    Effects& out) {
+wire::BrokerRegistrationResponse Controller::State::register_broker(const events_in::RegisterBroker& event,
+                                                                    MonoTime now, Effects& out) {
   const Request& request = event.request;
   const std::string who = "registration of broker " + std::to_string(request.broker_id);
   const auto refuse = [&](ErrorCode error, const std::string& why) {
@@ -86,8 +88,8 @@ wire::BrokerRegistrationResponse Controller::State::register_broker(const events
     return wire::BrokerRegistrationResponse{.error_code = code(error)};
   };
   if (request.cluster_id != options.cluster_id) {
-    return refuse(ErrorCode::INCONSISTENT_CLUSTER_ID,
-                  "Expected cluster ID " + options.cluster_id + ", but got cluster ID " + std::string(request.cluster_id));
+    return refuse(ErrorCode::INCONSISTENT_CLUSTER_ID, "Expected cluster ID " + options.cluster_id +
+                                                          ", but got cluster ID " + std::string(request.cluster_id));
   }
   const auto* existing = image.broker(NodeId(request.broker_id));
   const bool same_incarnation = existing != nullptr && existing->incarnation == request.incarnation_id;
@@ -106,8 +108,8 @@ wire::BrokerRegistrationResponse Controller::State::register_broker(const events
   rec::RegisterBroker record = record_of(request);
   std::vector<MetadataRecord> records;
   // A new life of the broker is in no ISR: what it holds must be compared with its leaders' logs first. Clean or not,
-  // the last member of an ISR stays in it (eligible leader replicas are off); its leadership ends all the same, and with
-  // it the leader epoch of what the earlier life wrote.
+  // the last member of an ISR stays in it (eligible leader replicas are off); its leadership ends all the same, and
+  // with it the leader epoch of what the earlier life wrote.
   const bool clean = existing == nullptr || existing->epoch.value() == request.previous_broker_epoch;
   if (same_incarnation) {
     record.epoch = existing->epoch;
@@ -122,8 +124,9 @@ wire::BrokerRegistrationResponse Controller::State::register_broker(const events
   }
   const BrokerEpoch granted = record.epoch;
   records.emplace_back(std::move(record));
-  log(out, false, who + " incarnation " + request.incarnation_id.to_string() + " granted: epoch " + std::to_string(granted.value()) +
-                      (clean || same_incarnation ? "" : ", after an unclean stop"));
+  log(out, false,
+      who + " incarnation " + request.incarnation_id.to_string() + " granted: epoch " +
+          std::to_string(granted.value()) + (clean || same_incarnation ? "" : ", after an unclean stop"));
   append(std::move(records), out, clean);
   if (!same_incarnation) {
     sessions[NodeId(request.broker_id)] = {.epoch = granted};
@@ -141,7 +144,8 @@ Offset Controller::State::lowest_active_offset() const {
   return lowest;
 }
 
-wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Heartbeat& event, MonoTime now, Effects& out) {
+wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Heartbeat& event, MonoTime now,
+                                                           Effects& out) {
   const wire::BrokerHeartbeatRequest& request = event.request;
   if (!current_epoch(request.broker_id, request.broker_epoch)) {
     out.marks.push_back(Mark::StaleBrokerEpochRefused);
@@ -179,7 +183,8 @@ wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Hear
     elect_leaderless(broker.in_controlled_shutdown ? kNoNode : id, records, out);
     out.marks.push_back(Mark::BrokerUnfenced);
   } else if (next == Next::shut_down_slowly && !broker.in_controlled_shutdown) {
-    records.emplace_back(rec::BrokerRegistrationChange{.broker = id, .epoch = broker.epoch, .in_controlled_shutdown = true});
+    records.emplace_back(
+        rec::BrokerRegistrationChange{.broker = id, .epoch = broker.epoch, .in_controlled_shutdown = true});
     remove_from_isrs(id, records, out);
   }
   append(std::move(records), out);
@@ -189,7 +194,9 @@ wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Hear
   if (next == Next::shut_down_slowly && session.controlled_shutdown_offset == kNoOffset) {
     session.controlled_shutdown_offset = next_offset - 1;
   }
-  return {.is_caught_up = caught_up, .is_fenced = image.broker(id)->fenced, .should_shut_down = next == Next::shut_down_now};
+  return {.is_caught_up = caught_up,
+          .is_fenced = image.broker(id)->fenced,
+          .should_shut_down = next == Next::shut_down_now};
 }
 
 void Controller::State::fence_expired(MonoTime now, Effects& out) {
@@ -199,8 +206,9 @@ void Controller::State::fence_expired(MonoTime now, Effects& out) {
       continue;
     }
     const BrokerEpoch broker_epoch = broker->epoch;
-    log(out, true, "fencing broker " + std::to_string(id.value()) + " at epoch " + std::to_string(broker_epoch.value()) +
-                       " because its session has timed out");
+    log(out, true,
+        "fencing broker " + std::to_string(id.value()) + " at epoch " + std::to_string(broker_epoch.value()) +
+            " because its session has timed out");
     std::vector<MetadataRecord> records;
     remove_from_isrs(id, records, out);
     records.emplace_back(rec::BrokerRegistrationChange{.broker = id, .epoch = broker_epoch, .fenced = true});

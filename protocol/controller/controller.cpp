@@ -29,7 +29,8 @@ wire::CreateTopicsResponse refusal(const wire::CreateTopicsRequest& request, wir
   return {.topics = topics};
 }
 wire::DeleteTopicsResponse refusal(const wire::DeleteTopicsRequest& request, wire::Arena& arena) {
-  const auto out = arena.make_span<wire::DeleteTopicsResponse::DeletableTopicResult>(request.topics.size() + request.topic_names.size());
+  const auto out = arena.make_span<wire::DeleteTopicsResponse::DeletableTopicResult>(request.topics.size() +
+                                                                                     request.topic_names.size());
   std::size_t n = 0;
   for (const auto& topic : request.topics) {
     out[n] = {.name = topic.name, .topic_id = topic.topic_id};
@@ -159,7 +160,8 @@ void Controller::step(const events_in::Committed& event, MonoTime, Effects& out)
   s.committed = std::max(s.committed, event.to);
   s.announcements.committed(s.committed);
   while (!s.deferred.empty() && s.deferred.front().until <= s.committed) {
-    out.list.push_back(effects::Respond{.token = s.deferred.front().token, .response = std::move(s.deferred.front().response)});
+    out.list.push_back(
+        effects::Respond{.token = s.deferred.front().token, .response = std::move(s.deferred.front().response)});
     s.deferred.pop_front();
   }
 }

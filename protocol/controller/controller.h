@@ -66,9 +66,9 @@ struct Committed {
 
 }  // namespace events_in
 
-using Response = std::variant<wire::Message<wire::BrokerRegistrationResponse>, wire::Message<wire::BrokerHeartbeatResponse>,
-                              wire::Message<wire::AlterPartitionResponse>, wire::Message<wire::CreateTopicsResponse>,
-                              wire::Message<wire::DeleteTopicsResponse>>;
+using Response = std::variant<wire::Message<wire::BrokerRegistrationResponse>,
+                              wire::Message<wire::BrokerHeartbeatResponse>, wire::Message<wire::AlterPartitionResponse>,
+                              wire::Message<wire::CreateTopicsResponse>, wire::Message<wire::DeleteTopicsResponse>>;
 
 namespace effects {
 

@@ -14,7 +14,8 @@ bool includes(const NodeIds& ids, NodeId id) { return std::ranges::find(ids, id)
 
 class Electorate {
  public:
-  Electorate(const protocol::MetadataImage& image, const protocol::PartitionRegistration& partition, const Wanted& wanted)
+  Electorate(const protocol::MetadataImage& image, const protocol::PartitionRegistration& partition,
+             const Wanted& wanted)
       : image_(image), partition_(partition), wanted_(wanted), isr_(wanted.isr ? *wanted.isr : partition.isr) {}
 
   Elected elect(const DefectSet& defects, std::vector<Mark>& marks) const {
@@ -65,8 +66,9 @@ NodeIds without(const NodeIds& ids, NodeId id) {
 }
 
 std::optional<protocol::records::PartitionChange> decide(const protocol::MetadataImage& image, const PartitionKey& key,
-                                                         const protocol::PartitionRegistration& partition, const Wanted& wanted,
-                                                         const DefectSet& defects, std::vector<Mark>& marks) {
+                                                         const protocol::PartitionRegistration& partition,
+                                                         const Wanted& wanted, const DefectSet& defects,
+                                                         std::vector<Mark>& marks) {
   using protocol::LeaderRecovery;
   protocol::records::PartitionChange change{.key = key};
   const Elected elected = Electorate(image, partition, wanted).elect(defects, marks);

@@ -23,11 +23,12 @@ struct Wanted {
   NodeId returning = kNoNode;  // may lead already
 };
 
-// The record that makes it so, or none if nothing changes. The leader epoch rises exactly when the leader changes (an ISR
-// shrink alone doesn't bump it since metadata version 3.6); the partition epoch with every record.
+// The record that makes it so, or none if nothing changes. The leader epoch rises exactly when the leader changes (an
+// ISR shrink alone doesn't bump it since metadata version 3.6); the partition epoch with every record.
 std::optional<protocol::records::PartitionChange> decide(const protocol::MetadataImage& image, const PartitionKey& key,
-                                                         const protocol::PartitionRegistration& partition, const Wanted& wanted,
-                                                         const DefectSet& defects, std::vector<Mark>& marks);
+                                                         const protocol::PartitionRegistration& partition,
+                                                         const Wanted& wanted, const DefectSet& defects,
+                                                         std::vector<Mark>& marks);
 
 NodeIds without(const NodeIds& ids, NodeId id);
 

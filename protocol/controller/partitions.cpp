@@ -84,7 +84,8 @@ ErrorCode Controller::State::check_alter(const PartitionData& data, NodeId sende
   if (partition == nullptr) {
     return UNKNOWN_TOPIC_OR_PARTITION;
   }
-  if (data.leader_epoch > partition->leader_epoch.value() || data.partition_epoch > partition->partition_epoch.value()) {
+  if (data.leader_epoch > partition->leader_epoch.value() ||
+      data.partition_epoch > partition->partition_epoch.value()) {
     return NOT_CONTROLLER;
   }
   if (data.leader_epoch < partition->leader_epoch.value()) {
@@ -115,7 +116,8 @@ ErrorCode Controller::State::check_alter(const PartitionData& data, NodeId sende
   }
   for (const auto& state : states) {
     const auto* broker = image.broker(NodeId(state.broker_id));
-    const bool current = state.broker_epoch == kNoBrokerEpoch.value() || (broker != nullptr && broker->epoch.value() == state.broker_epoch);
+    const bool current = state.broker_epoch == kNoBrokerEpoch.value() ||
+                         (broker != nullptr && broker->epoch.value() == state.broker_epoch);
     if (broker == nullptr || !broker->active() || !current) {
       out.marks.push_back(Mark::FencedJoinRefused);
       return INELIGIBLE_REPLICA;
@@ -124,8 +126,8 @@ ErrorCode Controller::State::check_alter(const PartitionData& data, NodeId sende
   return NONE;
 }
 
-wire::AlterPartitionResponse Controller::State::alter_partition(const events_in::AlterPartition& event, wire::Arena& arena,
-                                                                Effects& out) {
+wire::AlterPartitionResponse Controller::State::alter_partition(const events_in::AlterPartition& event,
+                                                                wire::Arena& arena, Effects& out) {
   const wire::AlterPartitionRequest& request = event.request;
   if (!current_epoch(request.broker_id, request.broker_epoch)) {
     out.marks.push_back(Mark::StaleBrokerEpochRefused);
@@ -142,7 +144,8 @@ wire::AlterPartitionResponse Controller::State::alter_partition(const events_in:
       result.error_code = code(error);
       return result;
     }
-    Wanted wanted{.election = election_for(topic.name), .isr = NodeIds{},
+    Wanted wanted{.election = election_for(topic.name),
+                  .isr = NodeIds{},
                   .recovery = static_cast<LeaderRecovery>(data.leader_recovery_state)};
     for (const auto& state : new_isr_of(data, event.version)) {
       wanted.isr->push_back(NodeId(state.broker_id));

@@ -122,7 +122,8 @@ class Racks {
 
 }  // namespace
 
-std::expected<std::vector<NodeIds>, std::string> place_replicas(const protocol::MetadataImage& image, std::int32_t partitions,
+std::expected<std::vector<NodeIds>, std::string> place_replicas(const protocol::MetadataImage& image,
+                                                                std::int32_t partitions,
                                                                 std::int16_t replication_factor, std::uint64_t random) {
   Racks racks(image, random);
   if (racks.unfenced() == 0) {
@@ -130,7 +131,8 @@ std::expected<std::vector<NodeIds>, std::string> place_replicas(const protocol::
   }
   if (static_cast<std::size_t>(replication_factor) > racks.total()) {
     return std::unexpected("The target replication factor of " + std::to_string(replication_factor) +
-                           " cannot be reached because only " + std::to_string(racks.total()) + " broker(s) are registered.");
+                           " cannot be reached because only " + std::to_string(racks.total()) +
+                           " broker(s) are registered.");
   }
   std::vector<NodeIds> out;
   out.reserve(static_cast<std::size_t>(partitions));

@@ -82,9 +82,9 @@ struct Controller::State {
   std::map<NodeId, Session> sessions;
   std::deque<Deferred> deferred;
   Duration session_timeout;
-  Duration idle_interval;       // metadata.max.idle.interval.ms; zero: no NoOp records
+  Duration idle_interval;  // metadata.max.idle.interval.ms; zero: no NoOp records
   Duration unclean_interval;
-  Duration balance_interval;    // zero: auto.leader.rebalance.enable is false
+  Duration balance_interval;  // zero: auto.leader.rebalance.enable is false
   MonoTime idle_at{};
   MonoTime unclean_at{};
   MonoTime balance_at{};

@@ -23,7 +23,8 @@ std::optional<std::string> bad_topic_name(std::string_view name) {
     return prefix + quoted + " is not allowed";
   }
   if (name.size() > kLongestName) {
-    return prefix + "the length of " + quoted + " is longer than the max allowed length " + std::to_string(kLongestName);
+    return prefix + "the length of " + quoted + " is longer than the max allowed length " +
+           std::to_string(kLongestName);
   }
   if (!std::ranges::all_of(name, is_legal)) {
     return prefix + quoted + " contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'";

@@ -54,7 +54,7 @@ using Token = std::uint64_t;
 
 namespace events_in {
 
-struct Start {  // once, first: what the disk holds
+struct Start {                       // once, first: what the disk holds
   std::optional<QuorumState> state;  // none: no file yet
   Offset log_start{0};
   Offset log_end{0};
@@ -73,16 +73,15 @@ struct Fetch {
   NodeId replica;
   QuorumEpoch current_leader_epoch;  // -1: unknown to the replica
   Offset fetch_offset;
-  QuorumEpoch last_fetched_epoch;    // -1: it has nothing yet
-  Offset known_high_watermark{-1};   // what an earlier answer told it (its state, or the request's field); -1: nothing
+  QuorumEpoch last_fetched_epoch;   // -1: it has nothing yet
+  Offset known_high_watermark{-1};  // what an earlier answer told it (its state, or the request's field); -1: nothing
   Duration max_wait{};
 };
 struct Tick {};
 
 }  // namespace events_in
 
-using Input =
-    std::variant<events_in::Start, events_in::Append, events_in::Durable, events_in::Fetch, events_in::Tick>;
+using Input = std::variant<events_in::Start, events_in::Append, events_in::Durable, events_in::Fetch, events_in::Tick>;
 
 namespace effects {
 
@@ -143,8 +142,8 @@ class Quorum {
     std::visit([&](auto&& event) { step(std::move(event), now, out); }, std::move(input));
   }
 
-  virtual bool is_leader() const = 0;       // and its LeaderChange record is committed
-  virtual NodeId leader() const = 0;        // kNoNode: unknown
+  virtual bool is_leader() const = 0;  // and its LeaderChange record is committed
+  virtual NodeId leader() const = 0;   // kNoNode: unknown
   virtual QuorumEpoch epoch() const = 0;
   virtual Offset high_watermark() const = 0;
   virtual Offset log_end() const = 0;

@@ -11,9 +11,11 @@ std::string format_quorum_state(const QuorumState& state) {
   for (const NodeId id : state.voters) {
     voters += (voters.empty() ? "" : ",") + std::string("{\"voterId\":") + std::to_string(id.value()) + "}";
   }
-  return "{\"clusterId\":" + nlohmann::json(state.cluster_id).dump() + ",\"leaderId\":" + std::to_string(state.leader.value()) +
-         ",\"leaderEpoch\":" + std::to_string(state.epoch.value()) + ",\"votedId\":" + std::to_string(state.voted.value()) +
-         ",\"appliedOffset\":0,\"currentVoters\":[" + voters + "],\"data_version\":0}";
+  return "{\"clusterId\":" + nlohmann::json(state.cluster_id).dump() +
+         ",\"leaderId\":" + std::to_string(state.leader.value()) +
+         ",\"leaderEpoch\":" + std::to_string(state.epoch.value()) +
+         ",\"votedId\":" + std::to_string(state.voted.value()) + ",\"appliedOffset\":0,\"currentVoters\":[" + voters +
+         "],\"data_version\":0}";
 }
 
 std::expected<QuorumState, std::string> parse_quorum_state(std::string_view text) {

@@ -20,7 +20,8 @@ LogRecord leader_change_record(NodeId leader, const std::vector<NodeId>& voters)
   wire::Arena arena;
   const auto to_wire = [&] {
     const auto out = arena.make_span<wire::LeaderChangeMessage::Voter>(voters.size());
-    std::ranges::transform(voters, out.begin(), [](NodeId id) { return wire::LeaderChangeMessage::Voter{.voter_id = id.value()}; });
+    std::ranges::transform(voters, out.begin(),
+                           [](NodeId id) { return wire::LeaderChangeMessage::Voter{.voter_id = id.value()}; });
     return out;
   };
   const wire::LeaderChangeMessage message{
@@ -41,8 +42,9 @@ std::expected<void, std::string> check_voters(const protocol::BrokerConfig& conf
     return std::unexpected(std::string("controller.quorum.voters is empty (allowed: exactly one voter, id@host:port)"));
   }
   if (config.is_controller() && voters.front().id != config.node_id()) {
-    return std::unexpected("controller.quorum.voters=" + config.text("controller.quorum.voters") + ": this controller is node " +
-                           std::to_string(config.node_id().value()) + " (allowed: a controller that is the voter)");
+    return std::unexpected("controller.quorum.voters=" + config.text("controller.quorum.voters") +
+                           ": this controller is node " + std::to_string(config.node_id().value()) +
+                           " (allowed: a controller that is the voter)");
   }
   return {};
 }
@@ -61,7 +63,8 @@ void SingleVoter::step(events_in::Start start, MonoTime, Effects& out) {
   epoch_ = QuorumEpoch(last + 1);
   phase_ = Phase::electing;
   state_token_ = next_token_++;
-  const QuorumState state{.cluster_id = options_.cluster_id, .leader = options_.self, .epoch = epoch_, .voters = {options_.self}};
+  const QuorumState state{
+      .cluster_id = options_.cluster_id, .leader = options_.self, .epoch = epoch_, .voters = {options_.self}};
   out.push_back(effects::PersistState{.token = state_token_, .json = format_quorum_state(state)});
 }
 
@@ -163,7 +166,8 @@ effects::AnswerFetch SingleVoter::answer(const events_in::Fetch& fetch) const {
     out.error = code(FENCED_LEADER_EPOCH);
   } else if (fetch.current_leader_epoch > epoch_) {
     out.error = code(UNKNOWN_LEADER_EPOCH);
-  } else if (fetch.fetch_offset.value() < 0 || fetch.last_fetched_epoch.value() < -1 || fetch.last_fetched_epoch > epoch_) {
+  } else if (fetch.fetch_offset.value() < 0 || fetch.last_fetched_epoch.value() < -1 ||
+             fetch.last_fetched_epoch > epoch_) {
     out.error = code(INVALID_REQUEST);
   } else if (fetch.fetch_offset < log_start_) {
     out.error = code(OFFSET_OUT_OF_RANGE);  // snapshots come with a later issue: the log keeps all
@@ -177,12 +181,14 @@ effects::AnswerFetch SingleVoter::answer(const events_in::Fetch& fetch) const {
 }
 
 bool SingleVoter::worth_answering(const events_in::Fetch& fetch, const effects::AnswerFetch& reply) const {
-  return reply.error != 0 || reply.diverging || reply.read_from < reply.read_to || high_watermark_ > fetch.known_high_watermark;
+  return reply.error != 0 || reply.diverging || reply.read_from < reply.read_to ||
+         high_watermark_ > fetch.known_high_watermark;
 }
 
 void SingleVoter::step(events_in::Fetch fetch, MonoTime now, Effects& out) {
   auto reply = answer(fetch);
-  if (fetch.max_wait <= Duration::zero() || worth_answering(fetch, reply) || waiting_.size() >= options_.max_waiting_fetches) {
+  if (fetch.max_wait <= Duration::zero() || worth_answering(fetch, reply) ||
+      waiting_.size() >= options_.max_waiting_fetches) {
     out.push_back(std::move(reply));
     return;
   }

@@ -52,9 +52,9 @@ struct SendAlterPartition {
 struct CompleteProduce {
   WaiterId waiter;
   ErrorCode error;
-  Offset base;           // kNoOffset on errors
-  LeaderEpoch epoch;     // of the batch
-  Offset log_start;      // log start offset of the answer
+  Offset base;        // kNoOffset on errors
+  LeaderEpoch epoch;  // of the batch
+  Offset log_start;   // log start offset of the answer
 };
 
 enum class WakeReason : std::uint8_t {

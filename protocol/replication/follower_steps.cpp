@@ -88,9 +88,11 @@ void Replica::follow_high_watermark(Effects& effects) {
   if (end > high_watermark_) {
     const Offset from = high_watermark_;
     high_watermark_ = end;
-    if (observer_ != nullptr) [[unlikely]] announce_high_watermark(from);
+    if (observer_ != nullptr) [[unlikely]]
+      announce_high_watermark(from);
     effects.emit(WakeFetchers{WakeReason::high_watermark});
-    if (defects_.has(Defect::AckByOffset)) [[unlikely]] complete_waiters(effects);
+    if (defects_.has(Defect::AckByOffset)) [[unlikely]]
+      complete_waiters(effects);
   }
   const Offset start = std::min(following_.leader_log_start, high_watermark_);
   if (start > log_.log_start()) effects.emit(AdvanceLogStart{start});

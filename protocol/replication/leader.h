@@ -58,9 +58,7 @@ class LeaderState {
   std::span<const NodeId> isr() const { return isr_; }
   // Committed and proposed members: what the high watermark waits for. Valid until the next change.
   std::span<const NodeId> maximal_isr() const { return maximal_isr_; }
-  bool in_maximal_isr(const RemoteReplica& remote) const {
-    return remote.in_isr || (in_flight_ && remote.in_proposal);
-  }
+  bool in_maximal_isr(const RemoteReplica& remote) const { return remote.in_isr || (in_flight_ && remote.in_proposal); }
   // The proposal in flight, with the broker epochs as they were when it was made: a later fetch of another incarnation
   // must not vouch for it (KIP-903).
   std::span<const NodeId> proposed() const { return proposed_; }

@@ -143,11 +143,13 @@ void Replica::maybe_advance_high_watermark(MonoTime now, Effects& effects) {
     if (end > healthy) effects.mark(Mark::DefectMajorityHw);
   }
   if (end <= high_watermark_) return;
-  if (frozen) [[unlikely]] effects.mark(Mark::DefectMinIsrOff);
+  if (frozen) [[unlikely]]
+    effects.mark(Mark::DefectMinIsrOff);
   VERDICT_ASSERT(end <= log_.log_end());
   const Offset from = high_watermark_;
   high_watermark_ = end;
-  if (observer_ != nullptr) [[unlikely]] announce_high_watermark(from);
+  if (observer_ != nullptr) [[unlikely]]
+    announce_high_watermark(from);
   effects.emit(WakeFetchers{WakeReason::high_watermark});
 }
 
@@ -176,7 +178,8 @@ void Replica::announce_high_watermark(Offset from) {
 bool Replica::still_in_log(const Waiter& waiter) const {
   // A leader's own epoch is never cut.
   if (is_leader() && waiter.batch.epoch == leader_epoch_) return true;
-  return log_.epoch_at(waiter.batch.base) == waiter.batch.epoch && log_.epoch_at(waiter.batch.last) == waiter.batch.epoch;
+  return log_.epoch_at(waiter.batch.base) == waiter.batch.epoch &&
+         log_.epoch_at(waiter.batch.last) == waiter.batch.epoch;
 }
 
 void Replica::complete_waiters(Effects& effects) {

@@ -59,9 +59,15 @@ void Replica::step(const MinIsrChanged& event, MonoTime now, Effects& effects) {
 
 void Replica::step(const Removed& event, MonoTime, Effects& effects) {
   switch (event.reason) {
-    case RemovedReason::topic_deleted: refusal_ = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION; break;
-    case RemovedReason::reassigned: refusal_ = ErrorCode::NOT_LEADER_OR_FOLLOWER; break;
-    case RemovedReason::log_directory_failed: refusal_ = ErrorCode::KAFKA_STORAGE_ERROR; break;
+    case RemovedReason::topic_deleted:
+      refusal_ = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+      break;
+    case RemovedReason::reassigned:
+      refusal_ = ErrorCode::NOT_LEADER_OR_FOLLOWER;
+      break;
+    case RemovedReason::log_directory_failed:
+      refusal_ = ErrorCode::KAFKA_STORAGE_ERROR;
+      break;
   }
   removed_ = true;
   if (role_ == ReplicaRole::follower) effects.emit(StopFetching{});

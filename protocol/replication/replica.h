@@ -22,9 +22,9 @@ enum class ReplicaRole : std::uint8_t { none, leader, follower };  // none: no m
 // One partition's replica on one node: every decision of leader and follower about the high watermark, the ISR, leader
 // epochs, acknowledgement and truncation (PROTOCOL.md section 3), without I/O, clock or allocation in steady state.
 //
-// step(event, now, effects) changes the state, announces it to the observer, and appends effects; the requests of others
-// return their answer too. The shell serialises steps, runs the effects of one before the next, and does storage calls
-// in the same turn. `now` never goes back. The log, the defects and the observer outlive the replica.
+// step(event, now, effects) changes the state, announces it to the observer, and appends effects; the requests of
+// others return their answer too. The shell serialises steps, runs the effects of one before the next, and does storage
+// calls in the same turn. `now` never goes back. The log, the defects and the observer outlive the replica.
 //
 // The log changes only by its owner's effects, by produce requests that were admitted, by retention (never above the
 // high watermark) and by truncation; each is fed as an event except retention, which the LogView alone shows.
@@ -54,8 +54,8 @@ class Replica {
   void step(const FollowerAppended&, MonoTime now, Effects&);
   void step(const AppendFailed&, MonoTime now, Effects&);
 
-  // What to ask the leader now; nothing if there is no leader to ask or an answer to AskLeaderOffsets is awaited. Asking
-  // changes nothing: an answer is matched by its leader epoch and fetch offset.
+  // What to ask the leader now; nothing if there is no leader to ask or an answer to AskLeaderOffsets is awaited.
+  // Asking changes nothing: an answer is matched by its leader epoch and fetch offset.
   std::optional<FetchPosition> next_fetch() const;
 
   ReplicaRole role() const { return role_; }

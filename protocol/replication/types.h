@@ -114,8 +114,8 @@ struct ProduceRequested {
   std::int16_t acks;
 };
 
-// The leader's storage appended what was admitted (or, later, recognised a duplicate: then the older batch). Answered by
-// CompleteProduce, at once unless acks is -1.
+// The leader's storage appended what was admitted (or, later, recognised a duplicate: then the older batch). Answered
+// by CompleteProduce, at once unless acks is -1.
 struct ProduceAppended {
   ProducedBatch batch;
   std::int16_t acks;
@@ -195,10 +195,10 @@ struct Truncated {};         // of TruncateTo and TruncateFullyAndStartAt
 struct FollowerAppended {};  // of AppendAsFollower: all of it
 struct AppendFailed {};      // of AppendAsFollower or of an admitted produce: cut back to a batch boundary
 
-using Event = std::variant<LogOpened, MetadataChanged, BrokersChanged, MinIsrChanged, Removed, ProduceRequested,
-                           ProduceAppended, WaiterExpired, FollowerFetch, ConsumerFetch, OffsetForLeaderEpoch,
-                           ListOffsets, AlterPartitionAnswered, IsrTick, FetchAnswered, LeaderOffsetsAnswered,
-                           Truncated, FollowerAppended, AppendFailed>;
+using Event =
+    std::variant<LogOpened, MetadataChanged, BrokersChanged, MinIsrChanged, Removed, ProduceRequested, ProduceAppended,
+                 WaiterExpired, FollowerFetch, ConsumerFetch, OffsetForLeaderEpoch, ListOffsets, AlterPartitionAnswered,
+                 IsrTick, FetchAnswered, LeaderOffsetsAnswered, Truncated, FollowerAppended, AppendFailed>;
 
 // ---- answers ----
 

@@ -1,10 +1,11 @@
 #include "runtime/asio/asio_runtime.h"
 
+#include <sys/random.h>
+#include <unistd.h>
+
 #include <array>
 #include <csignal>
 #include <ctime>
-#include <sys/random.h>
-#include <unistd.h>
 
 #include "runtime/asio/disk.h"
 #include "runtime/asio/logger.h"

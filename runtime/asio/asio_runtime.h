@@ -36,9 +36,9 @@ class AsioRuntime final : public Runtime {
   AsioRuntime(const AsioRuntime&) = delete;
   AsioRuntime& operator=(const AsioRuntime&) = delete;
 
-  void run();                     // until stop()
-  void stop();                    // from any thread, or before run(): run() returns after the turn under way
-  bool turn(Duration max_wait);   // one turn of the loop; true if something completed
+  void run();                    // until stop()
+  void stop();                   // from any thread, or before run(): run() returns after the turn under way
+  bool turn(Duration max_wait);  // one turn of the loop; true if something completed
   void on_signal(std::function<void(int signal)> callback);  // SIGTERM and SIGINT, from the loop
 
   MonoTime now() const override;

@@ -1,15 +1,16 @@
 #include "runtime/asio/disk.h"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
 #include <dirent.h>
 #include <fcntl.h>
-#include <memory>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <memory>
 
 namespace verdict::real {
 namespace {

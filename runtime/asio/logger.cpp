@@ -1,12 +1,12 @@
 #include "runtime/asio/logger.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <array>
 #include <cerrno>
 #include <ctime>
 #include <iterator>
-#include <unistd.h>
-
-#include <fmt/format.h>
 
 namespace verdict::real {
 namespace {
@@ -40,8 +40,12 @@ void append_text(Buffer& out, std::string_view text) {
 bool is_utf8(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto lead = static_cast<unsigned char>(text[i]);
-    const std::size_t size =
-        lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+    const std::size_t size = lead < 0x80   ? 1
+                             : lead < 0xc2 ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                             : lead < 0xf5 ? 4
+                                           : 0;
     if (size == 0 || text.size() - i < size) return false;
     for (std::size_t k = 1; k < size; ++k) {
       if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;

@@ -1,11 +1,12 @@
 #include "runtime/asio/network.h"
 
-#include <cstring>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include <cstring>
 #include <vector>
 
 #include "runtime/asio/stream.h"
@@ -332,8 +333,10 @@ Outcome<std::unique_ptr<Listener>> RealNetwork::listen(const Endpoint& at, int b
   if (at.host.empty()) {
     addresses = look_up("::", at.port, AI_NUMERICHOST | AI_PASSIVE);
     const auto four = look_up("0.0.0.0", at.port, AI_NUMERICHOST | AI_PASSIVE);
-    if (!addresses) addresses = four;
-    else if (four) addresses->insert(addresses->end(), four->begin(), four->end());
+    if (!addresses)
+      addresses = four;
+    else if (four)
+      addresses->insert(addresses->end(), four->begin(), four->end());
   } else if (auto found = look_up_inline(at)) {
     addresses = std::move(*found);
   } else {

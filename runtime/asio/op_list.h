@@ -19,7 +19,7 @@ class Driver {
 class WorkDriver : public Driver {
  public:
   void cancel(Op&) override {}
-  virtual void run(Op&) noexcept = 0;       // on a worker: sets bytes and error
+  virtual void run(Op&) noexcept = 0;     // on a worker: sets bytes and error
   virtual void returned(Op&) noexcept {}  // on the loop, before complete
 
  protected:

@@ -1,7 +1,5 @@
 #include "runtime/asio/poller.h"
 
-#include <csignal>
-#include <cstddef>
 #include <unistd.h>
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -9,6 +7,8 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstddef>
 
 #include "runtime/assert.h"
 

@@ -1,9 +1,10 @@
 #include "runtime/asio/stream.h"
 
-#include <algorithm>
-#include <array>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
 
 namespace verdict::real {
 namespace {

@@ -1,7 +1,8 @@
 #pragma once
 
-#include <memory>
 #include <sys/uio.h>
+
+#include <memory>
 
 #include "runtime/asio/disk.h"
 

@@ -121,13 +121,14 @@ class Player {
     std::vector<Uuid> dirs{{0x1000, static_cast<std::uint64_t>(id)}};
     std::vector<wire::BrokerRegistrationRequest::Feature> features{
         {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27}};
-    const wire::BrokerRegistrationRequest request{.broker_id = id,
-                                                  .cluster_id = "cluster",
-                                                  .incarnation_id = {7, static_cast<std::uint64_t>(words.number("incarnation", 0))},
-                                                  .features = features,
-                                                  .rack = std::nullopt,
-                                                  .log_dirs = dirs,
-                                                  .previous_broker_epoch = words.number("previous", -1)};
+    const wire::BrokerRegistrationRequest request{
+        .broker_id = id,
+        .cluster_id = "cluster",
+        .incarnation_id = {7, static_cast<std::uint64_t>(words.number("incarnation", 0))},
+        .features = features,
+        .rack = std::nullopt,
+        .log_dirs = dirs,
+        .previous_broker_epoch = words.number("previous", -1)};
     step(events_in::RegisterBroker{.token = ++token_, .version = 4, .request = request});
   }
 
@@ -138,11 +139,12 @@ class Player {
 
   void heartbeat(const Words& words) {
     const int id = words.id(1);
-    const wire::BrokerHeartbeatRequest request{.broker_id = id,
-                                               .broker_epoch = words.number("broker_epoch", epoch_of(id)),
-                                               .current_metadata_offset = words.number("reached", controller_->next_offset().value() - 1),
-                                               .want_fence = words.has("fence"),
-                                               .want_shut_down = words.has("shutdown")};
+    const wire::BrokerHeartbeatRequest request{
+        .broker_id = id,
+        .broker_epoch = words.number("broker_epoch", epoch_of(id)),
+        .current_metadata_offset = words.number("reached", controller_->next_offset().value() - 1),
+        .want_fence = words.has("fence"),
+        .want_shut_down = words.has("shutdown")};
     step(events_in::Heartbeat{.token = ++token_, .version = 1, .request = request});
   }
 
@@ -160,10 +162,10 @@ class Player {
       configs.push_back({.name = name, .value = value});
     }
     std::vector<wire::CreateTopicsRequest::CreatableTopic> topics{{.name = words.plain.at(1),
-                                                                  .num_partitions = -1,
-                                                                  .replication_factor = -1,
-                                                                  .assignments = assignments,
-                                                                  .configs = configs}};
+                                                                   .num_partitions = -1,
+                                                                   .replication_factor = -1,
+                                                                   .assignments = assignments,
+                                                                   .configs = configs}};
     const wire::CreateTopicsRequest request{.topics = topics};
     // Version 4: without the list of all configurations.
     step(events_in::CreateTopics{.token = ++token_, .version = 4, .request = request, .random = token_});
@@ -186,8 +188,9 @@ class Player {
          .new_isr_with_epochs = states,
          .partition_epoch = static_cast<std::int32_t>(words.number("partition_epoch", 0))}};
     std::vector<wire::AlterPartitionRequest::TopicData> topics{{.topic_id = topic->id, .partitions = partitions}};
-    const wire::AlterPartitionRequest request{
-        .broker_id = words.id(1), .broker_epoch = words.number("broker_epoch", epoch_of(words.id(1))), .topics = topics};
+    const wire::AlterPartitionRequest request{.broker_id = words.id(1),
+                                              .broker_epoch = words.number("broker_epoch", epoch_of(words.id(1))),
+                                              .topics = topics};
     step(events_in::AlterPartition{.token = ++token_, .version = 3, .request = request});
   }
 
@@ -206,11 +209,13 @@ class Player {
           ++at;
         }
       } else if (const auto* respond = std::get_if<effects::Respond>(&effect)) {
-        std::visit([&](const auto& message) {
-          using Wire = std::decay_t<decltype(message.value)>;
-          const int version = std::is_same_v<Wire, wire::CreateTopicsResponse> ? 4 : Wire::highest_version;
-          out_ << "  respond " << wire::to_json(message.value, version) << "\n";
-        }, respond->response);
+        std::visit(
+            [&](const auto& message) {
+              using Wire = std::decay_t<decltype(message.value)>;
+              const int version = std::is_same_v<Wire, wire::CreateTopicsResponse> ? 4 : Wire::highest_version;
+              out_ << "  respond " << wire::to_json(message.value, version) << "\n";
+            },
+            respond->response);
       }
     }
   }

@@ -132,7 +132,8 @@ class Conversation {
     std::vector<ReplicaBroker> list;
     for (const std::string& part : split(take(key), ',')) {
       const std::vector<std::string> fields = split(part, ':');
-      ReplicaBroker broker{.id = NodeId(std::stoi(fields[0])), .epoch = BrokerEpoch(std::stoll(fields.at(1))), .fenced = false};
+      ReplicaBroker broker{
+          .id = NodeId(std::stoi(fields[0])), .epoch = BrokerEpoch(std::stoll(fields.at(1))), .fenced = false};
       for (std::size_t i = 2; i < fields.size(); ++i) {
         (fields[i] == "fenced" ? broker.fenced : broker.shutting_down) = true;
       }
@@ -248,9 +249,10 @@ class Conversation {
                                           .leader_only = !flag("anywhere")},
                             now_, effects_));
     } else if (what == "end_offset") {
-      const auto decision = replica_->step(OffsetForLeaderEpoch{.current_leader_epoch = number<LeaderEpoch>("epoch", -1),
-                                                                .epoch = number<LeaderEpoch>("of", -1)},
-                                           now_, effects_);
+      const auto decision =
+          replica_->step(OffsetForLeaderEpoch{.current_leader_epoch = number<LeaderEpoch>("epoch", -1),
+                                              .epoch = number<LeaderEpoch>("of", -1)},
+                         now_, effects_);
       out_ += fmt::format("  < {} {}\n", wire::to_string(decision.error), show(decision.end));
     } else if (what == "list") {
       const auto decision = replica_->step(ListOffsets{.current_leader_epoch = number<LeaderEpoch>("epoch", -1),
@@ -313,10 +315,11 @@ class Conversation {
     run_effects();
     const Offset base = log_.log_end();
     for (std::int64_t i = 0; i < count; ++i) log_.append({.epoch = replica_->leader_epoch()});
-    replica_->step(ProduceAppended{.batch = {.base = base, .last = base + (count - 1), .epoch = replica_->leader_epoch()},
-                                   .acks = acks,
-                                   .waiter = waiter},
-                   now_, effects_);
+    replica_->step(
+        ProduceAppended{.batch = {.base = base, .last = base + (count - 1), .epoch = replica_->leader_epoch()},
+                        .acks = acks,
+                        .waiter = waiter},
+        now_, effects_);
   }
 
   void answer(const FetchDecision& decision) {
@@ -373,8 +376,9 @@ class Conversation {
     for (const IsrMember& member : effects_.members(e)) {
       members.push_back(fmt::format("{}:{}", show(member.id), show(member.epoch)));
     }
-    out_ += fmt::format("  - alter_partition proposal={} epoch={} partition_epoch={} isr=[{}]{}\n", show(e.proposal),
-                        show(e.leader_epoch), show(e.partition_epoch), fmt::join(members, " "), e.retry ? " retry" : "");
+    out_ +=
+        fmt::format("  - alter_partition proposal={} epoch={} partition_epoch={} isr=[{}]{}\n", show(e.proposal),
+                    show(e.leader_epoch), show(e.partition_epoch), fmt::join(members, " "), e.retry ? " retry" : "");
   }
   void carry_out(const CompleteProduce& e) {
     out_ += fmt::format("  - complete waiter={} {} base={}\n", show(e.waiter), wire::to_string(e.error), show(e.base));

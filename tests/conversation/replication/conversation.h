@@ -4,9 +4,9 @@
 
 namespace verdict::replication {
 
-// A golden conversation: lines that start at the margin are told to one replica over an in-memory log, the indented lines
-// below each are what came of it. `<` an answer, `-` an effect, `!` an announcement, `*` a mark, `=` the state. Effects on
-// the log are carried out at once, their outcomes fed back. Empty lines and lines with # are kept.
+// A golden conversation: lines that start at the margin are told to one replica over an in-memory log, the indented
+// lines below each are what came of it. `<` an answer, `-` an effect, `!` an announcement, `*` a mark, `=` the state.
+// Effects on the log are carried out at once, their outcomes fed back. Empty lines and lines with # are kept.
 //
 //   new self=1 [lag_ms=30000] [defects=a,b]        log [start=0] [end=0] [epochs=1:0,2:7]      opened [hw=0]
 //   metadata leader= epoch= partition_epoch= replicas= isr= [min=1] [brokers=2:20,3:30:fenced:shutting]

@@ -33,8 +33,8 @@ std::unique_ptr<Cluster> run(std::uint64_t seed, std::size_t ops, std::optional<
   for (std::size_t i = 0; i < ops; ++i) {
     const std::uint64_t draw = dice.next();
     cluster->apply({.kind = static_cast<std::uint8_t>(draw),
-                   .a = static_cast<std::uint8_t>(draw >> 8),
-                   .b = static_cast<std::uint8_t>(draw >> 16)});
+                    .a = static_cast<std::uint8_t>(draw >> 8),
+                    .b = static_cast<std::uint8_t>(draw >> 16)});
   }
   if (heal) cluster->heal();
   return cluster;
@@ -46,14 +46,16 @@ constexpr std::size_t kOps = 2000;
 TEST(ReplicationModel, healthy_clusters_keep_every_rule_and_converge) {
   std::size_t committed = 0;
   std::size_t acknowledged = 0;
-  std::vector<Mark> missing = {
-      Mark::DivergenceAnswered,      Mark::TruncatedByEpoch,     Mark::TruncatedAgain,
-      Mark::StaleFetchAnswerDropped, Mark::NewerEpochBatchSkipped, Mark::FetchFencedOldEpoch,
-      Mark::FetchFencedNewEpoch,     Mark::HwFrozenUnderMinIsr,  Mark::HwWaitsForCaughtUp,
-      Mark::IsrShrinkProposed,       Mark::IsrExpandProposed,    Mark::AlterPartitionRefused,
-      Mark::AlterPartitionStale,     Mark::LeaderChangedWithIsrPending, Mark::NotEnoughReplicas,
-      Mark::WaiterTimedOut,          Mark::WaiterLostLeadership, Mark::WaiterSurvivedEpochBump,
-      Mark::StaleBrokerEpochRefused};
+  std::vector<Mark> missing = {Mark::DivergenceAnswered,     Mark::TruncatedByEpoch,
+                               Mark::TruncatedAgain,         Mark::StaleFetchAnswerDropped,
+                               Mark::NewerEpochBatchSkipped, Mark::FetchFencedOldEpoch,
+                               Mark::FetchFencedNewEpoch,    Mark::HwFrozenUnderMinIsr,
+                               Mark::HwWaitsForCaughtUp,     Mark::IsrShrinkProposed,
+                               Mark::IsrExpandProposed,      Mark::AlterPartitionRefused,
+                               Mark::AlterPartitionStale,    Mark::LeaderChangedWithIsrPending,
+                               Mark::NotEnoughReplicas,      Mark::WaiterTimedOut,
+                               Mark::WaiterLostLeadership,   Mark::WaiterSurvivedEpochBump,
+                               Mark::StaleBrokerEpochRefused};
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {
     const auto cluster = run(seed, kOps, std::nullopt, true);
     ASSERT_FALSE(cluster->violation()) << "seed " << seed << ": " << *cluster->violation();
@@ -69,7 +71,8 @@ TEST(ReplicationModel, healthy_clusters_keep_every_rule_and_converge) {
 }
 
 RC_GTEST_PROP(ReplicationModel, any_sequence_of_steps_keeps_every_rule, ()) {
-  const auto genes = *rc::gen::resize(1500, rc::gen::container<std::vector<std::uint32_t>>(rc::gen::arbitrary<std::uint32_t>()));
+  const auto genes =
+      *rc::gen::resize(1500, rc::gen::container<std::vector<std::uint32_t>>(rc::gen::arbitrary<std::uint32_t>()));
   const auto min_isr = *rc::gen::inRange<std::int32_t>(1, 4);
   Cluster cluster({.nodes = 3, .min_isr = min_isr});
   for (std::uint32_t gene : genes) {

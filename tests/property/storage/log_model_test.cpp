@@ -6,7 +6,8 @@
 
 #include "tests/unit/storage/support.h"
 
-// The log against a list of batches: any sequence of appends, truncations, rolls, flushes, retention, restarts and kills.
+// The log against a list of batches: any sequence of appends, truncations, rolls, flushes, retention, restarts and
+// kills.
 namespace verdict::storage {
 namespace {
 
@@ -85,7 +86,8 @@ struct Run {
       RC_ASSERT(h.log->epochs().epoch_of(std::max(batch.base, model.start)) == batch.epoch);
     }
     if (model.end <= model.start) return;
-    const Offset from = model.start + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(model.end - model.start));
+    const Offset from =
+        model.start + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(model.end - model.start));
     compare_read(from, draw >> 16 & 1023, model.start + static_cast<std::int64_t>(draw >> 32 & 63));
     compare_time(static_cast<std::int64_t>(draw >> 40 & 255));
   }
@@ -93,7 +95,8 @@ struct Run {
   void compare_read(Offset from, std::size_t max_bytes, Offset upper) {
     const auto slice = h.runtime.run(h.log->read(from, max_bytes, upper, true));
     RC_ASSERT(slice.has_value());
-    const auto holder = std::ranges::find_if(model.batches, [&](const ModelBatch& batch) { return batch.last >= from; });
+    const auto holder =
+        std::ranges::find_if(model.batches, [&](const ModelBatch& batch) { return batch.last >= from; });
     RC_ASSERT(holder != model.batches.end());
     RC_ASSERT(slice->empty() == (holder->last >= upper || from >= upper));
     if (slice->empty()) return;
@@ -140,11 +143,13 @@ RC_GTEST_PROP(LogModel, AnySequenceOfOperations, ()) {
     const int kind = *rc::gen::inRange(0, 16);
     const auto draw = *rc::gen::arbitrary<std::uint64_t>();
     if (kind < 8) {
-      run.append(1 + static_cast<int>(draw % 4), static_cast<int>(draw >> 8 & 3) % 3, draw >> 16 & 63, static_cast<std::int64_t>(draw >> 24 & 255));
+      run.append(1 + static_cast<int>(draw % 4), static_cast<int>(draw >> 8 & 3) % 3, draw >> 16 & 63,
+                 static_cast<std::int64_t>(draw >> 24 & 255));
     } else if (kind == 8) {
       ++run.model.epoch;
     } else if (kind == 9 && run.model.end > run.model.start) {
-      run.truncate(run.model.start + static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(run.model.end - run.model.start + 1)));
+      run.truncate(run.model.start +
+                   static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(run.model.end - run.model.start + 1)));
     } else if (kind == 10) {
       RC_ASSERT(run.h.log->roll(run.h.runtime.wall_now()).has_value());
     } else if (kind == 11) {

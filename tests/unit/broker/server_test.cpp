@@ -20,7 +20,8 @@ namespace {
 using Bytes = std::vector<std::byte>;
 
 Bytes request(std::int32_t correlation) {
-  return *wire::encode_request(3, correlation, "test", wire::ApiVersionsRequest{.client_software_name = "a", .client_software_version = "1"});
+  return *wire::encode_request(3, correlation, "test",
+                               wire::ApiVersionsRequest{.client_software_name = "a", .client_software_version = "1"});
 }
 
 Bytes frame_of(std::int32_t size, std::initializer_list<int> body) {
@@ -33,7 +34,8 @@ Bytes frame_of(std::int32_t size, std::initializer_list<int> body) {
 class ServerTest : public ::testing::Test {
  protected:
   void begin(ServerLimits limits = {}) {
-    server = std::make_unique<Server>(runtime, "TEST", limits, [this](ExchangePtr exchange) { dispatch(std::move(exchange)); });
+    server = std::make_unique<Server>(runtime, "TEST", limits,
+                                      [this](ExchangePtr exchange) { dispatch(std::move(exchange)); });
     ASSERT_TRUE(server->listen({"127.0.0.1", 0}).has_value());
     server->serve();
   }
@@ -215,9 +217,10 @@ TEST_F(ServerTest, SurvivesMutatedTraffic) {
       wire::MetadataRequest metadata{.topics = std::nullopt};
       wire::FetchRequest fetch;
       const std::uint64_t which = random.below(3);
-      const Bytes one = which == 0   ? request(round)
-                        : which == 1 ? *wire::encode_request(static_cast<int>(1 + random.below(13)), round, "x", metadata)
-                                     : *wire::encode_request(static_cast<int>(7 + random.below(11)), round, std::nullopt, fetch);
+      const Bytes one = which == 0 ? request(round)
+                        : which == 1
+                            ? *wire::encode_request(static_cast<int>(1 + random.below(13)), round, "x", metadata)
+                            : *wire::encode_request(static_cast<int>(7 + random.below(11)), round, std::nullopt, fetch);
       traffic.insert(traffic.end(), one.begin(), one.end());
     }
     const std::uint64_t changes = random.below(6);

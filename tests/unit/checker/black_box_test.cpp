@@ -168,7 +168,8 @@ TEST(BlackBox, BadLinesAreNamedAndATornTailIsDropped) {
   HistoryEntry e;
   EXPECT_FALSE(parse_history_line("{\"op\":1,\"type\":\"maybe\",\"f\":\"poll\"}", e));
   EXPECT_FALSE(parse_history_line("[]", e));
-  EXPECT_TRUE(parse_history_line(R"({"op":1,"more":{"a":[1,{"b":"}"}],"c":null},"type":"ok","f":"txn","topic":"a\"\u00e9"})", e));
+  EXPECT_TRUE(parse_history_line(
+      R"({"op":1,"more":{"a":[1,{"b":"}"}],"c":null},"type":"ok","f":"txn","topic":"a\"\u00e9"})", e));
   EXPECT_EQ(e.topic, "a\"\xc3\xa9");
 }
 

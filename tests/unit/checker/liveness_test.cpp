@@ -15,7 +15,8 @@ LivenessProbe healthy() {
   p.now = MonoTime{} + 100ms;
   p.metadata_committed = Offset(7);
   LivenessProbe::Partition part;
-  part.name = "orders-0", part.leader = NodeId(1), part.leader_epoch = LeaderEpoch(3), part.isr = {NodeId(1), NodeId(2)};
+  part.name = "orders-0", part.leader = NodeId(1), part.leader_epoch = LeaderEpoch(3),
+  part.isr = {NodeId(1), NodeId(2)};
   for (const int id : {1, 2}) {
     p.brokers.push_back({NodeId(id), true, true, false, Offset(7)});
     part.replicas.push_back({NodeId(id), true, Offset(5), Offset(5), LeaderEpoch(3), id == 1});

@@ -301,7 +301,8 @@ TEST(C7, NotCommitted) {
   c.append(1, 1, 102);
   c.acknowledge(1, 1, 2, 102, {1, 2, 3});
   EXPECT_EQ(c.found(), "C7");
-  EXPECT_EQ(c.sentence(), "offset 2 of orders-0 is acknowledged with acks=all but it is not committed (high watermark 2)");
+  EXPECT_EQ(c.sentence(),
+            "offset 2 of orders-0 is acknowledged with acks=all but it is not committed (high watermark 2)");
 }
 TEST(C7, AnotherBatchAtThatOffset) {
   Cluster c;
@@ -447,7 +448,8 @@ TEST(L1, HolesAndOverlaps) {
     EXPECT_EQ(c.found(), "L1");
   }
 }
-std::string restart(StopKind kind, int recovered, int lost_from = -1, int lost_to = -1, int flushed = 0, int epoch = 1) {
+std::string restart(StopKind kind, int recovered, int lost_from = -1, int lost_to = -1, int flushed = 0,
+                    int epoch = 1) {
   Cluster c;
   c.commit(4);
   c.decide(1, 1, {1, 2});

@@ -156,7 +156,9 @@ TEST_F(ConsumerTest, WithoutSessions) {
   begin({.sessions = false});
   fill(3);
   bool all = true;
-  cluster->saw_fetch = [&](const wire::FetchRequest& request, int) { all = all && request.session_epoch == -1 && request.session_id == 0; };
+  cluster->saw_fetch = [&](const wire::FetchRequest& request, int) {
+    all = all && request.session_epoch == -1 && request.session_id == 0;
+  };
   consumer->assign(kPartition, StartAt::at(Offset(0)));
   poll(6);
   EXPECT_EQ(read.size(), 6U);
@@ -224,13 +226,18 @@ TEST_F(ConsumerTest, ALeaderChangeWithoutTruncationIsQuiet) {
 TEST_F(ConsumerTest, SkipsControlBatchesAndAbortedRecords) {
   const auto fill_transactions = [this] {
     FakePartition& partition = cluster->partition("t");
-    const storage::BatchOptions aborted{.producer_id = ProducerId(7), .producer_epoch = ProducerEpoch(0), .base_sequence = 0, .transactional = true};
+    const storage::BatchOptions aborted{
+        .producer_id = ProducerId(7), .producer_epoch = ProducerEpoch(0), .base_sequence = 0, .transactional = true};
     storage::BatchOptions committed = aborted;
     committed.producer_id = ProducerId(8);
     partition.append(batch_of({"a0"}, aborted));
     partition.append(batch_of({"c1"}, committed));
-    for (const auto& [producer, type] : {std::pair{8, storage::ControlType::commit}, std::pair{7, storage::ControlType::abort}}) {
-      storage::BatchBuilder marker({.producer_id = ProducerId(producer), .producer_epoch = ProducerEpoch(0), .transactional = true, .control = true});
+    for (const auto& [producer, type] :
+         {std::pair{8, storage::ControlType::commit}, std::pair{7, storage::ControlType::abort}}) {
+      storage::BatchBuilder marker({.producer_id = ProducerId(producer),
+                                    .producer_epoch = ProducerEpoch(0),
+                                    .transactional = true,
+                                    .control = true});
       constexpr std::array<std::byte, 6> kMarker{};
       marker.add_control(1, type, kMarker);
       partition.append(marker.finish());
@@ -272,7 +279,8 @@ TEST_F(ConsumerTest, SurvivesBadAnswersAndLostNodes) {
   int turn = 0;
   cluster->on_request = [&turn](int, wire::ApiKey api) {
     if (api == wire::ApiKey::ApiVersions) return Verdict::serve;
-    constexpr std::array kAll{Verdict::drop_before, Verdict::garbage, Verdict::serve, Verdict::drop_after, Verdict::wrong_id, Verdict::serve};
+    constexpr std::array kAll{Verdict::drop_before, Verdict::garbage,  Verdict::serve,
+                              Verdict::drop_after,  Verdict::wrong_id, Verdict::serve};
     return kAll[static_cast<std::size_t>(turn++) % kAll.size()];
   };
   consumer->assign(kPartition, StartAt::earliest());

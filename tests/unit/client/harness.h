@@ -63,7 +63,8 @@ class ClientTest : public ::testing::Test {
     client.reconnect_backoff_max = 10ms;
     return client;
   }
-  bool send(Producer& producer, const std::string& topic, std::int32_t partition, const std::string& value, std::uint64_t token) {
+  bool send(Producer& producer, const std::string& topic, std::int32_t partition, const std::string& value,
+            std::uint64_t token) {
     ProducerRecord record;
     record.value = std::as_bytes(std::span(value.data(), value.size()));
     return producer.send(topic, partition, record, token);
@@ -74,7 +75,8 @@ class ClientTest : public ::testing::Test {
   // A batch as a producer or a leader writes it.
   static std::vector<std::byte> batch_of(const std::vector<std::string>& values, storage::BatchOptions how = {}) {
     storage::BatchBuilder builder(how);
-    for (const std::string& value : values) builder.add(1, std::nullopt, std::as_bytes(std::span(value.data(), value.size())));
+    for (const std::string& value : values)
+      builder.add(1, std::nullopt, std::as_bytes(std::span(value.data(), value.size())));
     const auto bytes = builder.finish();
     return {bytes.begin(), bytes.end()};
   }

@@ -89,26 +89,36 @@ TEST_F(ProducerTest, TooLargeIsFailedWithoutRetry) {
   EXPECT_EQ(one({}, ErrorCode::MESSAGE_TOO_LARGE).delivery, Delivery::failed);
   EXPECT_EQ(outcomes.attempts[1].size(), 1U);
 }
-TEST_F(ProducerTest, TimedOutIsUnknown) { EXPECT_EQ(one(kOnce, ErrorCode::REQUEST_TIMED_OUT).delivery, Delivery::unknown); }
+TEST_F(ProducerTest, TimedOutIsUnknown) {
+  EXPECT_EQ(one(kOnce, ErrorCode::REQUEST_TIMED_OUT).delivery, Delivery::unknown);
+}
 TEST_F(ProducerTest, AfterAppendIsUnknown) {
   EXPECT_EQ(one(kOnce, ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND).delivery, Delivery::unknown);
 }
-TEST_F(ProducerTest, NotLeaderIsUnknown) { EXPECT_EQ(one(kOnce, ErrorCode::NOT_LEADER_OR_FOLLOWER).delivery, Delivery::unknown); }
-TEST_F(ProducerTest, StorageErrorIsUnknown) { EXPECT_EQ(one(kOnce, ErrorCode::KAFKA_STORAGE_ERROR).delivery, Delivery::unknown); }
+TEST_F(ProducerTest, NotLeaderIsUnknown) {
+  EXPECT_EQ(one(kOnce, ErrorCode::NOT_LEADER_OR_FOLLOWER).delivery, Delivery::unknown);
+}
+TEST_F(ProducerTest, StorageErrorIsUnknown) {
+  EXPECT_EQ(one(kOnce, ErrorCode::KAFKA_STORAGE_ERROR).delivery, Delivery::unknown);
+}
 TEST_F(ProducerTest, ServerErrorIsUnknownAndFinal) {
   EXPECT_EQ(one({}, ErrorCode::UNKNOWN_SERVER_ERROR).delivery, Delivery::unknown);
   EXPECT_EQ(outcomes.attempts[1].size(), 1U);
 }
 
 TEST_F(ProducerTest, FaultsAfterTheSendAreUnknown) {
-  for (const Verdict verdict : {Verdict::drop_before, Verdict::drop_after, Verdict::ignore, Verdict::garbage, Verdict::wrong_id}) {
+  for (const Verdict verdict :
+       {Verdict::drop_before, Verdict::drop_after, Verdict::ignore, Verdict::garbage, Verdict::wrong_id}) {
     outcomes = {};
     begin(kOnce);
-    cluster->on_request = [verdict](int, wire::ApiKey api) { return api == wire::ApiKey::Produce ? verdict : Verdict::serve; };
+    cluster->on_request = [verdict](int, wire::ApiKey api) {
+      return api == wire::ApiKey::Produce ? verdict : Verdict::serve;
+    };
     ASSERT_TRUE(send(*producer, "t", 0, "v", 1));
     ASSERT_TRUE(settled(1));
     EXPECT_EQ(outcomes.reports[1].delivery, Delivery::unknown) << static_cast<int>(verdict);
-    EXPECT_EQ(cluster->partition("t").log.size(), verdict == Verdict::drop_before || verdict == Verdict::ignore ? 0U : 1U);
+    EXPECT_EQ(cluster->partition("t").log.size(),
+              verdict == Verdict::drop_before || verdict == Verdict::ignore ? 0U : 1U);
     TearDown();
   }
 }
@@ -158,7 +168,8 @@ TEST_F(ProducerTest, InFlightIsBounded) {
     outcomes = {};
     begin({.batch_bytes = 100, .max_in_flight = limit});
     cluster->answer_delay = 3ms;
-    for (std::uint64_t i = 0; i < 60; ++i) ASSERT_TRUE(send(*producer, "t", 0, std::string(80, 'x') + std::to_string(i), i));
+    for (std::uint64_t i = 0; i < 60; ++i)
+      ASSERT_TRUE(send(*producer, "t", 0, std::string(80, 'x') + std::to_string(i), i));
     ASSERT_TRUE(settled(60));
     EXPECT_EQ(cluster->most_produces_waiting, limit);
     for (std::uint64_t i = 0; i < 60; ++i) EXPECT_EQ(outcomes.reports[i].offset, Offset(static_cast<std::int64_t>(i)));
@@ -178,7 +189,8 @@ TEST_F(ProducerTest, OneInFlightKeepsOrderThroughRetries) {
     }
     return ErrorCode::NONE;
   };
-  for (std::uint64_t i = 0; i < 30; ++i) ASSERT_TRUE(send(*producer, "t", 0, std::string(80, 'x') + std::to_string(i), i));
+  for (std::uint64_t i = 0; i < 30; ++i)
+    ASSERT_TRUE(send(*producer, "t", 0, std::string(80, 'x') + std::to_string(i), i));
   ASSERT_TRUE(settled(30));
   for (std::uint64_t i = 0; i < 30; ++i) EXPECT_EQ(outcomes.reports[i].offset, Offset(static_cast<std::int64_t>(i)));
 }
@@ -207,7 +219,9 @@ TEST_F(ProducerTest, TheBufferIsBounded) {
 
 TEST_F(ProducerTest, CloseReportsWhatIsInFlightAsUnknown) {
   begin({});
-  cluster->on_request = [](int, wire::ApiKey api) { return api == wire::ApiKey::Produce ? Verdict::ignore : Verdict::serve; };
+  cluster->on_request = [](int, wire::ApiKey api) {
+    return api == wire::ApiKey::Produce ? Verdict::ignore : Verdict::serve;
+  };
   ASSERT_TRUE(send(*producer, "t", 0, "v", 1));
   ASSERT_TRUE(run_until([&] { return cluster->versions.contains(wire::ApiKey::Produce); }));
   run(producer->close());

@@ -24,10 +24,19 @@ struct Op {
 
 struct History final : HistorySink {
   void report(const ClientOp& op) override {
-    ops.push_back({op.op, op.process, op.partition, op.offset, op.value, op.type, op.call, std::string(op.topic), std::string(op.error),
+    ops.push_back({op.op,
+                   op.process,
+                   op.partition,
+                   op.offset,
+                   op.value,
+                   op.type,
+                   op.call,
+                   std::string(op.topic),
+                   std::string(op.error),
                    {op.records.begin(), op.records.end()}});
   }
-  void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view, const Uuid& id, std::int32_t, std::uint32_t) override {
+  void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view, const Uuid& id, std::int32_t,
+                    std::uint32_t) override {
     EXPECT_TRUE(open.insert({process, batch}).second);
     EXPECT_FALSE(id.is_zero());
     ++batches;
@@ -66,18 +75,24 @@ class WorkloadTest : public ::testing::Test {
     return client;
   }
   ProducerLoad producer(std::int64_t process) {
-    ProducerLoad load{.process = process, .client = options(static_cast<std::uint64_t>(process)), .partitions = {{"t", 0}, {"t", 1}, {"t", 2}}};
+    ProducerLoad load{.process = process,
+                      .client = options(static_cast<std::uint64_t>(process)),
+                      .partitions = {{"t", 0}, {"t", 1}, {"t", 2}}};
     load.producer.delivery_timeout = 5s;
     return load;
   }
   ConsumerLoad consumer(std::int64_t process) {
-    return {.process = process, .client = options(static_cast<std::uint64_t>(process)), .partitions = {{"t", 0}, {"t", 1}, {"t", 2}}};
+    return {.process = process,
+            .client = options(static_cast<std::uint64_t>(process)),
+            .partitions = {{"t", 0}, {"t", 1}, {"t", 2}}};
   }
   template <class Load, class Spec>
   NodeIndex add(const std::string& host, Spec spec) {
     HistorySink* const sink = &history;
     const NodeIndex node = world->add_node(
-        {host, [spec, sink](Runtime& runtime) { return std::make_unique<LoadProcess<Load>>(runtime, spec, sink); }, {}});
+        {host,
+         [spec, sink](Runtime& runtime) { return std::make_unique<LoadProcess<Load>>(runtime, spec, sink); },
+         {}});
     world->start(node);
     return node;
   }
@@ -152,8 +167,12 @@ TEST_F(WorkloadTest, WhatIsSentIsAcknowledgedAndRead) {
   ConsumerLoad reading = consumer(3);
   reading.records = 24'000;
   const NodeIndex c = add<ConsumerProcess>("c", reading);
-  const bool done = world->run_until([&] { return load_on<ConsumerProcess>(c).finished() && load_on<ProducerProcess>(a).finished() &&
-                                                  load_on<ProducerProcess>(b).finished(); }, virtual_ns(60'000'000'000)) == RunEnd::stopped;
+  const bool done = world->run_until(
+                        [&] {
+                          return load_on<ConsumerProcess>(c).finished() && load_on<ProducerProcess>(a).finished() &&
+                                 load_on<ProducerProcess>(b).finished();
+                        },
+                        virtual_ns(60'000'000'000)) == RunEnd::stopped;
   ASSERT_TRUE(done);
   EXPECT_EQ(load_on<ProducerProcess>(a).stats().acknowledged, 4000U);
   EXPECT_EQ(load_on<ProducerProcess>(b).stats().acknowledged, 20'000U);

@@ -15,8 +15,10 @@ TEST(Registration, AnEpochIsTheOffsetOfItsRecordAndTheBrokerBeginsFenced) {
 TEST(Registration, IsAnsweredOnlyWhenCommitted) {
   Harness h;
   std::vector<Uuid> dirs{{1, 1000}};
-  std::vector<wire::BrokerRegistrationRequest::Feature> features{{.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27}};
-  const wire::BrokerRegistrationRequest request{.broker_id = 1, .cluster_id = "cluster", .incarnation_id = {1, 1}, .features = features, .log_dirs = dirs};
+  std::vector<wire::BrokerRegistrationRequest::Feature> features{
+      {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27}};
+  const wire::BrokerRegistrationRequest request{
+      .broker_id = 1, .cluster_id = "cluster", .incarnation_id = {1, 1}, .features = features, .log_dirs = dirs};
   h.step(events_in::RegisterBroker{.token = 99, .version = 4, .request = request});
   EXPECT_FALSE(h.answers.contains(99));
   h.step(events_in::Committed{.to = h.end - 1});
@@ -160,13 +162,15 @@ TEST(Controller, ThatIsNotActiveRefusesAndLosesNothingItHadNotCommitted) {
   idle.step(events_in::Heartbeat{.token = 1, .version = 1, .request = beat}, MonoTime{}, out);
   ASSERT_EQ(out.list.size(), 1U);
   const auto& respond = std::get<effects::Respond>(out.list[0]);
-  EXPECT_EQ(std::get<wire::Message<wire::BrokerHeartbeatResponse>>(respond.response)->error_code, error(NOT_CONTROLLER));
+  EXPECT_EQ(std::get<wire::Message<wire::BrokerHeartbeatResponse>>(respond.response)->error_code,
+            error(NOT_CONTROLLER));
 }
 
 TEST(Controller, ThatLosesItsLeadershipAnswersNothingAsDecided) {
   Harness h;
   h.start_brokers(1);
-  std::vector<wire::CreateTopicsRequest::CreatableTopic> topics{{.name = "t", .num_partitions = 1, .replication_factor = 1}};
+  std::vector<wire::CreateTopicsRequest::CreatableTopic> topics{
+      {.name = "t", .num_partitions = 1, .replication_factor = 1}};
   const wire::CreateTopicsRequest request{.topics = topics};
   h.step(events_in::CreateTopics{.token = 500, .version = 7, .request = request, .random = 1});
   h.step(events_in::LostLeadership{});

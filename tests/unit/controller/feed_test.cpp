@@ -45,11 +45,14 @@ class Judge : public protocol::Observer {
     EXPECT_TRUE(e.leader == kNoNode || has(e.isr, e.leader)) << "the leader is in the ISR";
     auto& last = partitions[e.partition];
     for (const NodeId id : e.isr) {
-      EXPECT_TRUE(active[id] || std::ranges::find(last.isr, id) != last.isr.end()) << "a fenced broker joined an ISR: " << id.value() << " offset " << e.offset.value() << " leader " << e.leader.value() << " unclean " << e.unclean;
+      EXPECT_TRUE(active[id] || std::ranges::find(last.isr, id) != last.isr.end())
+          << "a fenced broker joined an ISR: " << id.value() << " offset " << e.offset.value() << " leader "
+          << e.leader.value() << " unclean " << e.unclean;
     }
     if (!last.isr.empty()) {
       EXPECT_EQ(e.partition_epoch.value(), last.partition_epoch.value() + 1);
-      EXPECT_EQ(e.leader_epoch.value() - last.leader_epoch.value(), e.leader == last.leader ? 0 : 1) << "one leader an epoch";
+      EXPECT_EQ(e.leader_epoch.value() - last.leader_epoch.value(), e.leader == last.leader ? 0 : 1)
+          << "one leader an epoch";
       const bool outsider = e.leader != kNoNode && std::ranges::find(last.isr, e.leader) == last.isr.end();
       EXPECT_EQ(e.unclean, outsider && e.leader != last.leader);
       unclean += e.unclean ? 1 : 0;
@@ -82,7 +85,8 @@ TEST(Feed, SpeaksOfWhatIsCommittedOnly) {
   Harness h({}, {}, &judge);
   h.start_brokers(2);
   std::vector<std::int32_t> replicas{1, 2};
-  std::vector<wire::CreateTopicsRequest::CreatableReplicaAssignment> assignments{{.partition_index = 0, .broker_ids = replicas}};
+  std::vector<wire::CreateTopicsRequest::CreatableReplicaAssignment> assignments{
+      {.partition_index = 0, .broker_ids = replicas}};
   std::vector<wire::CreateTopicsRequest::CreatableTopicConfig> configs{{.name = "min.insync.replicas", .value = "2"}};
   std::vector<wire::CreateTopicsRequest::CreatableTopic> topics{
       {.name = "t", .num_partitions = -1, .replication_factor = -1, .assignments = assignments, .configs = configs}};

@@ -80,8 +80,9 @@ class Harness {
     std::vector<Uuid> dirs{directory(id)};
     return register_broker(id, incarnation, previous_epoch, cluster, dirs);
   }
-  wire::BrokerRegistrationResponse register_broker(int id, int incarnation, std::int64_t previous_epoch, std::string_view cluster,
-                                                   std::vector<Uuid> dirs, std::int16_t metadata_version = 27) {
+  wire::BrokerRegistrationResponse register_broker(int id, int incarnation, std::int64_t previous_epoch,
+                                                   std::string_view cluster, std::vector<Uuid> dirs,
+                                                   std::int16_t metadata_version = 27) {
     std::vector<wire::BrokerRegistrationRequest::Feature> features{
         {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = metadata_version}};
     std::vector<wire::BrokerRegistrationRequest::Listener> listeners{{.name = "PLAINTEXT", .host = "h", .port = 9092}};
@@ -101,7 +102,8 @@ class Harness {
     }
     return out;
   }
-  wire::BrokerHeartbeatResponse beat(int id, bool want_shut_down = false, bool want_fence = false, std::int64_t reached = -1) {
+  wire::BrokerHeartbeatResponse beat(int id, bool want_shut_down = false, bool want_fence = false,
+                                     std::int64_t reached = -1) {
     const wire::BrokerHeartbeatRequest request{.broker_id = id,
                                                .broker_epoch = epochs[id],
                                                .current_metadata_offset = reached < 0 ? end.value() - 1 : reached,
@@ -140,17 +142,18 @@ class Harness {
     return answer<wire::CreateTopicsResponse>(token);
   }
   const wire::AlterPartitionResponse& alter(int sender, const PartitionKey& key, LeaderEpoch leader_epoch,
-                                            PartitionEpoch partition_epoch, std::vector<std::pair<int, std::int64_t>> isr,
+                                            PartitionEpoch partition_epoch,
+                                            std::vector<std::pair<int, std::int64_t>> isr,
                                             std::int64_t sender_epoch = -2, std::int8_t recovery = 0) {
     std::vector<wire::AlterPartitionRequest::BrokerState> states;
     for (const auto& [id, broker_epoch] : isr) {
       states.push_back({.broker_id = id, .broker_epoch = broker_epoch});
     }
     std::vector<wire::AlterPartitionRequest::PartitionData> partitions{{.partition_index = key.index,
-                                                                       .leader_epoch = leader_epoch.value(),
-                                                                       .new_isr_with_epochs = states,
-                                                                       .leader_recovery_state = recovery,
-                                                                       .partition_epoch = partition_epoch.value()}};
+                                                                        .leader_epoch = leader_epoch.value(),
+                                                                        .new_isr_with_epochs = states,
+                                                                        .leader_recovery_state = recovery,
+                                                                        .partition_epoch = partition_epoch.value()}};
     std::vector<wire::AlterPartitionRequest::TopicData> topics{{.topic_id = key.topic, .partitions = partitions}};
     const wire::AlterPartitionRequest request{
         .broker_id = sender, .broker_epoch = sender_epoch == -2 ? epochs[sender] : sender_epoch, .topics = topics};

@@ -42,7 +42,8 @@ TEST_F(AlterPartitionTest, ANoOpIsAnsweredWithTheStateAndWritesNothing) {
 
 TEST_F(AlterPartitionTest, ChecksInKafkasOrder) {
   EXPECT_EQ(h.alter(1, key, LeaderEpoch(0), PartitionEpoch(0), {now(1)}, 12345).error_code, error(STALE_BROKER_EPOCH));
-  EXPECT_EQ(h.alter(1, {{9, 9}, 0}, LeaderEpoch(0), PartitionEpoch(0), {now(1)}).topics[0].partitions[0].error_code, error(UNKNOWN_TOPIC_ID));
+  EXPECT_EQ(h.alter(1, {{9, 9}, 0}, LeaderEpoch(0), PartitionEpoch(0), {now(1)}).topics[0].partitions[0].error_code,
+            error(UNKNOWN_TOPIC_ID));
   EXPECT_EQ(h.alter(1, {key.topic, 7}, LeaderEpoch(0), PartitionEpoch(0), {now(1)}).topics[0].partitions[0].error_code,
             error(UNKNOWN_TOPIC_OR_PARTITION));
   EXPECT_EQ(alter(1, 1, 0, {now(1)}), error(NOT_CONTROLLER)) << "a newer leader epoch";
@@ -72,12 +73,14 @@ TEST_F(AlterPartitionTest, NobodyFencedOrShuttingDownOrOfAnEarlierLifeIsAdmitted
   EXPECT_EQ(at.isr, ids({1, 2}));
   EXPECT_EQ(alter(1, 0, at.partition_epoch.value(), {now(1), now(2), now(3)}), error(INELIGIBLE_REPLICA)) << "fenced";
   h.beat(3);
-  EXPECT_EQ(alter(1, 0, at.partition_epoch.value(), {now(1), now(2), {3, h.epochs[3] - 1}}), error(INELIGIBLE_REPLICA)) << "an earlier life";
+  EXPECT_EQ(alter(1, 0, at.partition_epoch.value(), {now(1), now(2), {3, h.epochs[3] - 1}}), error(INELIGIBLE_REPLICA))
+      << "an earlier life";
   EXPECT_EQ(alter(1, 0, at.partition_epoch.value(), {now(1), now(2), now(3)}), 0);
   h.create("u", {{2, 3}});
   h.beat(2, /*want_shut_down=*/true);
   EXPECT_EQ(h.at(key).isr, ids({1, 3}));
-  EXPECT_EQ(alter(1, 0, h.at(key).partition_epoch.value(), {now(1), now(2), now(3)}), error(INELIGIBLE_REPLICA)) << "shutting down";
+  EXPECT_EQ(alter(1, 0, h.at(key).partition_epoch.value(), {now(1), now(2), now(3)}), error(INELIGIBLE_REPLICA))
+      << "shutting down";
   EXPECT_EQ(h.marks[Mark::FencedJoinRefused], 3);
 }
 
@@ -122,7 +125,9 @@ TEST(Election, UncleanOnlyWhereItIsAllowed) {
   EXPECT_EQ(h.at(allowed).recovery, protocol::LeaderRecovery::recovering);
   EXPECT_EQ(h.marks[Mark::DefectUncleanElection], 0);
   const auto now = h.at(allowed);
-  EXPECT_EQ(h.alter(2, allowed, now.leader_epoch, now.partition_epoch, {{2, h.epochs[2]}}).topics[0].partitions[0].error_code, 0);
+  EXPECT_EQ(
+      h.alter(2, allowed, now.leader_epoch, now.partition_epoch, {{2, h.epochs[2]}}).topics[0].partitions[0].error_code,
+      0);
   EXPECT_EQ(h.at(allowed).recovery, protocol::LeaderRecovery::recovered);
 }
 
@@ -147,7 +152,11 @@ TEST(Election, ThePreferredLeaderTakesOverInTime) {
   h.beat(1);
   const auto now = h.at(key);
   ASSERT_EQ(now.leader, NodeId(2));
-  ASSERT_EQ(h.alter(2, key, now.leader_epoch, now.partition_epoch, {{2, h.epochs[2]}, {1, h.epochs[1]}}).topics[0].partitions[0].error_code, 0);
+  ASSERT_EQ(h.alter(2, key, now.leader_epoch, now.partition_epoch, {{2, h.epochs[2]}, {1, h.epochs[1]}})
+                .topics[0]
+                .partitions[0]
+                .error_code,
+            0);
   for (int i = 0; i < 160; ++i) {
     h.now += 2s;
     h.beat(1);

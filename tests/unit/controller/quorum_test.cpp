@@ -10,7 +10,8 @@ using enum wire::ErrorCode;
 
 class Machine {
  public:
-  explicit Machine(std::optional<QuorumState> state = {}, Offset log_end = Offset(0), std::vector<EpochStart> epochs = {})
+  explicit Machine(std::optional<QuorumState> state = {}, Offset log_end = Offset(0),
+                   std::vector<EpochStart> epochs = {})
       : voter({.self = NodeId(1), .cluster_id = "c"}, nullptr) {
     step(events_in::Start{.state = std::move(state), .log_end = log_end, .epochs = std::move(epochs)});
   }
@@ -41,11 +42,15 @@ class Machine {
     effects.clear();
   }
   Token append(int records) {
-    step(events_in::Append{.base = voter.log_end(), .records = std::vector<LogRecord>(static_cast<std::size_t>(records))});
+    step(events_in::Append{.base = voter.log_end(),
+                           .records = std::vector<LogRecord>(static_cast<std::size_t>(records))});
     return take<effects::Persist>().at(0).token;
   }
   effects::AnswerFetch fetch(Offset offset, int last_epoch, int current_epoch = -1) {
-    step(events_in::Fetch{.request = 7, .replica = NodeId(5), .current_leader_epoch = QuorumEpoch(current_epoch), .fetch_offset = offset,
+    step(events_in::Fetch{.request = 7,
+                          .replica = NodeId(5),
+                          .current_leader_epoch = QuorumEpoch(current_epoch),
+                          .fetch_offset = offset,
                           .last_fetched_epoch = QuorumEpoch(last_epoch)});
     return take<effects::AnswerFetch>().at(0);
   }
@@ -59,8 +64,9 @@ TEST(SingleVoter, ItsEpochIsDurableBeforeItIsUsed) {
   Machine m;
   ASSERT_EQ(m.effects.size(), 1U) << "nothing but the state file";
   const auto state = m.take<effects::PersistState>().at(0);
-  EXPECT_EQ(state.json,
-            R"({"clusterId":"c","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0})");
+  EXPECT_EQ(
+      state.json,
+      R"({"clusterId":"c","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0})");
   EXPECT_FALSE(m.voter.is_leader());
   m.step(events_in::Durable{.token = state.token});
   const auto opening = m.take<effects::Persist>().at(0);
@@ -74,7 +80,8 @@ TEST(SingleVoter, ItsEpochIsDurableBeforeItIsUsed) {
 }
 
 TEST(SingleVoter, ARestartTakesANewEpoch) {
-  Machine m(QuorumState{.cluster_id = "c", .leader = NodeId(1), .epoch = QuorumEpoch(4)}, Offset(10), {{QuorumEpoch(4), Offset(0)}});
+  Machine m(QuorumState{.cluster_id = "c", .leader = NodeId(1), .epoch = QuorumEpoch(4)}, Offset(10),
+            {{QuorumEpoch(4), Offset(0)}});
   m.lead();
   EXPECT_EQ(m.voter.epoch(), QuorumEpoch(5));
   Machine lost_file({}, Offset(10), {{QuorumEpoch(9), Offset(0)}});
@@ -103,7 +110,8 @@ TEST(SingleVoter, CommitsWhatIsSyncedAndNotMore) {
 TEST(SingleVoter, FetchesAreCheckedAndAnswered) {
   Machine idle;
   EXPECT_EQ(idle.fetch(Offset(0), -1).error, code(NOT_LEADER_OR_FOLLOWER));
-  Machine m(QuorumState{.epoch = QuorumEpoch(3)}, Offset(10), {{QuorumEpoch(1), Offset(0)}, {QuorumEpoch(3), Offset(6)}});
+  Machine m(QuorumState{.epoch = QuorumEpoch(3)}, Offset(10),
+            {{QuorumEpoch(1), Offset(0)}, {QuorumEpoch(3), Offset(6)}});
   m.lead();
   EXPECT_EQ(m.fetch(Offset(0), -1).read_to, Offset(11));
   EXPECT_EQ(m.fetch(Offset(11), 4).error, 0);
@@ -125,8 +133,13 @@ TEST(SingleVoter, FetchesAreCheckedAndAnswered) {
 TEST(SingleVoter, AFetchAtTheEndWaitsForNewsOrItsTime) {
   Machine m;
   m.lead();
-  const events_in::Fetch fetch{.request = 9, .replica = NodeId(5), .current_leader_epoch = QuorumEpoch(1), .fetch_offset = Offset(1),
-                               .last_fetched_epoch = QuorumEpoch(1), .known_high_watermark = Offset(1), .max_wait = 500ms};
+  const events_in::Fetch fetch{.request = 9,
+                               .replica = NodeId(5),
+                               .current_leader_epoch = QuorumEpoch(1),
+                               .fetch_offset = Offset(1),
+                               .last_fetched_epoch = QuorumEpoch(1),
+                               .known_high_watermark = Offset(1),
+                               .max_wait = 500ms};
   m.step(fetch);
   EXPECT_TRUE(m.take<effects::AnswerFetch>().empty());
   EXPECT_EQ(m.take<effects::ArmTimer>().at(0).when, m.now + 500ms);
@@ -147,9 +160,11 @@ TEST(SingleVoter, AFetchAtTheEndWaitsForNewsOrItsTime) {
 }
 
 TEST(QuorumState, SurvivesItsFileAndRefusesGarbage) {
-  const QuorumState state{.cluster_id = "x\"y", .leader = NodeId(2), .epoch = QuorumEpoch(7), .voted = NodeId(2), .voters = {NodeId(2)}};
+  const QuorumState state{
+      .cluster_id = "x\"y", .leader = NodeId(2), .epoch = QuorumEpoch(7), .voted = NodeId(2), .voters = {NodeId(2)}};
   EXPECT_EQ(parse_quorum_state(format_quorum_state(state)), state);
-  const auto kafka = parse_quorum_state(R"({"leaderId":1,"leaderEpoch":3,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1})");
+  const auto kafka = parse_quorum_state(
+      R"({"leaderId":1,"leaderEpoch":3,"votedId":-1,"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1})");
   ASSERT_TRUE(kafka);
   EXPECT_EQ(kafka->epoch, QuorumEpoch(3));
   for (const char* bad : {"", "[]", "{}", R"({"leaderId":1,"leaderEpoch":-3,"votedId":-1,"data_version":0})",
@@ -167,8 +182,9 @@ TEST(Voters, SeveralAreRefusedInOneLine) {
   ASSERT_TRUE(config.set("controller.quorum.voters", "1@a:1"));
   EXPECT_TRUE(check_voters(config));
   ASSERT_TRUE(config.set("controller.quorum.voters", "1@a:1,2@b:2"));
-  EXPECT_EQ(check_voters(config).error(), "controller.quorum.voters=1@a:1,2@b:2: a replicated quorum is not implemented yet "
-                                          "(allowed: exactly one voter, id@host:port)");
+  EXPECT_EQ(check_voters(config).error(),
+            "controller.quorum.voters=1@a:1,2@b:2: a replicated quorum is not implemented yet "
+            "(allowed: exactly one voter, id@host:port)");
   ASSERT_TRUE(config.set("controller.quorum.voters", "2@b:2"));
   EXPECT_FALSE(check_voters(config)) << "a controller that is no voter";
 }

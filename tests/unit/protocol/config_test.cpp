@@ -51,11 +51,13 @@ TEST(ServerProperties, AreReadAsJavaReadsThem) {
   EXPECT_EQ(config.quorum_voters()[0].host, "localhost");
   EXPECT_EQ(config.integer("log.segment.bytes"), 1073741824);
   ASSERT_EQ(loaded->warnings.size(), 1U);
-  EXPECT_EQ(loaded->warnings[0], "s.properties:11: num.io.threads is a property of Kafka that this build doesn't implement; ignored");
+  EXPECT_EQ(loaded->warnings[0],
+            "s.properties:11: num.io.threads is a property of Kafka that this build doesn't implement; ignored");
 }
 
 TEST(ServerProperties, OverridesWin) {
-  const auto loaded = BrokerConfig::parse(kCombined, "f", Pairs{{"num.partitions", "7"}, {"log.dirs", "/c"}}, "--override");
+  const auto loaded =
+      BrokerConfig::parse(kCombined, "f", Pairs{{"num.partitions", "7"}, {"log.dirs", "/c"}}, "--override");
   ASSERT_TRUE(loaded);
   EXPECT_EQ(loaded->config.integer("num.partitions"), 7);
   EXPECT_EQ(loaded->config.log_dirs(), std::vector<std::string>{"/c"});
@@ -65,17 +67,24 @@ TEST(ServerProperties, ProblemsNameFileLineKeyValueAndWhatIsAllowed) {
   EXPECT_EQ(problems_of(std::string(kCombined) + "no.such.key=5\n"),
             "s.properties:12: unknown property no.such.key=5: allowed are Kafka's broker and controller properties\n");
   EXPECT_EQ(problems_of(std::string(kCombined) + "num.partitions=0\n"),
-            "s.properties:12: Invalid value 0 for configuration num.partitions: Value must be at least 1 (allowed: a number, at least 1)\n");
-  EXPECT_EQ(problems_of(std::string(kCombined) + "process.roles=king\n"),
-            "s.properties:12: Invalid value king for configuration process.roles: String must be one of: broker, controller "
-            "(allowed: any of broker, controller)\n");
-  EXPECT_EQ(problems_of(kCombined, {{"log.preallocate", "maybe"}}),
-            "--override: Invalid value maybe for configuration log.preallocate: Expected value to be either true or false "
-            "(allowed: true or false)\n");
-  EXPECT_NE(problems_of(kCombined, {{"listeners", "PLAINTEXT://x"}}).find("'PLAINTEXT://x' is no listener"), std::string::npos);
+            "s.properties:12: Invalid value 0 for configuration num.partitions: Value must be at least 1 (allowed: a "
+            "number, at least 1)\n");
+  EXPECT_EQ(
+      problems_of(std::string(kCombined) + "process.roles=king\n"),
+      "s.properties:12: Invalid value king for configuration process.roles: String must be one of: broker, controller "
+      "(allowed: any of broker, controller)\n");
+  EXPECT_EQ(
+      problems_of(kCombined, {{"log.preallocate", "maybe"}}),
+      "--override: Invalid value maybe for configuration log.preallocate: Expected value to be either true or false "
+      "(allowed: true or false)\n");
+  EXPECT_NE(problems_of(kCombined, {{"listeners", "PLAINTEXT://x"}}).find("'PLAINTEXT://x' is no listener"),
+            std::string::npos);
   EXPECT_NE(problems_of(kCombined, {{"controller.quorum.voters", "1@:9"}}).find("is no voter"), std::string::npos);
-  EXPECT_NE(problems_of(kCombined, {{"listeners", "SSL://:1,CONTROLLER://:2"}}).find("doesn't speak (allowed: PLAINTEXT)"), std::string::npos);
-  EXPECT_NE(problems_of(kCombined, {{"node.id", "4"}}).find("must be among controller.quorum.voters=1@localhost:9093"), std::string::npos);
+  EXPECT_NE(
+      problems_of(kCombined, {{"listeners", "SSL://:1,CONTROLLER://:2"}}).find("doesn't speak (allowed: PLAINTEXT)"),
+      std::string::npos);
+  EXPECT_NE(problems_of(kCombined, {{"node.id", "4"}}).find("must be among controller.quorum.voters=1@localhost:9093"),
+            std::string::npos);
   EXPECT_NE(problems_of("").find("process.roles is missing"), std::string::npos);
   EXPECT_NE(problems_of("a=\\u12").find("s.properties:1: malformed escape"), std::string::npos);
 }
@@ -99,9 +108,12 @@ TEST(Environment, BecomesProperties) {
 
 struct ValuesTest : testing::Test {
   void set(ConfigResourceType type, std::string name, std::string key, std::string value) {
-    ASSERT_TRUE(image.apply(records::Config{{type, std::move(name)}, std::move(key), std::move(value)}, image.applied_to()));
+    ASSERT_TRUE(
+        image.apply(records::Config{{type, std::move(name)}, std::move(key), std::move(value)}, image.applied_to()));
   }
-  ConfigEntry entry(std::string_view key) { return ConfigView(fixed, image, NodeId(1)).topic_entry("t", *find_topic_key(key)); }
+  ConfigEntry entry(std::string_view key) {
+    return ConfigView(fixed, image, NodeId(1)).topic_entry("t", *find_topic_key(key));
+  }
   BrokerConfig fixed;
   MetadataImage image;
 };
@@ -142,7 +154,8 @@ TEST_F(ValuesTest, DefaultsOfTopicsAreKafkas) {
   EXPECT_EQ(config.flush_ms, std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(config.max_message_bytes, 1048588);
   EXPECT_TRUE(config.cleanup_delete);
-  EXPECT_FALSE(config.cleanup_compact || config.log_append_time || config.unclean_leader_election || config.preallocate);
+  EXPECT_FALSE(config.cleanup_compact || config.log_append_time || config.unclean_leader_election ||
+               config.preallocate);
   EXPECT_EQ(config.compression_type, "producer");
   for (const ConfigKey& key : topic_keys()) {
     if (key.fallback) {

@@ -47,7 +47,8 @@ TEST(MetadataRecords, ReadsAndWritesWhatKafkaWrote) {
     EXPECT_EQ(ours["version"], theirs["version"]);
     for (const auto& [field, value] : ours["data"].items()) {  // Kafka leaves out tagged fields at their defaults
       const bool is_default = value.is_null() || value == 0 || (value.is_array() && value.empty());
-      EXPECT_TRUE(theirs["data"].contains(field) ? theirs["data"][field] == value : is_default) << field << " of " << line.json;
+      EXPECT_TRUE(theirs["data"].contains(field) ? theirs["data"][field] == value : is_default)
+          << field << " of " << line.json;
     }
     EXPECT_GE(ours["data"].size(), theirs["data"].size());
   }
@@ -90,7 +91,9 @@ TEST(MetadataImage, TellsWhatABatchTouched) {
   MetadataDelta delta;
   const PartitionKey key{{1, 1}, 0};
   ASSERT_TRUE(image.apply(records::Topic{"t", key.topic}, Offset(0), &delta));
-  ASSERT_TRUE(image.apply(records::Partition{.key = key, .replicas = {NodeId(1)}, .isr = {NodeId(1)}, .leader = NodeId(1)}, Offset(1), &delta));
+  ASSERT_TRUE(
+      image.apply(records::Partition{.key = key, .replicas = {NodeId(1)}, .isr = {NodeId(1)}, .leader = NodeId(1)},
+                  Offset(1), &delta));
   EXPECT_EQ(delta.topics_created, std::set{key.topic});
   EXPECT_EQ(delta.partitions, std::set{key});
   EXPECT_EQ(image.leaderships(NodeId(1)), 1);

@@ -42,9 +42,11 @@ class NumberLog final : public LogView {
 };
 
 const NodeId kReplicas[] = {NodeId{1}, NodeId{2}, NodeId{3}};
-const ReplicaBroker kBrokers[] = {{NodeId{2}, BrokerEpoch{20}, false, false}, {NodeId{3}, BrokerEpoch{30}, false, false}};
+const ReplicaBroker kBrokers[] = {{NodeId{2}, BrokerEpoch{20}, false, false},
+                                  {NodeId{3}, BrokerEpoch{30}, false, false}};
 
-MetadataChanged registration(std::int32_t leader, std::int32_t epoch, std::span<const NodeId> isr, std::int32_t min_isr) {
+MetadataChanged registration(std::int32_t leader, std::int32_t epoch, std::span<const NodeId> isr,
+                             std::int32_t min_isr) {
   return {.leader = NodeId{leader},
           .leader_epoch = LeaderEpoch{epoch},
           .partition_epoch = PartitionEpoch{epoch},
@@ -88,7 +90,8 @@ class ReplicaTest : public testing::Test {
     ASSERT_EQ(replica_.step(ProduceRequested{-1}, now_, effects_), ErrorCode::NONE);
     const Offset base = log_.end;
     ++log_.end;
-    replica_.step(ProduceAppended{{.base = base, .last = base, .epoch = LeaderEpoch{1}}, -1, WaiterId{waiter}}, now_, effects_);
+    replica_.step(ProduceAppended{{.base = base, .last = base, .epoch = LeaderEpoch{1}}, -1, WaiterId{waiter}}, now_,
+                  effects_);
   }
 
   NumberLog log_;
@@ -126,7 +129,8 @@ TEST_F(ReplicaTest, not_enough_replicas_after_append) {
   effects_.clear();
   ASSERT_EQ(replica_.step(ProduceRequested{-1}, now_, effects_), ErrorCode::NONE);
   replica_.step(MinIsrChanged{3}, now_, effects_);
-  replica_.step(ProduceAppended{{.base = Offset{0}, .last = Offset{0}, .epoch = LeaderEpoch{1}}, -1, WaiterId{2}}, now_, effects_);
+  replica_.step(ProduceAppended{{.base = Offset{0}, .last = Offset{0}, .epoch = LeaderEpoch{1}}, -1, WaiterId{2}}, now_,
+                effects_);
   const auto answers = completed(effects_);
   ASSERT_EQ(answers.size(), 1U);
   EXPECT_EQ(answers[0].error, ErrorCode::NOT_ENOUGH_REPLICAS_AFTER_APPEND);
@@ -134,7 +138,8 @@ TEST_F(ReplicaTest, not_enough_replicas_after_append) {
   EXPECT_TRUE(reached(effects_, Mark::NotEnoughAfterAppend));
 }
 
-// A waiter that outlived its epoch is judged by (epoch, offset): here its record was replaced behind the replica's back.
+// A waiter that outlived its epoch is judged by (epoch, offset): here its record was replaced behind the replica's
+// back.
 TEST_F(ReplicaTest, acknowledges_only_the_batch_that_was_appended) {
   MemoryLog log;
   Replica replica{ReplicaConfig{.self = NodeId{1}}, log, defects_, nullptr};
@@ -145,8 +150,9 @@ TEST_F(ReplicaTest, acknowledges_only_the_batch_that_was_appended) {
   for (int i = 0; i < 2; ++i) {
     const Offset at = log.log_end();
     log.append({.epoch = LeaderEpoch{1}});
-    replica.step(ProduceAppended{{.base = at, .last = at, .epoch = LeaderEpoch{1}}, -1, WaiterId{static_cast<std::uint64_t>(i)}},
-                 now_, effects_);
+    replica.step(
+        ProduceAppended{{.base = at, .last = at, .epoch = LeaderEpoch{1}}, -1, WaiterId{static_cast<std::uint64_t>(i)}},
+        now_, effects_);
   }
   log.truncate(Offset{1});
   log.append({.epoch = LeaderEpoch{2}});

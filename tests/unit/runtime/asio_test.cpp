@@ -1,22 +1,21 @@
 // What only the real machine has: signals, log lines, cold pages, full disks, threads, other processes.
-#include "runtime/asio/asio_runtime.h"
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
-#include <sys/resource.h>
-#include <sys/wait.h>
+#include <nlohmann/json.hpp>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
+#include "runtime/asio/asio_runtime.h"
 #include "runtime/io.h"
 #include "runtime/scope.h"
 

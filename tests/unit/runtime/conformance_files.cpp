@@ -101,7 +101,9 @@ TEST_P(FileConformance, AnotherHandleSeesWhatIsAppended) {
 }
 
 TEST_P(FileConformance, AReadOnlyFileRefusesWrites) {
-  { auto file = *node().disk().open(path("a"), OpenMode::create); }
+  {
+    auto file = *node().disk().open(path("a"), OpenMode::create);
+  }
   auto file = *node().disk().open(path("a"), OpenMode::read);
   EXPECT_FALSE(append(*file, "x").has_value());
   EXPECT_FALSE(file->write_at_now(bytes_of("x"), 0).has_value());
@@ -153,7 +155,9 @@ TEST_P(FileConformance, OpenModes) {
   const auto directory = disk.open(path("d"), OpenMode::read);
   ASSERT_FALSE(directory.has_value());
   EXPECT_EQ(directory.error(), std::errc::is_a_directory);
-  { auto file = *disk.open(path("f"), OpenMode::create); }
+  {
+    auto file = *disk.open(path("f"), OpenMode::create);
+  }
   auto file = disk.open(path("f"), OpenMode::read_write);
   ASSERT_TRUE(file.has_value());
   EXPECT_EQ(append(**file, "x"), 1u);
@@ -164,7 +168,9 @@ TEST_P(FileConformance, Directories) {
   ASSERT_TRUE(disk.make_directory(path("x/y/z")).has_value());
   ASSERT_TRUE(disk.make_directory(path("x/y/z")).has_value());
   EXPECT_TRUE(disk.status(path("x/y"))->directory);
-  for (const char* name : {"x/c", "x/a", "x/b", "x/B"}) { auto file = *disk.open(path(name), OpenMode::create); }
+  for (const char* name : {"x/c", "x/a", "x/b", "x/B"}) {
+    auto file = *disk.open(path(name), OpenMode::create);
+  }
   EXPECT_FALSE(disk.status(path("x/c"))->directory);
   EXPECT_EQ(disk.list(path("x")), (std::vector<std::string>{"B", "a", "b", "c", "y"}));
   EXPECT_EQ(disk.list(path("x/y/z")), std::vector<std::string>{});
@@ -195,7 +201,9 @@ TEST_P(FileConformance, RenameReplacesAndMovesDirectories) {
   EXPECT_EQ(content(**disk.open(path("to"), OpenMode::read)), "newer");
   EXPECT_EQ(disk.rename(path("missing"), path("to")).error(), std::errc::no_such_file_or_directory);
   ASSERT_TRUE(disk.make_directory(path("d/e")).has_value());
-  { auto file = *disk.open(path("d/e/f"), OpenMode::create); }
+  {
+    auto file = *disk.open(path("d/e/f"), OpenMode::create);
+  }
   ASSERT_TRUE(disk.rename(path("d"), path("g")).has_value());
   EXPECT_EQ(disk.list(path("g/e")), std::vector<std::string>{"f"});
   EXPECT_EQ(disk.list(path("d")).error(), std::errc::no_such_file_or_directory);
@@ -262,7 +270,9 @@ TEST_P(FileConformance, TellsFreeSpace) {
 }
 
 TEST_P(FileConformance, NodesHaveFilesOfTheirOwn) {
-  { auto file = *node(0).disk().open(path("a", 0), OpenMode::create); }
+  {
+    auto file = *node(0).disk().open(path("a", 0), OpenMode::create);
+  }
   EXPECT_EQ(node(1).disk().status(path("a", 1)).error(), std::errc::no_such_file_or_directory);
 }
 

@@ -1,9 +1,9 @@
 #include "runtime/signal.h"
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "runtime/asio/asio_runtime.h"
 #include "runtime/scope.h"

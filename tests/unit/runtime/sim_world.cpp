@@ -10,12 +10,15 @@ class SimulatedWorld final : public World {
  public:
   explicit SimulatedWorld(std::uint64_t seed) : world_({.seed = seed}) {
     for (int i = 0; i < kNodes; ++i) {
-      const sim::NodeIndex index = world_.add_node({host(i), [](Runtime&) { return std::make_unique<sim::Process>(); }, {}});
+      const sim::NodeIndex index =
+          world_.add_node({host(i), [](Runtime&) { return std::make_unique<sim::Process>(); }, {}});
       world_.start(index);
       VERDICT_ASSERT(node(i).disk().make_directory(root(i)).has_value());
     }
   }
-  Runtime& node(int index) override { return *world_.node(sim::NodeIndex(static_cast<std::uint16_t>(index))).runtime(); }
+  Runtime& node(int index) override {
+    return *world_.node(sim::NodeIndex(static_cast<std::uint16_t>(index))).runtime();
+  }
   std::string host(int index) override { return "node" + std::to_string(index); }
   std::string root(int) override { return "tests/root"; }
   bool run_until(const std::function<bool()>& done, Duration limit) override {

@@ -1,10 +1,10 @@
 #include "runtime/task.h"
 
+#include <gtest/gtest.h>
+
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "runtime/asio/asio_runtime.h"
 #include "runtime/io.h"
@@ -23,9 +23,7 @@ class TaskTest : public ::testing::Test {
   AsioRuntime runtime_;
 };
 
-Task<void> sleep_for(Runtime& runtime, Duration time) {
-  co_await sleep_until(runtime, runtime.now() + time);
-}
+Task<void> sleep_for(Runtime& runtime, Duration time) { co_await sleep_until(runtime, runtime.now() + time); }
 
 Task<int> ready(int value) { co_return value; }
 
@@ -56,7 +54,9 @@ TEST_F(TaskTest, IsLazyAndDropsUnstarted) {
     *flag = true;
     co_return;
   };
-  { const Task<void> task = body(&started); }
+  {
+    const Task<void> task = body(&started);
+  }
   EXPECT_FALSE(started);
   Scope scope(runtime_);
   scope.spawn(body(&started));

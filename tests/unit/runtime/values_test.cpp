@@ -1,10 +1,10 @@
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
 #include <array>
 #include <bit>
 #include <set>
 #include <string>
-
-#include <gtest/gtest.h>
-#include <rapidcheck/gtest.h>
 
 #include "runtime/names.h"
 #include "runtime/op.h"

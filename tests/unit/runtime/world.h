@@ -1,11 +1,11 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "runtime/runtime.h"
 #include "runtime/scope.h"
@@ -89,10 +89,10 @@ inline std::string kind_name(const ::testing::TestParamInfo<WorldKind>& info) { 
 }  // namespace verdict::conformance
 
 // NAME: an identifier; MAKE: a function without arguments that returns a std::unique_ptr<World>.
-#define VERDICT_INSTANTIATE_CONFORMANCE(NAME, MAKE)                                                              \
-  namespace verdict::conformance {                                                                               \
-  INSTANTIATE_TEST_SUITE_P(NAME, StreamConformance, ::testing::Values(WorldKind{#NAME, MAKE}), kind_name);        \
-  INSTANTIATE_TEST_SUITE_P(NAME, TimerConformance, ::testing::Values(WorldKind{#NAME, MAKE}), kind_name);         \
-  INSTANTIATE_TEST_SUITE_P(NAME, FileConformance, ::testing::Values(WorldKind{#NAME, MAKE}), kind_name);          \
-  }                                                                                                              \
+#define VERDICT_INSTANTIATE_CONFORMANCE(NAME, MAKE)                                                        \
+  namespace verdict::conformance {                                                                         \
+  INSTANTIATE_TEST_SUITE_P(NAME, StreamConformance, ::testing::Values(WorldKind{#NAME, MAKE}), kind_name); \
+  INSTANTIATE_TEST_SUITE_P(NAME, TimerConformance, ::testing::Values(WorldKind{#NAME, MAKE}), kind_name);  \
+  INSTANTIATE_TEST_SUITE_P(NAME, FileConformance, ::testing::Values(WorldKind{#NAME, MAKE}), kind_name);   \
+  }                                                                                                        \
   static_assert(true)

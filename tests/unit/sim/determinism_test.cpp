@@ -1,5 +1,5 @@
-// One run is a function of its seed: hashes agree and differ as they should, a planted nondeterminism is named, and a run
-// that does not end is a failure of its own kind.
+// One run is a function of its seed: hashes agree and differ as they should, a planted nondeterminism is named, and a
+// run that does not end is a failure of its own kind.
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -69,8 +69,10 @@ Outcomes everything(std::uint64_t seed, bool planted = false) {
   world.after(1000ms, [&] { world.set_clock_rate(clients[2], 300); });
   world.after(1100ms, [&] { world.kill(server); });
   world.after(1200ms, [&] { world.start(server); });
-  if (planted) world.after(1500ms, [&] { world.hash_value(static_cast<std::uint64_t>(std::rand())); });
-  else world.after(1500ms, [&] { world.hash_value(0x5eed); });
+  if (planted)
+    world.after(1500ms, [&] { world.hash_value(static_cast<std::uint64_t>(std::rand())); });
+  else
+    world.after(1500ms, [&] { world.hash_value(0x5eed); });
   world.run_for(3s);
   out.hash = world.hash();
   out.events = world.events();
@@ -115,8 +117,7 @@ TEST(Determinism, APlantedNondeterminismIsNamedByItsFirstEvent) {
 
 Task<void> spins(Runtime* runtime, void*) {
   Signal signal(*runtime);
-  struct Post : Op {
-  };
+  struct Post : Op {};
   for (;;) co_await Awaited([runtime](Op& op) { return runtime->post(op), false; });
 }
 

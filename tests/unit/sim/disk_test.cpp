@@ -172,7 +172,8 @@ TEST_F(DiskTest, OverAThousandPowerLossesEachEffectIsSeen) {
     EXPECT_GT(seen[e], 20U) << name_of(static_cast<PowerLossEffect>(e));
     RecordProperty(std::string(name_of(static_cast<PowerLossEffect>(e))), static_cast<int>(seen[e]));
   }
-  for (const std::uint64_t n : {old_tail, zero_tail, undone_name, undone_removal, undone_rename, bytes}) EXPECT_GT(n, 20U);
+  for (const std::uint64_t n : {old_tail, zero_tail, undone_name, undone_removal, undone_rename, bytes})
+    EXPECT_GT(n, 20U);
 }
 
 TEST_F(DiskTest, ASyncThatFailsLeavesPagesCleanAndLost) {
@@ -250,7 +251,8 @@ TEST_F(DiskTest, RotChangesColdBytesAndIsReported) {
     const bool differs = now[i] != written[i];
     differ += differs;
     bool reported = false;
-    for (const auto& entry : losses.entries) reported |= entry.cause == LossCause::bit_rot && i >= entry.from && i < entry.to;
+    for (const auto& entry : losses.entries)
+      reported |= entry.cause == LossCause::bit_rot && i >= entry.from && i < entry.to;
     ASSERT_EQ(reported, differs);
   }
   EXPECT_EQ(differ, changed);

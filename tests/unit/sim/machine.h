@@ -1,12 +1,12 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cstring>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "runtime/io.h"
 #include "runtime/scope.h"
@@ -34,7 +34,9 @@ inline NodeConfig node_of(std::string host, Body body = nullptr, void* context =
           {}};
 }
 
-inline ConstBuffer buffer_of(std::string_view text) { return {reinterpret_cast<const std::byte*>(text.data()), text.size()}; }
+inline ConstBuffer buffer_of(std::string_view text) {
+  return {reinterpret_cast<const std::byte*>(text.data()), text.size()};
+}
 
 inline Outcome<std::size_t> append(File& file, std::string_view text) {
   const ConstBuffer buffer = buffer_of(text);

@@ -111,7 +111,8 @@ TEST_F(Pair, EveryKindOfPartition) {
   holds(FaultKind::partition_split, [&](bool on) { world->partition_split(left, right, on); });
   holds(FaultKind::partition_isolate, [&](bool on) { world->isolate(server, on); });
   holds(FaultKind::partition_bridge, [&](bool on) { world->partition_bridge(left, right, third, on); });
-  holds(FaultKind::partition_one_way, [&](bool on) { on ? world->block(client, server) : world->unblock(client, server); });
+  holds(FaultKind::partition_one_way,
+        [&](bool on) { on ? world->block(client, server) : world->unblock(client, server); });
   world->partition_bridge(left, right, third, true);
   EXPECT_TRUE(world->link_open(client, third));
   world->isolate(client, true);

@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
-#include "tests/unit/storage/memory_disk.h"
 #include "storage/log_directory.h"
 #include "storage/partition_metadata.h"
+#include "tests/unit/storage/memory_disk.h"
 
 namespace verdict::storage {
 namespace {

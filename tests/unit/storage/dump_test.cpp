@@ -32,7 +32,8 @@ TEST(Dump, WritesALogForKafkasTools) {
   for (const auto& [path, content] : h.runtime.disk().copy().files) {
     const std::filesystem::path file = target / path.substr(2);
     std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file, std::ios::binary).write(reinterpret_cast<const char*>(content->data()), static_cast<std::streamsize>(content->size()));
+    std::ofstream(file, std::ios::binary)
+        .write(reinterpret_cast<const char*>(content->data()), static_cast<std::streamsize>(content->size()));
     ++written;
   }
   EXPECT_GT(written, 9);

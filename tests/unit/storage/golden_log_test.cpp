@@ -56,7 +56,8 @@ std::string describe(const BatchHeader& batch, const RecordView& record) {
     const auto type = parse_control_key(*record.key).value();
     if (type > ControlType::commit) return text;
     const auto epoch = load_be<std::int32_t>(record.value->data() + 2);
-    return text + fmt::format(" endTxnMarker: {} coordinatorEpoch: {}", type == ControlType::commit ? "COMMIT" : "ABORT", epoch);
+    return text + fmt::format(" endTxnMarker: {} coordinatorEpoch: {}",
+                              type == ControlType::commit ? "COMMIT" : "ABORT", epoch);
   }
   if (record.key) text += fmt::format(" key: {}", as_text(*record.key));
   if (record.value) text += fmt::format(" payload: {}", as_text(*record.value));
@@ -91,7 +92,8 @@ void compare_log(const fs::path& log, const fs::path& dump, bool decoded) {
       if (decoded || lines[line].find("headerKeys: [] LeaderChange") != std::string::npos) {
         EXPECT_TRUE(lines[line].starts_with(ours.substr(0, ours.find(']') + 1))) << ours << "\n" << lines[line];
       } else {
-        EXPECT_EQ(lines[line].substr(0, lines[line].find_last_not_of(' ') + 1), ours.substr(0, ours.find_last_not_of(' ') + 1));
+        EXPECT_EQ(lines[line].substr(0, lines[line].find_last_not_of(' ') + 1),
+                  ours.substr(0, ours.find_last_not_of(' ') + 1));
       }
       ++line;
     }
@@ -189,7 +191,8 @@ TEST(GoldenLog, TimesAreFoundAsKafkaFindsThem) {
     harness.open({.clean = true}, "p-0");
     Decompressor decompressor;
     for (int record : {0, 1, 60, 119}) {
-      const auto found = harness.runtime.run(harness.log->offset_for_time(1'700'000'000'000 + record * 1000 - 1, decompressor));
+      const auto found =
+          harness.runtime.run(harness.log->offset_for_time(1'700'000'000'000 + record * 1000 - 1, decompressor));
       ASSERT_TRUE(found && *found);
       EXPECT_EQ((*found)->offset, Offset(record));
       EXPECT_EQ((*found)->timestamp, 1'700'000'000'000 + record * 1000);

@@ -71,10 +71,12 @@ TEST(Log, FollowerTakesManyBatchesAndRefusesGapsAndDamage) {
   const WallTime now = h.runtime.wall_now();
   auto damaged = bytes;
   damaged[damaged.size() - 3] ^= std::byte{1};
-  EXPECT_EQ(h.log->append_as_follower(damaged, Log::Holes::refused, now, appended).error().kind, LogErrorKind::invalid_batch);
-  EXPECT_EQ(h.log->log_end(), Offset(0));
-  EXPECT_EQ(h.log->append_as_follower(Bytes(bytes).first(bytes.size() - 1), Log::Holes::refused, now, appended).error().kind,
+  EXPECT_EQ(h.log->append_as_follower(damaged, Log::Holes::refused, now, appended).error().kind,
             LogErrorKind::invalid_batch);
+  EXPECT_EQ(h.log->log_end(), Offset(0));
+  EXPECT_EQ(
+      h.log->append_as_follower(Bytes(bytes).first(bytes.size() - 1), Log::Holes::refused, now, appended).error().kind,
+      LogErrorKind::invalid_batch);
   ASSERT_TRUE(h.log->append_as_follower(bytes, Log::Holes::refused, now, appended));
   EXPECT_EQ(appended.size(), 10U);
   EXPECT_EQ(h.log->log_end(), Offset(30));
@@ -222,7 +224,8 @@ TEST(Log, SuspendedReadSurvivesTruncationAndRetention) {
     std::optional<std::expected<ReadSlice, LogError>> result;
     Scope scope(h.runtime);
     struct Keep {
-      static Task<void> run(Task<std::expected<ReadSlice, LogError>> task, std::optional<std::expected<ReadSlice, LogError>>& into) {
+      static Task<void> run(Task<std::expected<ReadSlice, LogError>> task,
+                            std::optional<std::expected<ReadSlice, LogError>>& into) {
         into.emplace(co_await task);
       }
     };
@@ -274,7 +277,8 @@ TEST(Log, CleanStopIsOpenedUncheckedAndGoesOn) {
 TEST(Log, TimeLookUps) {
   LogHarness h;
   h.open();
-  for (int i = 0; i < 40; ++i) h.append(2, {.records = 3, .timestamp = 1000 + i * 10, .codec = i % 2 ? Codec::lz4 : Codec::zstd});
+  for (int i = 0; i < 40; ++i)
+    h.append(2, {.records = 3, .timestamp = 1000 + i * 10, .codec = i % 2 ? Codec::lz4 : Codec::zstd});
   Decompressor decompressor;
   for (int i = 0; i < 40; ++i) {
     const auto found = h.runtime.run(h.log->offset_for_time(1000 + i * 10 + 1, decompressor)).value();

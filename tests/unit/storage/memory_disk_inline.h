@@ -34,7 +34,8 @@ inline Outcome<std::vector<std::string>> MemoryDisk::list(const std::string& dir
   std::set<std::string> names;
   const std::string prefix = directory + "/";
   const auto add = [&](const std::string& path) {
-    if (path.starts_with(prefix)) names.insert(path.substr(prefix.size(), path.find('/', prefix.size()) - prefix.size()));
+    if (path.starts_with(prefix))
+      names.insert(path.substr(prefix.size(), path.find('/', prefix.size()) - prefix.size()));
   };
   for (const auto& [path, content] : state_.files) add(path);
   for (const std::string& path : state_.directories) add(path);
@@ -54,8 +55,9 @@ inline Outcome<void> MemoryDisk::rename(const std::string& from, const std::stri
   if (const auto error = check("rename", from, true)) return std::unexpected(error);
   if (state_.directories.contains(from)) {
     MemoryState moved;
-    const auto target = [&](const std::string& path) { return path.starts_with(from + "/") || path == from
-                                                                  ? to + path.substr(from.size()) : path; };
+    const auto target = [&](const std::string& path) {
+      return path.starts_with(from + "/") || path == from ? to + path.substr(from.size()) : path;
+    };
     for (auto& [path, content] : state_.files) moved.files[target(path)] = content;
     for (const std::string& path : state_.directories) moved.directories.insert(target(path));
     state_ = std::move(moved);

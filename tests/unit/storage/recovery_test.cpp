@@ -140,8 +140,8 @@ TEST(Recovery, BrokenOrMissingIndexesAreRebuilt) {
   }
 }
 
-// Killed after each of the disk calls that appends, rolls, a flush, a truncation and retention make: what open() finds is
-// a prefix, and what flush had promised is in it.
+// Killed after each of the disk calls that appends, rolls, a flush, a truncation and retention make: what open() finds
+// is a prefix, and what flush had promised is in it.
 TEST(Recovery, KilledAfterAnyDiskCall) {
   bool finished = false;
   std::uint64_t calls = 0;
@@ -165,7 +165,8 @@ TEST(Recovery, KilledAfterAnyDiskCall) {
     if (h.log->truncate_to(target)) promised = std::min(promised, target);
     append(10, 4);
     if (!h.log->offline()) {
-      if (const auto removed = h.log->enforce_retention(h.runtime.wall_now(), Offset(30)); removed && !removed->empty()) {
+      if (const auto removed = h.log->enforce_retention(h.runtime.wall_now(), Offset(30));
+          removed && !removed->empty()) {
         lowest = removed->back().next;
       }
     }

@@ -3,10 +3,10 @@
 #include <string>
 #include <vector>
 
-#include "tests/unit/storage/memory_disk.h"
 #include "runtime/random.h"
 #include "storage/batch_builder.h"
 #include "storage/log.h"
+#include "tests/unit/storage/memory_disk.h"
 
 namespace verdict::storage::testing {
 
