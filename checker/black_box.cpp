@@ -1,7 +1,7 @@
 #include "checker/black_box.h"
 
 #include <algorithm>
-#include <fstream>
+#include <istream>
 #include <istream>
 #include <map>
 #include <span>
@@ -316,12 +316,6 @@ std::expected<HistoryResult, std::string> check_history(std::istream& in) {
     }
   }
   return box.finish();
-}
-
-std::expected<HistoryResult, std::string> check_history(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return std::unexpected(path + ": cannot be read");
-  return check_history(in);
 }
 
 }  // namespace verdict::checker

@@ -53,6 +53,5 @@ class BlackBox {
 
 // Reads JSON lines. An error names the line; a torn last line (no newline) is dropped, as a crash leaves one.
 std::expected<HistoryResult, std::string> check_history(std::istream& in);
-std::expected<HistoryResult, std::string> check_history(const std::string& path);
 
 }  // namespace verdict::checker

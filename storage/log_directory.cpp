@@ -203,21 +203,21 @@ Done LogDirectory::remove_folder(const std::string& folder) {
   return {};
 }
 
-Task<Done> LogDirectory::write_checkpoint(std::string_view file, OffsetCheckpoint offsets) {
-  const std::string path = path_ + "/" + std::string(file);
+Task<Done> LogDirectory::write_checkpoint(std::string file, OffsetCheckpoint offsets) {
+  const std::string path = path_ + "/" + file;
   const Outcome<void> done = co_await replace_file(runtime_, path, format_offsets(offsets));
   if (!done) co_return fail(done.error(), path, "can't be written");
   co_return Done();
 }
 
 Task<Done> LogDirectory::write_recovery_points(OffsetCheckpoint offsets) {
-  return write_checkpoint(kRecoveryPoints, std::move(offsets));
+  return write_checkpoint(std::string(kRecoveryPoints), std::move(offsets));
 }
 Task<Done> LogDirectory::write_log_starts(OffsetCheckpoint offsets) {
-  return write_checkpoint(kLogStarts, std::move(offsets));
+  return write_checkpoint(std::string(kLogStarts), std::move(offsets));
 }
 Task<Done> LogDirectory::write_high_watermarks(OffsetCheckpoint offsets) {
-  return write_checkpoint(kHighWatermarks, std::move(offsets));
+  return write_checkpoint(std::string(kHighWatermarks), std::move(offsets));
 }
 
 Done LogDirectory::write_clean_shutdown(std::int64_t broker_epoch) {

@@ -77,7 +77,7 @@ class LogDirectory {
   std::expected<void, DirectoryError> load();
   std::expected<void, DirectoryError> load_folders();
   std::expected<OffsetCheckpoint, DirectoryError> load_checkpoint(std::string_view file);
-  Task<std::expected<void, DirectoryError>> write_checkpoint(std::string_view file, OffsetCheckpoint offsets);
+  Task<std::expected<void, DirectoryError>> write_checkpoint(std::string file, OffsetCheckpoint offsets);
 
   Runtime& runtime_;
   std::string path_;

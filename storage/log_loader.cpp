@@ -23,7 +23,7 @@ struct Log::Loader {
   Done load_segments();
   Done load_clean();
   Task<Done> check();
-  Task<Done> check_segment(std::shared_ptr<Segment> segment, Offset expected, bool& whole);
+  Task<Done> check_segment(std::shared_ptr<Segment> segment, Offset expected, bool* whole);
   Done finish_segment(Segment& segment, bool newest);
   Done cut_segments_from(std::size_t index);
   Done settle_bounds();
@@ -121,7 +121,7 @@ Offset Log::Loader::epoch_start(LeaderEpoch epoch, Offset before, Offset base) c
 
 // One segment, batch by batch. `whole` is false if it ends in something else than a whole, valid batch that continues
 // the log; its good bytes are then counted in segment->size, the reason is in the report.
-Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Offset expected, bool& whole) {
+Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Offset expected, bool* whole) {
   const std::string file_path = log.path_of(segment->base, ".log");
   auto file = log.files_.get(file_path);
   if (!file) co_return std::unexpected(log.fail(LogErrorKind::read_failed, file.error(), file_path));
@@ -145,7 +145,7 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
     } else if (header->leader_epoch > kNoEpoch && header->leader_epoch < log.last_epoch()) {
       why = fmt::format("epoch {} after {}", header->leader_epoch.value(), log.last_epoch().value());
     } else {
-      const auto valid = co_await check_crc(window, position, *header);
+      const auto valid = co_await check_crc(&window, position, *header);
       if (!valid) co_return std::unexpected(log.fail(LogErrorKind::read_failed, valid.error(), file_path));
       if (!*valid) why = name_of(BatchError::bad_crc);
     }
@@ -160,10 +160,10 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
     position += header->size();
     ++log.recovery_.batches;
   }
-  whole = why.empty();
+  *whole = why.empty();
   log.log_end_ = expected;
   cut_from = end;
-  if (!whole)
+  if (!*whole)
     log.recovery_.why_cut = fmt::format("{} at {}: {}", segment_file_name(segment->base, ".log"), position, why);
   co_return Done();
 }
@@ -239,7 +239,7 @@ Task<Log::Done> Log::Loader::check() {
           fmt::format("{}: begins where {} is next", segment_file_name(segment->base, ".log"), log.log_end_.value());
       break;
     }
-    Done checked = co_await check_segment(segment, segment->base, whole);
+    Done checked = co_await check_segment(segment, segment->base, &whole);
     if (!checked) co_return checked;
     if (Done finished = finish_segment(*segment, !whole || index + 1 == log.segments_.size()); !finished)
       co_return finished;

@@ -99,17 +99,17 @@ std::error_code ScanWindow::load_now(std::uint64_t position, std::size_t need) {
   return {};
 }
 
-Task<std::expected<bool, std::error_code>> check_crc(ScanWindow& window, std::uint64_t position, BatchHeader header) {
+Task<std::expected<bool, std::error_code>> check_crc(ScanWindow* window, std::uint64_t position, BatchHeader header) {
   constexpr std::size_t kNotCovered = 21;
   const std::uint64_t end = position + header.size();
   std::uint32_t sum = 0;
   for (std::uint64_t at = position + kNotCovered; at < end;) {
-    if (!window.has(at, 1)) {
-      const std::error_code error = co_await window.load(at, 1);
+    if (!window->has(at, 1)) {
+      const std::error_code error = co_await window->load(at, 1);
       if (error) co_return std::unexpected(error);
-      if (!window.has(at, 1)) co_return false;
+      if (!window->has(at, 1)) co_return false;
     }
-    const Bytes seen = window.view(at);
+    const Bytes seen = window->view(at);
     const Bytes part = seen.first(std::min<std::uint64_t>(seen.size(), end - at));
     sum = crc32c(part, sum);
     at += part.size();

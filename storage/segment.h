@@ -88,7 +88,7 @@ constexpr std::size_t kLookupChunk = 8 * 1024;
 constexpr std::size_t kRecoveryChunk = 256 * 1024;
 
 // The CRC of the batch at `position`, whose header says it has `size` bytes. True: it is the header's.
-Task<std::expected<bool, std::error_code>> check_crc(ScanWindow& window, std::uint64_t position, BatchHeader header);
+Task<std::expected<bool, std::error_code>> check_crc(ScanWindow* window, std::uint64_t position, BatchHeader header);
 
 // All bytes of a file; for index files.
 Task<std::expected<std::vector<std::byte>, std::error_code>> read_whole(std::shared_ptr<File> file);

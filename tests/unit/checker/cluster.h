@@ -11,7 +11,7 @@
 // A small language for hand-written runs: each call is one event of the feed.
 namespace verdict::checker {
 
-using namespace protocol::events;  // NOLINT: the language's words are the events
+using namespace protocol::events;  // tidy: allow using-namespace: the language's words are the events
 
 struct Cluster {
   explicit Cluster(std::vector<int> ids = {1, 2, 3}, int min_isr = 1, WhiteBoxOptions options = {}) : box(options) {

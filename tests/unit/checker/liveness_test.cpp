@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "checker/invariants.h"
-#include "cluster.h"
+#include "tests/unit/checker/cluster.h"
 
 namespace verdict::checker {
 namespace {

@@ -1,4 +1,4 @@
-#include "cluster.h"
+#include "tests/unit/checker/cluster.h"
 
 namespace verdict::checker {
 namespace {

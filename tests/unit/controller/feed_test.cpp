@@ -154,7 +154,9 @@ void run_random(std::uint64_t seed, bool defect, Judge& judge) {
     const int id = 1 + static_cast<int>(random.below(kBrokers));
     const std::uint64_t action = random.below(10);
     if (action < 3) {
-      h.beat(id, /*want_shut_down=*/random.one_in(8), /*want_fence=*/random.one_in(10));
+      const bool want_shut_down = random.one_in(8);
+      const bool want_fence = random.one_in(10);
+      h.beat(id, want_shut_down, want_fence);
     } else if (action < 4) {
       incarnation[id] += random.one_in(2) ? kBrokers : 0;
       h.register_broker(id, incarnation[id], random.one_in(2) ? h.epochs[id] : -1);
@@ -172,8 +174,9 @@ void run_random(std::uint64_t seed, bool defect, Judge& judge) {
         }
       }
       const bool honest = !random.one_in(5) && p.leader != kNoNode;
-      h.alter(honest ? p.leader.value() : id, key, LeaderEpoch(p.leader_epoch.value() - (random.one_in(8) ? 1 : 0)),
-              PartitionEpoch(p.partition_epoch.value() + (random.one_in(8) ? 1 : 0)), isr);
+      const LeaderEpoch leader_epoch(p.leader_epoch.value() - (random.one_in(8) ? 1 : 0));
+      const PartitionEpoch partition_epoch(p.partition_epoch.value() + (random.one_in(8) ? 1 : 0));
+      h.alter(honest ? p.leader.value() : id, key, leader_epoch, partition_epoch, isr);
     }
   }
 }

@@ -290,7 +290,8 @@ TEST_F(DiskTest, RandomLivesAgreeWithAModel) {
     std::string synced;
     for (int step = 0; step < 60; ++step) {
       const std::uint64_t what = random.below(10);
-      const std::string text = letters(1 + random.below(9000), random.next());
+      const std::uint64_t size = 1 + random.below(9000);
+      const std::string text = letters(size, random.next());
       if (what < 4) {
         ASSERT_EQ(append(*file, text), text.size());
         model += text;
@@ -331,7 +332,8 @@ TEST_F(DiskTest, LosingAllThatIsUnsyncedGivesTheSyncedImage) {
     ASSERT_TRUE(disk().sync_directory_now("").has_value());
     std::string model, synced;
     for (int step = 0; step < 30; ++step) {
-      const std::string text = letters(1 + random.below(9000), random.next());
+      const std::uint64_t size = 1 + random.below(9000);
+      const std::string text = letters(size, random.next());
       if (random.below(3) != 0) {
         ASSERT_EQ(append(*file, text), text.size());
         model += text;

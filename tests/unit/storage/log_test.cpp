@@ -210,8 +210,8 @@ TEST(Log, RollsByTimeAndByIndexSize) {
   EXPECT_EQ(h.all().size(), 33U);
 }
 
-Task<std::expected<ReadSlice, LogError>> read_while(Log& log, Offset from) {
-  co_return co_await log.read(from, 1000000, log.log_end(), true);
+Task<std::expected<ReadSlice, LogError>> read_while(Log* log, Offset from) {
+  co_return co_await log->read(from, 1000000, log->log_end(), true);
 }
 
 // A read that sleeps while the log is truncated or loses its oldest segments starts again.
@@ -225,11 +225,11 @@ TEST(Log, SuspendedReadSurvivesTruncationAndRetention) {
     Scope scope(h.runtime);
     struct Keep {
       static Task<void> run(Task<std::expected<ReadSlice, LogError>> task,
-                            std::optional<std::expected<ReadSlice, LogError>>& into) {
-        into.emplace(co_await task);
+                            std::optional<std::expected<ReadSlice, LogError>>* into) {
+        into->emplace(co_await task);
       }
     };
-    scope.spawn(Keep::run(read_while(*h.log, Offset(4)), result));
+    scope.spawn(Keep::run(read_while(h.log.get(), Offset(4)), &result));
     ASSERT_FALSE(result);
     if (change == 0) ASSERT_TRUE(h.log->truncate_to(Offset(6)));
     if (change == 1) ASSERT_TRUE(h.log->truncate_to(Offset(0)));

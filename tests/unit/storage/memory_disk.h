@@ -107,7 +107,7 @@ class MemoryRuntime final : public Runtime {
   T run(Task<T> task) {
     std::optional<T> result;
     Scope scope(*this);
-    scope.spawn(keep(std::move(task), result));
+    scope.spawn(keep(std::move(task), &result));
     while (scope.size() > 0 && step()) {
     }
     return std::move(result.value());
@@ -119,8 +119,8 @@ class MemoryRuntime final : public Runtime {
 
  private:
   template <class T>
-  static Task<void> keep(Task<T> task, std::optional<T>& into) {
-    into.emplace(co_await task);
+  static Task<void> keep(Task<T> task, std::optional<T>* into) {
+    into->emplace(co_await task);
   }
   bool defer(Op& op, std::size_t bytes, std::error_code error) {
     op.bytes = bytes;
