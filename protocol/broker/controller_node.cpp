@@ -331,6 +331,8 @@ void ControllerNode::fetch(const ExchangePtr& exchange) {
                                        .current_leader_epoch = LeaderEpoch(asked.current_leader_epoch),
                                        .fetch_offset = Offset(asked.fetch_offset),
                                        .last_fetched_epoch = LeaderEpoch(asked.last_fetched_epoch),
+                                       // Only decided records are given away, so whoever fetched to here knows of them.
+                                       .known_high_watermark = Offset(exchange->version() >= 18 ? asked.high_watermark : asked.fetch_offset),
                                        .max_wait = from_ms(std::max(request.max_wait_ms, 0))});
 }
 
