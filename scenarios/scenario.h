@@ -60,7 +60,7 @@ struct ProducerSpec {
   std::vector<std::int32_t> partitions;  // empty: all
   std::string acks = "all";              // "all", "1", "0"
   std::int32_t burst = 2;                // records sent at once
-  std::int64_t interval_us = 4000;       // mean time between bursts
+  std::int64_t interval_us = 25'000;      // mean time between bursts
   std::int32_t in_flight = 5;            // max.in.flight.requests.per.connection
   std::int64_t linger_us = 0;
   std::int32_t batch_bytes = 16384;
