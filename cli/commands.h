@@ -38,4 +38,38 @@ int storage_dump(const StorageOptions& options);
 // JSON lines {"name","version","hex"} or {"name","version","value"} on standard input; both forms on standard output.
 int wire();
 
+enum class Format : unsigned char { text, json, jsonl };
+
+struct RunOptions {
+  std::vector<std::string> scenarios;  // names of the library or paths of .json files; empty: the library
+  std::string seeds;                   // N or A..B; empty: the scenario's
+  std::vector<std::string> settings;   // path=value
+  std::string out = "out";
+  int jobs = 0;                        // 0: one a core
+  double check_determinism = 0;        // share of runs that are executed twice
+  Format format = Format::text;
+  bool trace = false;                  // files of passing runs too
+  bool fail_fast = false;
+};
+int run(const RunOptions& options);
+
+struct ReplayOptions {
+  std::string bundle;
+  std::string until;  // virtual time; empty: to the end
+};
+int replay(const ReplayOptions& options);
+
+struct MutantsOptions {
+  std::vector<std::string> defects;  // ids; empty: all
+  std::string seeds = "1..500";
+  int jobs = 0;
+  Format format = Format::text;
+};
+int mutants(const MutantsOptions& options);
+
+int list(const std::string& kind, Format format);  // "", scenarios, invariants, faults, defects, marks
+int schema(const std::string& which);              // scenario, result
+int check(const std::string& history, Format format);
+int report(const std::string& folder);
+
 }  // namespace verdict::cli

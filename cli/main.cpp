@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "cli/commands.h"
@@ -43,12 +44,83 @@ void add_wire(CLI::App& app, Action& action) {
   command->callback([&] { action = [] { return wire(); }; });
 }
 
+void add_format(CLI::App* command, Format& format, bool lines) {
+  std::map<std::string, Format> names{{"text", Format::text}, {"json", Format::json}};
+  if (lines) names.emplace("jsonl", Format::jsonl);
+  command->add_option("--format", format, lines ? "text, json or jsonl" : "text or json")->transform(CLI::Transformer(names));
+}
+
+void add_run(CLI::App& app, RunOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("run", "run scenarios in the simulator, under faults, with a verdict");
+  command->add_option("scenarios", options.scenarios, "names (verdict list scenarios) or .json files; none: the whole library");
+  auto* seed = command->add_option("--seed", options.seeds, "the seed N; without: each scenario's own");
+  command->add_option("--seeds", options.seeds, "seeds A..B, both included")->excludes(seed);
+  command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
+  command->add_option("--out", options.out, "where files of failures and single runs go")->capture_default_str();
+  command->add_option("--set", options.settings, "path=value in every scenario: phases.run_ms=500, faults[0].at_ms=10")
+      ->allow_extra_args(false);
+  command->add_option("--check-determinism", options.check_determinism, "share of the runs that are executed twice, 0 to 1");
+  command->add_flag("--trace", options.trace, "write the files of passing runs too");
+  command->add_flag("--fail-fast", options.fail_fast, "stop at the first failure");
+  add_format(command, options.format, true);
+  command->callback([&] { action = [&] { return run(options); }; });
+}
+
+void add_replay(CLI::App& app, ReplayOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("replay", "run a bundle again");
+  command->add_option("bundle", options.bundle, "the folder of a run: out/SCENARIO/UTC-SEED")->required();
+  command->add_option("--until", options.until, "stop at this virtual time (1500ms, 1.5s) and show the replicas");
+  command->callback([&] { action = [&] { return replay(options); }; });
+}
+
+void add_mutants(CLI::App& app, MutantsOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("mutants", "plant known bugs and count the runs until each is found");
+  command->add_option("defects", options.defects, "ids (verdict list defects); none: all");
+  command->add_option("--seeds", options.seeds, "seeds A..B, in blocks of independent trials")->capture_default_str();
+  command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
+  add_format(command, options.format, false);
+  command->callback([&] { action = [&] { return mutants(options); }; });
+}
+
+struct LookOptions {
+  std::string kind;
+  std::string schema = "scenario";
+  std::string history;
+  std::string folder;
+  Format format = Format::text;
+};
+
+void add_looks(CLI::App& app, LookOptions& options, Action& action) {
+  CLI::App* names = app.add_subcommand("list", "everything that has a name");
+  names->add_option("kind", options.kind, "scenarios, invariants, faults, defects or marks; none: all");
+  add_format(names, options.format, false);
+  names->callback([&] { action = [&] { return list(options.kind, options.format); }; });
+  CLI::App* schemas = app.add_subcommand("schema", "JSON Schema of a scenario or of a run's result");
+  schemas->add_option("which", options.schema, "scenario or result")->capture_default_str();
+  schemas->callback([&] { action = [&] { return schema(options.schema); }; });
+  CLI::App* checks = app.add_subcommand("check", "judge a clients' history by what clients saw");
+  checks->add_option("history", options.history, "history.jsonl, a bundle's folder, or - for standard input")->required();
+  add_format(checks, options.format, false);
+  checks->callback([&] { action = [&] { return check(options.history, options.format); }; });
+  CLI::App* reports = app.add_subcommand("report", "make the report files of a bundle anew");
+  reports->add_option("folder", options.folder, "the bundle")->required();
+  reports->callback([&] { action = [&] { return report(options.folder); }; });
+}
+
 int run_main(int argc, char** argv) {
   CLI::App app("Kafka's replication protocol on trial: simulated under faults, and as a real broker", "verdict");
   app.require_subcommand(1);
   Action action;
   ServeOptions serve_options;
   StorageOptions storage_options;
+  RunOptions run_options;
+  ReplayOptions replay_options;
+  MutantsOptions mutants_options;
+  LookOptions look_options;
+  add_run(app, run_options, action);
+  add_replay(app, replay_options, action);
+  add_mutants(app, mutants_options, action);
+  add_looks(app, look_options, action);
   add_serve(app, serve_options, action);
   add_storage(app, storage_options, action);
   add_wire(app, action);
