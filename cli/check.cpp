@@ -1,10 +1,10 @@
 // verdict check: the black box over a clients' history, from the file alone.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "checker/black_box.h"
 #include "cli/commands.h"
@@ -19,9 +19,11 @@ void print_text(const checker::HistoryResult& result) {
     if (anomaly.count > 1) fmt::print("; {} more", anomaly.count - 1);
     fmt::print("\n    operations {}\n", fmt::join(anomaly.operations, " "));
   }
-  fmt::print("{} entries: {} sends acknowledged, {} failed, {} unknown (of these {} were read, {} never); {} records polled; {} unseen\n",
-             result.entries, result.sends_ok, result.sends_failed, result.sends_unknown, result.unknown_read, result.unknown_unread,
-             result.records_polled, result.unseen);
+  fmt::print(
+      "{} entries: {} sends acknowledged, {} failed, {} unknown (of these {} were read, {} never); {} records polled; "
+      "{} unseen\n",
+      result.entries, result.sends_ok, result.sends_failed, result.sends_unknown, result.unknown_read,
+      result.unknown_unread, result.records_polled, result.unseen);
   fmt::print("{}\n", result.valid() ? "valid" : "not valid");
 }
 

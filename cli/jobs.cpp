@@ -1,10 +1,10 @@
 #include "cli/jobs.h"
 
+#include <fmt/format.h>
+
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
@@ -42,7 +42,8 @@ std::string run_job(const Scenario& scenario, const Job& job) {
   options.defects = job.defects;
   const auto begin = std::chrono::steady_clock::now();
   RunResult result = scenarios::run(scenario, job.seed, options);
-  result.wall_ms = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
+  result.wall_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
   return result.to_json();
 }
 
@@ -58,8 +59,8 @@ std::string bundle_job(const Scenario& scenario, Job job) {
   RunResult& first = job.first.result;
   if (first.outcome != RunOutcome::nondeterministic && recorded->hash != first.hash) {
     first.outcome = RunOutcome::nondeterministic;
-    first.difference = fmt::format("recorded again, the run is {} with hash {:016x}, not {:016x}", scenarios::name_of(recorded->outcome),
-                                   recorded->hash, first.hash);
+    first.difference = fmt::format("recorded again, the run is {} with hash {:016x}, not {:016x}",
+                                   scenarios::name_of(recorded->outcome), recorded->hash, first.hash);
     first.sentence = "two runs of one seed differ: " + first.difference;
   }
   const std::string wrote = report_job(job);
@@ -94,7 +95,8 @@ std::string to_line(const Job& job) {
   json["defects"] = job.defects;
   json["folder"] = job.folder;
   json["until_ms"] = job.until_ms;
-  if (job.kind == Job::Kind::bundle || job.kind == Job::Kind::report) json["first"] = Json::parse(reports::to_json(job.first));
+  if (job.kind == Job::Kind::bundle || job.kind == Job::Kind::report)
+    json["first"] = Json::parse(reports::to_json(job.first));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -102,22 +104,28 @@ std::string work(const std::vector<Scenario>& scenarios, const std::string& line
   Job job = parse_job(line);
   const Scenario& scenario = scenarios[job.scenario];
   switch (job.kind) {
-    case Job::Kind::run: return run_job(scenario, job);
-    case Job::Kind::bundle: return bundle_job(scenario, std::move(job));
-    case Job::Kind::report: return report_job(job);
-    case Job::Kind::until: return until_job(scenario, job);
+    case Job::Kind::run:
+      return run_job(scenario, job);
+    case Job::Kind::bundle:
+      return bundle_job(scenario, std::move(job));
+    case Job::Kind::report:
+      return report_job(job);
+    case Job::Kind::until:
+      return until_job(scenario, job);
   }
   return "error: no such job";
 }
 
-RunResult crashed(const Scenario& scenario, std::uint64_t seed, std::string_view death, const std::vector<std::string>& stderr_tail) {
+RunResult crashed(const Scenario& scenario, std::uint64_t seed, std::string_view death,
+                  const std::vector<std::string>& stderr_tail) {
   RunResult result;
   result.scenario = scenario.name;
   result.seed = seed;
   result.outcome = RunOutcome::crash;
   result.sentence = fmt::format("the run {}{}", death.starts_with("no end") ? "came to " : "", death);
   for (const std::string& line : stderr_tail) {
-    if (line.find("assert") != std::string::npos || line.find("ERROR:") != std::string::npos || line.find("runtime error") != std::string::npos) {
+    if (line.find("assert") != std::string::npos || line.find("ERROR:") != std::string::npos ||
+        line.find("runtime error") != std::string::npos) {
       result.sentence += ": " + line;
       break;
     }
@@ -134,7 +142,8 @@ std::expected<Scenario, std::string> load_scenario(const std::string& name, cons
     scenario = scenarios::parse_scenario(*text);
     if (scenario && scenario->name.empty()) scenario->name = std::filesystem::path(name).stem().string();
   } else if (scenarios::find_library(name) == nullptr) {
-    return std::unexpected(fmt::format("no scenario is called {}: a name of `verdict list scenarios`, or the path of a .json file", name));
+    return std::unexpected(
+        fmt::format("no scenario is called {}: a name of `verdict list scenarios`, or the path of a .json file", name));
   } else {
     scenario = scenarios::library_scenario(name);
   }
@@ -143,7 +152,8 @@ std::expected<Scenario, std::string> load_scenario(const std::string& name, cons
     scenario = scenarios::with_setting(*scenario, setting);
     if (!scenario) return std::unexpected(fmt::format("--set {}: {}", setting, scenario.error().text()));
   }
-  if (const auto valid = scenarios::validate(*scenario); !valid) return std::unexpected(fmt::format("{}: {}", name, valid.error().text()));
+  if (const auto valid = scenarios::validate(*scenario); !valid)
+    return std::unexpected(fmt::format("{}: {}", name, valid.error().text()));
   return *scenario;
 }
 

@@ -26,7 +26,7 @@ struct Job {
   std::vector<std::string> defects;  // beside the scenario's
   std::string folder;                // bundle, report, until
   std::int64_t until_ms = 0;
-  reports::RunRecord first;          // bundle, report
+  reports::RunRecord first;  // bundle, report
 };
 std::string to_line(const Job& job);
 
@@ -40,7 +40,8 @@ scenarios::RunResult crashed(const scenarios::Scenario& scenario, std::uint64_t 
 // ---- what the commands are given ----
 
 // A name of the library, or the path of a .json file; then the settings; then checked as a whole. One clear line.
-std::expected<scenarios::Scenario, std::string> load_scenario(const std::string& name, const std::vector<std::string>& settings);
+std::expected<scenarios::Scenario, std::string> load_scenario(const std::string& name,
+                                                              const std::vector<std::string>& settings);
 
 int usage(std::string_view message);  // says it on standard error; 64
 

@@ -1,11 +1,11 @@
 // verdict list: everything that has a name.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdio>
 #include <functional>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include "checker/invariants.h"
@@ -25,7 +25,10 @@ Json scenarios_json() {
   for (const scenarios::LibraryEntry& entry : scenarios::library()) {
     const auto scenario = scenarios::library_scenario(entry.name);
     if (!scenario) continue;  // a test parses them all
-    list.push_back({{"name", entry.name}, {"title", scenario->title}, {"description", scenario->description}, {"tags", scenario->tags}});
+    list.push_back({{"name", entry.name},
+                    {"title", scenario->title},
+                    {"description", scenario->description},
+                    {"tags", scenario->tags}});
   }
   return list;
 }
@@ -33,10 +36,18 @@ Json scenarios_json() {
 Json invariants_json() {
   Json list = Json::array();
   for (const checker::Invariant& i : checker::invariants()) {
-    list.push_back({{"id", i.id}, {"name", i.name}, {"meaning", i.meaning}, {"kind", "white-box"}, {"total_order", i.total_order}});
+    list.push_back({{"id", i.id},
+                    {"name", i.name},
+                    {"meaning", i.meaning},
+                    {"kind", "white-box"},
+                    {"total_order", i.total_order}});
   }
   for (const checker::Invariant& i : checker::anomalies()) {
-    list.push_back({{"id", i.id}, {"name", i.name}, {"meaning", i.meaning}, {"kind", "black-box"}, {"total_order", i.total_order}});
+    list.push_back({{"id", i.id},
+                    {"name", i.name},
+                    {"meaning", i.meaning},
+                    {"kind", "black-box"},
+                    {"total_order", i.total_order}});
   }
   return list;
 }
@@ -68,9 +79,9 @@ struct Listing {
   const char* kind;
   Json (*make)();
 };
-constexpr std::array<Listing, 5> kListings = {Listing{"scenarios", scenarios_json}, Listing{"invariants", invariants_json},
-                                              Listing{"faults", faults_json}, Listing{"defects", defects_json},
-                                              Listing{"marks", marks_json}};
+constexpr std::array<Listing, 5> kListings = {Listing{"scenarios", scenarios_json},
+                                              Listing{"invariants", invariants_json}, Listing{"faults", faults_json},
+                                              Listing{"defects", defects_json}, Listing{"marks", marks_json}};
 
 std::string first_text(const Json& entry, std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -87,9 +98,11 @@ void print_text(const Listing& listing, bool heading) {
   for (const Json& entry : list) {
     const std::string id = first_text(entry, {"id", "name"});
     std::string text = first_text(entry, {"title", "meaning"});
-    const std::string name = entry.contains("id") && entry.contains("name") ? entry["name"].get<std::string>() : std::string();
+    const std::string name =
+        entry.contains("id") && entry.contains("name") ? entry["name"].get<std::string>() : std::string();
     if (!name.empty() && name != id) text = name + ": " + text;
-    if (entry.contains("accepted")) text += fmt::format(" [{}]", fmt::join(entry["accepted"].get<std::vector<std::string>>(), " "));
+    if (entry.contains("accepted"))
+      text += fmt::format(" [{}]", fmt::join(entry["accepted"].get<std::vector<std::string>>(), " "));
     if (text.empty()) {
       fmt::print("{}{}\n", heading ? "  " : "", id);
     } else {

@@ -12,7 +12,8 @@ using Action = std::function<int()>;
 
 void add_serve(CLI::App& app, ServeOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("serve", "run a node on real sockets");
-  command->add_option("properties", options.properties, "server.properties; without it: one node on 127.0.0.1:9092, ./verdict-data");
+  command->add_option("properties", options.properties,
+                      "server.properties; without it: one node on 127.0.0.1:9092, ./verdict-data");
   command->add_option("--override", options.overrides, "key=value, over the file and the environment");
   command->add_option("--log-format", options.log_format, "text or json");
   command->add_option("--log-level", options.log_level, "trace, debug, info, warn or error");
@@ -47,19 +48,22 @@ void add_wire(CLI::App& app, Action& action) {
 void add_format(CLI::App* command, Format& format, bool lines) {
   std::map<std::string, Format> names{{"text", Format::text}, {"json", Format::json}};
   if (lines) names.emplace("jsonl", Format::jsonl);
-  command->add_option("--format", format, lines ? "text, json or jsonl" : "text or json")->transform(CLI::Transformer(names));
+  command->add_option("--format", format, lines ? "text, json or jsonl" : "text or json")
+      ->transform(CLI::Transformer(names));
 }
 
 void add_run(CLI::App& app, RunOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("run", "run scenarios in the simulator, under faults, with a verdict");
-  command->add_option("scenarios", options.scenarios, "names (verdict list scenarios) or .json files; none: the whole library");
+  command->add_option("scenarios", options.scenarios,
+                      "names (verdict list scenarios) or .json files; none: the whole library");
   auto* seed = command->add_option("--seed", options.seeds, "the seed N; without: each scenario's own");
   command->add_option("--seeds", options.seeds, "seeds A..B, both included")->excludes(seed);
   command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
   command->add_option("--out", options.out, "where files of failures and single runs go")->capture_default_str();
   command->add_option("--set", options.settings, "path=value in every scenario: phases.run_ms=500, faults[0].at_ms=10")
       ->allow_extra_args(false);
-  command->add_option("--check-determinism", options.check_determinism, "share of the runs that are executed twice, 0 to 1");
+  command->add_option("--check-determinism", options.check_determinism,
+                      "share of the runs that are executed twice, 0 to 1");
   command->add_flag("--trace", options.trace, "write the files of passing runs too");
   command->add_flag("--fail-fast", options.fail_fast, "stop at the first failure");
   add_format(command, options.format, true);
@@ -99,7 +103,8 @@ void add_looks(CLI::App& app, LookOptions& options, Action& action) {
   schemas->add_option("which", options.schema, "scenario or result")->capture_default_str();
   schemas->callback([&] { action = [&] { return schema(options.schema); }; });
   CLI::App* checks = app.add_subcommand("check", "judge a clients' history by what clients saw");
-  checks->add_option("history", options.history, "history.jsonl, a bundle's folder, or - for standard input")->required();
+  checks->add_option("history", options.history, "history.jsonl, a bundle's folder, or - for standard input")
+      ->required();
   add_format(checks, options.format, false);
   checks->callback([&] { action = [&] { return check(options.history, options.format); }; });
   CLI::App* reports = app.add_subcommand("report", "make the report files of a bundle anew");

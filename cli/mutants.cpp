@@ -1,16 +1,16 @@
 // verdict mutants: the kill matrix. Every defect meets the same scenarios and seeds, and so does the healthy core.
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands.h"
 #include "cli/jobs.h"
@@ -44,9 +44,9 @@ struct Trial {
 struct Row {
   scenarios::DefectEntry defect;
   std::uint64_t runs = 0;
-  double wall_s = 0;  // of its runs, one after the other
+  double wall_s = 0;                                                 // of its runs, one after the other
   std::uint64_t reached = 0, crashes = 0, overruns = 0, others = 0;  // runs
-  std::map<std::string, std::uint64_t> kills;  // by invariant
+  std::map<std::string, std::uint64_t> kills;                        // by invariant
   std::set<std::string> other_invariants;
   std::vector<std::int64_t> trials;
   std::pair<std::string, std::uint64_t> example;  // scenario and seed of the first trial's kill
@@ -60,18 +60,21 @@ struct Row {
 
 class Matrix {
  public:
-  Matrix(const MutantsOptions& options, std::vector<scenarios::DefectEntry> defects, std::vector<Scenario> all, scenarios::SeedRange seeds)
+  Matrix(const MutantsOptions& options, std::vector<scenarios::DefectEntry> defects, std::vector<Scenario> all,
+         scenarios::SeedRange seeds)
       : options_(options),
         scenarios_(std::move(all)),
         progress_(0),
-        pool_(options.jobs > 0 ? options.jobs : default_jobs(), [this](const std::string& line) { return work(scenarios_, line); }) {
+        pool_(options.jobs > 0 ? options.jobs : default_jobs(),
+              [this](const std::string& line) { return work(scenarios_, line); }) {
     for (scenarios::DefectEntry& defect : defects) rows_.push_back({.defect = std::move(defect)});
     const std::uint64_t count = seeds.last - seeds.first + 1;
     const std::uint64_t blocks = std::min(kTrials, count);
     for (std::size_t row = 0; row < rows_.size(); ++row) {
       for (std::uint64_t b = 0; b < blocks; ++b) {
         const std::uint64_t first = seeds.first + count * b / blocks;
-        trials_.push_back({.defect = row, .first = first, .last = seeds.first + count * (b + 1) / blocks - 1, .next = first});
+        trials_.push_back(
+            {.defect = row, .first = first, .last = seeds.first + count * (b + 1) / blocks - 1, .next = first});
       }
     }
   }
@@ -87,7 +90,9 @@ class Matrix {
 
  private:
   // The scenario of a seed: drawn, the same for every defect.
-  std::size_t scenario_of(std::uint64_t seed) const { return static_cast<std::size_t>(scale_to(mix64(seed), scenarios_.size())); }
+  std::size_t scenario_of(std::uint64_t seed) const {
+    return static_cast<std::size_t>(scale_to(mix64(seed), scenarios_.size()));
+  }
 
   void drive() {
     for (;;) {
@@ -102,7 +107,8 @@ class Matrix {
         pool_.start(i, to_line(job));
       }
       if (pool_.busy() == 0) return;
-      for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(200))) take(trials_[report.id], result_of(report, trials_[report.id].next));
+      for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(200)))
+        take(trials_[report.id], result_of(report, trials_[report.id].next));
       progress_.show();
     }
   }
@@ -130,7 +136,8 @@ class Matrix {
     row.crashes += result.outcome == RunOutcome::crash ? 1 : 0;
     row.overruns += result.outcome == RunOutcome::overrun ? 1 : 0;
     tried_.insert(trial.next);
-    const bool accepted = std::ranges::find(row.defect.accepted, std::string_view(result.invariant)) != row.defect.accepted.end();
+    const bool accepted =
+        std::ranges::find(row.defect.accepted, std::string_view(result.invariant)) != row.defect.accepted.end();
     if (result.outcome == RunOutcome::violation && accepted) {
       trial.killed_after = static_cast<std::int64_t>(trial.next - trial.first + 1);
       ++row.kills[result.invariant];
@@ -180,19 +187,23 @@ class Matrix {
   }
 
   void print_text() const {
-    fmt::print("{:<18} {:<10} {:>6} {:>7} {:>5} {:>8} {:>6} {:>8}  {}\n", "defect", "", "runs", "median", "p90", "wall s", "crash", "reached",
-               "killed by");
+    fmt::print("{:<18} {:<10} {:>6} {:>7} {:>5} {:>8} {:>6} {:>8}  {}\n", "defect", "", "runs", "median", "p90",
+               "wall s", "crash", "reached", "killed by");
     for (const Row& row : rows_) {
       std::vector<std::string> by;
       for (const auto& [invariant, count] : row.kills) by.push_back(fmt::format("{} x{}", invariant, count));
       for (const std::string& other : row.other_invariants) by.push_back(fmt::format("({} is not accepted)", other));
       if (row.overruns > 0) by.push_back(fmt::format("({} overruns)", row.overruns));
       fmt::print("{:<18} {:<10} {:>6} {:>7} {:>5} {:>8.1f} {:>6} {:>8}  {}\n", row.defect.id,
-                 row.killed() ? "killed" : row.reached == 0 ? "unreached" : "survived", row.runs,
-                 number(reports::runs_to_kill(row.trials, 0.5)), number(reports::runs_to_kill(row.trials, 0.9)), row.wall_s, row.crashes,
-                 row.reached, fmt::join(by, ", "));
+                 row.killed()       ? "killed"
+                 : row.reached == 0 ? "unreached"
+                                    : "survived",
+                 row.runs, number(reports::runs_to_kill(row.trials, 0.5)),
+                 number(reports::runs_to_kill(row.trials, 0.9)), row.wall_s, row.crashes, row.reached,
+                 fmt::join(by, ", "));
       if (row.killed()) {
-        fmt::print("    ./verdict run {} --seed {} --set 'defects=[\"{}\"]'\n", row.example.first, row.example.second, row.defect.id);
+        fmt::print("    ./verdict run {} --seed {} --set 'defects=[\"{}\"]'\n", row.example.first, row.example.second,
+                   row.defect.id);
       }
     }
     print_healthy(stdout);
@@ -208,8 +219,13 @@ class Matrix {
         const std::int64_t runs = reports::runs_to_kill(row.trials, q);
         return runs < 0 ? Json() : Json(runs);
       };
-      list.push_back({{"id", row.defect.id}, {"killed", row.killed()}, {"runs", row.runs}, {"seeds_to_kill_median", quantile(0.5)},
-                      {"seeds_to_kill_p90", quantile(0.9)}, {"wall_s", row.wall_s}, {"invariant", row.invariant()}});
+      list.push_back({{"id", row.defect.id},
+                      {"killed", row.killed()},
+                      {"runs", row.runs},
+                      {"seeds_to_kill_median", quantile(0.5)},
+                      {"seeds_to_kill_p90", quantile(0.9)},
+                      {"wall_s", row.wall_s},
+                      {"invariant", row.invariant()}});
     }
     fmt::print("{}\n", Json{{"defects", std::move(list)}}.dump());
     std::fflush(stdout);

@@ -1,11 +1,10 @@
 #include "cli/progress.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
-
-#include <fmt/format.h>
 
 #include "reports/run_record.h"
 #include "runtime/names.h"
@@ -31,7 +30,8 @@ bool colour(int fd) {
   return ::isatty(fd) == 1 && (no_color == nullptr || *no_color == '\0');
 }
 
-Progress::Progress(std::uint64_t total) : total_(total), terminal_(::isatty(STDERR_FILENO) == 1), began_(Clock::now()), last_(began_) {}
+Progress::Progress(std::uint64_t total)
+    : total_(total), terminal_(::isatty(STDERR_FILENO) == 1), began_(Clock::now()), last_(began_) {}
 
 double Progress::elapsed_s() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
 
@@ -49,15 +49,16 @@ std::string Progress::text() const {
   const double rate = elapsed > 0 ? static_cast<double>(runs_) / elapsed : 0;
   const double hours = elapsed > 0 ? static_cast<double>(simulated_ms_) / 3'600'000 / elapsed : 0;
   std::string out = total_ > 0 ? fmt::format("{} of {} runs", runs_, total_) : fmt::format("{} runs", runs_);
-  out += fmt::format(", {:.1f} runs/s, {:.3f} simulated hours/s, {} distinct failures, {} of {} marks", rate, hours, failures_.size(),
-                     marks_.size(), kMarkCount);
+  out += fmt::format(", {:.1f} runs/s, {:.3f} simulated hours/s, {} distinct failures, {} of {} marks", rate, hours,
+                     failures_.size(), marks_.size(), kMarkCount);
   if (total_ > runs_ && runs_ > 0) out += ", " + duration_text(static_cast<double>(total_ - runs_) / rate) + " left";
   return out;
 }
 
 void Progress::show() {
   const auto now = Clock::now();
-  if (now - last_ < (terminal_ ? std::chrono::duration_cast<Clock::duration>(kLive) : std::chrono::duration_cast<Clock::duration>(kQuiet))) {
+  if (now - last_ < (terminal_ ? std::chrono::duration_cast<Clock::duration>(kLive)
+                               : std::chrono::duration_cast<Clock::duration>(kQuiet))) {
     return;
   }
   last_ = now;

@@ -1,13 +1,12 @@
 // verdict replay: the run of a bundle once more.
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <optional>
-
-#include <unistd.h>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "cli/jobs.h"
@@ -50,8 +49,8 @@ int show_until(const reports::Bundle& bundle, Job job, std::int64_t until_ms) {
   }
   const auto answer = nlohmann::json::parse(report.line);
   fmt::print("{} seed {} at {}, phase {}: {} protocol events, {} messages\n", bundle.scenario.name, job.seed,
-             reports::seconds_text(answer["end_ns"]), answer["phase"].get<std::string>(), answer["events"].get<std::uint64_t>(),
-             answer["messages"].get<std::uint64_t>());
+             reports::seconds_text(answer["end_ns"]), answer["phase"].get<std::string>(),
+             answer["events"].get<std::uint64_t>(), answer["messages"].get<std::uint64_t>());
   fmt::print("{}", answer["matrix"].get<std::string>());
   const auto result = reports::parse_run_result(answer["result"].dump());
   if (result && result->outcome == RunOutcome::violation) {
@@ -74,12 +73,14 @@ int compare(const reports::RunRecord& then, const RunResult& now) {
     return code;
   }
   if (!same_build) {
-    fmt::print("{}\n  then {}\n  now  {}\n", same_outcome ? "same outcome; the build differs" : "different outcome, the build differs",
-               then.build, reports::build_id());
+    fmt::print("{}\n  then {}\n  now  {}\n",
+               same_outcome ? "same outcome; the build differs" : "different outcome, the build differs", then.build,
+               reports::build_id());
     return code;
   }
   fmt::print("not deterministic: the same build came to {} {} with hash {:016x}, and now to {} {} with hash {:016x}\n",
-             scenarios::name_of(was.outcome), was.invariant, was.hash, scenarios::name_of(now.outcome), now.invariant, now.hash);
+             scenarios::name_of(was.outcome), was.invariant, was.hash, scenarios::name_of(now.outcome), now.invariant,
+             now.hash);
   return kNotDeterministic;
 }
 
@@ -90,13 +91,15 @@ int replay(const ReplayOptions& options) {
   if (!std::filesystem::is_directory(folder)) folder = folder.parent_path();  // one of its files
   const auto bundle = reports::read_bundle(folder.string());
   if (!bundle) return usage(bundle.error());
-  if (const auto valid = scenarios::validate(bundle->scenario); !valid) return usage(folder.string() + "/scenario.json: " + valid.error().text());
+  if (const auto valid = scenarios::validate(bundle->scenario); !valid)
+    return usage(folder.string() + "/scenario.json: " + valid.error().text());
   Job job;
   job.seed = bundle->record.result.seed;
   job.twice = bundle->record.check_determinism;
   if (!options.until.empty()) {
     const auto until_ms = reports::parse_duration_ms(options.until);
-    if (!until_ms || *until_ms == 0) return usage("--until: " + (until_ms ? std::string("a time above 0") : until_ms.error()));
+    if (!until_ms || *until_ms == 0)
+      return usage("--until: " + (until_ms ? std::string("a time above 0") : until_ms.error()));
     return show_until(*bundle, job, *until_ms);
   }
   const WorkerReport report = in_worker(*bundle, job);
@@ -113,7 +116,8 @@ int replay(const ReplayOptions& options) {
     }
     now.result = std::move(*result);
   }
-  fmt::print("{}", now.result.outcome == RunOutcome::pass ? reports::run_line(now.result) + "\n" : reports::failure_text(now));
+  fmt::print(
+      "{}", now.result.outcome == RunOutcome::pass ? reports::run_line(now.result) + "\n" : reports::failure_text(now));
   return compare(bundle->record, now.result);
 }
 

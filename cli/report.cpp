@@ -1,7 +1,7 @@
 // verdict report: the report files of a bundle, made anew.
-#include <cstdio>
-
 #include <fmt/format.h>
+
+#include <cstdio>
 
 #include "cli/commands.h"
 #include "cli/jobs.h"

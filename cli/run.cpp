@@ -1,4 +1,6 @@
 // verdict run: scenarios under seeds, in worker processes, reported in an order that does not depend on them.
+#include <fmt/chrono.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -8,9 +10,6 @@
 #include <map>
 #include <set>
 #include <string>
-
-#include <fmt/chrono.h>
-#include <fmt/format.h>
 
 #include "cli/commands.h"
 #include "cli/jobs.h"
@@ -29,9 +28,9 @@ using scenarios::RunOutcome;
 using scenarios::RunResult;
 using scenarios::Scenario;
 
-constexpr std::size_t kAhead = 20'000;         // results that wait for an earlier one
-constexpr std::size_t kEachOnALine = 200;      // more runs than this: a passing scenario prints one line
-constexpr std::size_t kBundles = 50;           // one for each kind of failure, and no more of them
+constexpr std::size_t kAhead = 20'000;           // results that wait for an earlier one
+constexpr std::size_t kEachOnALine = 200;        // more runs than this: a passing scenario prints one line
+constexpr std::size_t kBundles = 50;             // one for each kind of failure, and no more of them
 constexpr std::uint64_t kBundleId = 1ULL << 62;  // jobs that record run i have the id kBundleId + i
 
 struct Task {
@@ -41,7 +40,7 @@ struct Task {
 
 struct Slot {
   RunRecord record;
-  std::string folder;    // its files; empty: none
+  std::string folder;     // its files; empty: none
   bool recorded = false;  // the job that makes them is done, or was never wanted
   bool wanted = false;
 };
@@ -56,7 +55,8 @@ class Campaign {
         colour_(options.format == Format::text && colour(STDOUT_FILENO)),
         utc_(fmt::format("{:%Y%m%dT%H%M%SZ}", fmt::gmtime(std::chrono::system_clock::now()))),
         progress_(tasks_.size()),
-        pool_(options.jobs > 0 ? options.jobs : default_jobs(), [this](const std::string& line) { return work(scenarios_, line); }) {}
+        pool_(options.jobs > 0 ? options.jobs : default_jobs(),
+              [this](const std::string& line) { return work(scenarios_, line); }) {}
 
   int run() {
     if (options_.format == Format::json) objects_ = "{\"runs\":[";
@@ -113,7 +113,8 @@ class Campaign {
     } else {
       slot.record.result = crashed(scenario, tasks_[i].seed, "answered what can't be read: " + result.error(), {});
     }
-    slot.record.replay = fmt::format("./verdict run {} --seed {}{}", options_.scenarios.empty() ? scenario.name : name_given(tasks_[i].scenario),
+    slot.record.replay = fmt::format("./verdict run {} --seed {}{}",
+                                     options_.scenarios.empty() ? scenario.name : name_given(tasks_[i].scenario),
                                      tasks_[i].seed, settings_text(options_.settings));
     progress_.add(slot.record.result);
     const auto [at, added] = slots_.emplace(i, std::move(slot));
@@ -143,7 +144,8 @@ class Campaign {
     Slot& slot = slots_.at(i);
     slot.recorded = true;
     if (report.died) {
-      if (slot.record.result.outcome == RunOutcome::crash && !died_again_.contains(i)) {  // as it did before: what there is can be told
+      if (slot.record.result.outcome == RunOutcome::crash &&
+          !died_again_.contains(i)) {  // as it did before: what there is can be told
         died_again_.insert(i);
         slot.recorded = false;
         Job job = job_of(i);
@@ -153,7 +155,8 @@ class Campaign {
         to_record_.emplace_back(kBundleId + i, std::move(job));
         return;
       }
-      problem(fmt::format("the recorded run of {} seed {} {}", slot.record.result.scenario, slot.record.result.seed, report.death));
+      problem(fmt::format("the recorded run of {} seed {} {}", slot.record.result.scenario, slot.record.result.seed,
+                          report.death));
       for (const std::string& line : report.stderr_tail) fmt::print(stderr, "    | {}\n", line);
     } else if (report.line.starts_with("error: ")) {
       problem(report.line.substr(7));
@@ -180,7 +183,8 @@ class Campaign {
   // Shows results in the order of tasks; a run that failed waits for its files.
   void show_finished() {
     for (auto slot = slots_.find(shown_); slot != slots_.end() && !stopped_; slot = slots_.find(shown_)) {
-      if (slot->second.record.result.outcome != RunOutcome::pass && !slot->second.wanted && first_of_its_kind(slot->second.record.result)) {
+      if (slot->second.record.result.outcome != RunOutcome::pass && !slot->second.wanted &&
+          first_of_its_kind(slot->second.record.result)) {
         record(slot->first, slot->second);
       }
       if (slot->second.wanted && !slot->second.recorded) return;
@@ -192,7 +196,8 @@ class Campaign {
 
   bool first_of_its_kind(const RunResult& result) {
     if (kinds_.size() >= kBundles) return false;
-    return kinds_.insert(fmt::format("{}/{}/{}", result.scenario, scenarios::name_of(result.outcome), result.invariant)).second;
+    return kinds_.insert(fmt::format("{}/{}/{}", result.scenario, scenarios::name_of(result.outcome), result.invariant))
+        .second;
   }
 
   void show(std::size_t i, const Slot& slot) {
@@ -227,7 +232,8 @@ class Campaign {
     const bool last = i + 1 == tasks_.size() || tasks_[i + 1].scenario != tasks_[i].scenario;
     if (last && tasks_.size() > kEachOnALine) {
       if (passed_of_scenario_ > 0) {
-        print_coloured(RunOutcome::pass, fmt::format("{:<13} {}: {} seeds\n", "pass", result.scenario, passed_of_scenario_));
+        print_coloured(RunOutcome::pass,
+                       fmt::format("{:<13} {}: {} seeds\n", "pass", result.scenario, passed_of_scenario_));
       }
     }
     if (last) passed_of_scenario_ = 0;
@@ -246,13 +252,16 @@ class Campaign {
 
   void finish() {
     switch (options_.format) {
-      case Format::text: fmt::print("{}\n", tally_.last_line()); break;
+      case Format::text:
+        fmt::print("{}\n", tally_.last_line());
+        break;
       case Format::jsonl:
-        fmt::print("{{\"passed\":{},\"failed\":{},\"inconclusive\":{}}}\n", tally_.passed, tally_.failed, tally_.inconclusive);
+        fmt::print("{{\"passed\":{},\"failed\":{},\"inconclusive\":{}}}\n", tally_.passed, tally_.failed,
+                   tally_.inconclusive);
         break;
       case Format::json:
-        fmt::print("{{\"passed\":{},\"failed\":{},\"inconclusive\":{},{}]}}\n", tally_.passed, tally_.failed, tally_.inconclusive,
-                   std::string_view(objects_).substr(1));
+        fmt::print("{{\"passed\":{},\"failed\":{},\"inconclusive\":{},{}]}}\n", tally_.passed, tally_.failed,
+                   tally_.inconclusive, std::string_view(objects_).substr(1));
         break;
     }
     std::fflush(stdout);
@@ -281,7 +290,8 @@ class Campaign {
 }  // namespace
 
 int run(const RunOptions& options) {
-  if (options.check_determinism < 0 || options.check_determinism > 1) return usage("--check-determinism: a share of runs, 0 to 1");
+  if (options.check_determinism < 0 || options.check_determinism > 1)
+    return usage("--check-determinism: a share of runs, 0 to 1");
   std::vector<std::string> names = options.scenarios;
   if (names.empty()) {
     for (const scenarios::LibraryEntry& entry : scenarios::library()) names.emplace_back(entry.name);

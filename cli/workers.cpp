@@ -1,6 +1,7 @@
 #include "cli/workers.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -13,8 +14,6 @@
 #include <cstdio>
 #include <cstring>
 #include <thread>
-
-#include <fmt/format.h>
 
 #include "runtime/assert.h"
 
@@ -97,7 +96,8 @@ WorkerPool::~WorkerPool() {
 
 void WorkerPool::spawn(Worker& worker) {
   std::array<int, 2> requests{}, results{}, errors{};
-  for (auto* ends : {&requests, &results, &errors}) VERDICT_ASSERT(::pipe2(ends->data(), O_CLOEXEC) == 0, "no pipe for a worker");
+  for (auto* ends : {&requests, &results, &errors})
+    VERDICT_ASSERT(::pipe2(ends->data(), O_CLOEXEC) == 0, "no pipe for a worker");
   std::fflush(nullptr);  // the child would write it once more
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
@@ -189,7 +189,8 @@ WorkerReport WorkerPool::bury(Worker& worker) {
     report.death = fmt::format("no end after {} s", kLimit.count());
   } else if (WIFSIGNALED(status)) {
     const int signal = WTERMSIG(status);
-    report.death = fmt::format("died of signal {} ({}{})", signal, ::strsignal(signal), signal == SIGKILL ? ", perhaps out of memory" : "");
+    report.death = fmt::format("died of signal {} ({}{})", signal, ::strsignal(signal),
+                               signal == SIGKILL ? ", perhaps out of memory" : "");
   } else {
     report.death = fmt::format("ended with exit code {}", WEXITSTATUS(status));
   }
@@ -214,7 +215,8 @@ std::vector<WorkerReport> WorkerPool::wait(std::chrono::milliseconds timeout) {
     const bool open = read_result(*worker);
     if (worker->line.ends_with('\n')) {
       worker->line.pop_back();
-      reports.push_back({.id = worker->id, .died = false, .line = std::move(worker->line), .death = {}, .stderr_tail = {}});
+      reports.push_back(
+          {.id = worker->id, .died = false, .line = std::move(worker->line), .death = {}, .stderr_tail = {}});
       worker->busy = false;
       --busy_;
     } else if (!open) {

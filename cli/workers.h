@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-// Worker processes, forked from this one, each working on one job at a time. A worker that dies (an assertion, a signal,
-// no memory, no end) is reported with its last words and replaced; the others go on.
+// Worker processes, forked from this one, each working on one job at a time. A worker that dies (an assertion, a
+// signal, no memory, no end) is reported with its last words and replaced; the others go on.
 namespace verdict::cli {
 
 struct WorkerReport {

@@ -1,12 +1,12 @@
 #include "reports/bundle.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <map>
 #include <sstream>
-
-#include <fmt/format.h>
 
 #include "reports/chrome_trace.h"
 #include "reports/html.h"
@@ -53,12 +53,13 @@ class BundleFiles {
   std::map<std::string, std::ofstream, std::less<>> logs_;
 };
 
-std::expected<RunResult, std::string> record(const Scenario& scenario, std::uint64_t seed, const scenarios::RunOptions& given,
-                                             const std::string& folder) {
+std::expected<RunResult, std::string> record(const Scenario& scenario, std::uint64_t seed,
+                                             const scenarios::RunOptions& given, const std::string& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return std::unexpected(fmt::format("{}: {}", folder, error.message()));
-  if (auto wrote = write_file(folder + "/scenario.json", scenarios::to_json(scenarios::resolve(scenario)) + "\n"); !wrote) {
+  if (auto wrote = write_file(folder + "/scenario.json", scenarios::to_json(scenarios::resolve(scenario)) + "\n");
+      !wrote) {
     return std::unexpected(wrote.error());
   }
   BundleFiles files(folder);
@@ -134,7 +135,8 @@ std::expected<Bundle, std::string> read_bundle(const std::string& folder) {
   if (!scenario_text) return std::unexpected(scenario_text.error());
   auto scenario = scenarios::parse_scenario(*scenario_text);
   if (!scenario) return std::unexpected(fmt::format("{}/scenario.json: {}", folder, scenario.error().text()));
-  return Bundle{.record = std::move(*record), .scenario_json = std::move(*scenario_text), .scenario = std::move(*scenario)};
+  return Bundle{
+      .record = std::move(*record), .scenario_json = std::move(*scenario_text), .scenario = std::move(*scenario)};
 }
 
 }  // namespace verdict::reports

@@ -7,8 +7,8 @@
 #include "scenarios/runner.h"
 #include "scenarios/scenario.h"
 
-// A bundle is the folder of one run: {run.json, scenario.json, history.jsonl, events.jsonl.zst, verdict.json, summary.md,
-// junit.xml, report.html, trace.json, nodes/HOST.log}.
+// A bundle is the folder of one run: {run.json, scenario.json, history.jsonl, events.jsonl.zst, verdict.json,
+// summary.md, junit.xml, report.html, trace.json, nodes/HOST.log}.
 namespace verdict::reports {
 
 // Runs `scenario` with everything recorded: writes scenario.json, history.jsonl, events.jsonl.zst and nodes/ into the

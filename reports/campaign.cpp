@@ -1,10 +1,10 @@
 #include "reports/campaign.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
-
-#include <fmt/format.h>
 
 #include "runtime/random.h"
 
@@ -27,7 +27,8 @@ std::expected<scenarios::SeedRange, std::string> parse_seeds(std::string_view te
   if (!whole(first, range.first) || !whole(last, range.last) || range.first > range.last) {
     return std::unexpected(fmt::format("seeds \"{}\": a whole number, or A..B with A at most B", text));
   }
-  if (range.last - range.first >= 100'000'000) return std::unexpected(fmt::format("seeds \"{}\": at most 100,000,000", text));
+  if (range.last - range.first >= 100'000'000)
+    return std::unexpected(fmt::format("seeds \"{}\": at most 100,000,000", text));
   return range;
 }
 
@@ -39,7 +40,9 @@ bool in_share(double share, std::string_view scenario, std::uint64_t seed) {
 }
 
 std::expected<std::int64_t, std::string> parse_duration_ms(std::string_view text) {
-  const auto wrong = [&] { return std::unexpected(fmt::format("time \"{}\": milliseconds, or a number with ms, s or m", text)); };
+  const auto wrong = [&] {
+    return std::unexpected(fmt::format("time \"{}\": milliseconds, or a number with ms, s or m", text));
+  };
   double value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
   if (parsed.ec != std::errc()) return wrong();

@@ -1,8 +1,8 @@
 #include "reports/html.h"
 
-#include <iterator>
-
 #include <fmt/format.h>
+
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "reports/assets.h"
@@ -15,7 +15,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 using scenarios::RunOutcome;
 
-std::string tag(std::string_view name, std::string_view text) { return fmt::format("<{0}>{1}</{0}>", name, escape_markup(text)); }
+std::string tag(std::string_view name, std::string_view text) {
+  return fmt::format("<{0}>{1}</{0}>", name, escape_markup(text));
+}
 
 std::string list_of(std::string_view title, const std::vector<std::string>& items) {
   if (items.empty()) return {};
@@ -27,11 +29,15 @@ std::string list_of(std::string_view title, const std::vector<std::string>& item
 std::string headline(const RunRecord& record) {
   const auto& result = record.result;
   const bool bad = failed(result.outcome);
-  const std::string sentence = !result.sentence.empty()                   ? result.sentence
-                               : result.outcome == RunOutcome::pass        ? "No rule was broken"
-                               : result.outcome == RunOutcome::inconclusive ? "The run did not see what its scenario says it must"
-                                                                            : std::string(scenarios::name_of(result.outcome));
-  std::string out = fmt::format("<header class=\"{}\"><h1>{}</h1><p>", bad ? "bad" : result.outcome == RunOutcome::pass ? "good" : "open",
+  const std::string sentence = !result.sentence.empty()             ? result.sentence
+                               : result.outcome == RunOutcome::pass ? "No rule was broken"
+                               : result.outcome == RunOutcome::inconclusive
+                                   ? "The run did not see what its scenario says it must"
+                                   : std::string(scenarios::name_of(result.outcome));
+  std::string out = fmt::format("<header class=\"{}\"><h1>{}</h1><p>",
+                                bad                                  ? "bad"
+                                : result.outcome == RunOutcome::pass ? "good"
+                                                                     : "open",
                                 escape_markup(sentence));
   out += fmt::format("<strong>{}</strong>", scenarios::name_of(result.outcome));
   if (!result.invariant.empty()) out += " of <strong>" + escape_markup(invariant_title(result.invariant)) + "</strong>";
@@ -43,8 +49,10 @@ std::string headline(const RunRecord& record) {
 std::string witnesses(const RunRecord& record, const TraceData& trace) {
   const auto& result = record.result;
   if (result.witnesses.empty()) return {};
-  std::string out = "<section><h2>Witnesses</h2><table id=\"witnesses\"><thead><tr><th></th><th>time</th><th>node</th><th>what</th></tr>"
-                    "</thead><tbody>";
+  std::string out =
+      "<section><h2>Witnesses</h2><table "
+      "id=\"witnesses\"><thead><tr><th></th><th>time</th><th>node</th><th>what</th></tr>"
+      "</thead><tbody>";
   for (std::size_t i = 0; i < result.witnesses.size(); ++i) {
     const auto& witness = result.witnesses[i];
     std::string host = witness.node < 0 ? "client" : fmt::format("node {}", witness.node);
@@ -52,15 +60,17 @@ std::string witnesses(const RunRecord& record, const TraceData& trace) {
       if (!node.client && witness.node >= 0 && node.id == witness.node) host = node.host;
     }
     if (witness.incarnation > 1) host += fmt::format(" (life {})", witness.incarnation);
-    out += fmt::format("<tr data-t=\"{}\"><td>{}</td><td class=\"num\">{}</td><td>{}</td><td>{}</td></tr>", witness.time_ns, i + 1,
-                       seconds_text(witness.time_ns), escape_markup(host), escape_markup(witness.text));
+    out += fmt::format("<tr data-t=\"{}\"><td>{}</td><td class=\"num\">{}</td><td>{}</td><td>{}</td></tr>",
+                       witness.time_ns, i + 1, seconds_text(witness.time_ns), escape_markup(host),
+                       escape_markup(witness.text));
   }
   return out + "</tbody></table></section>";
 }
 
 std::string replay(const RunRecord& record) {
   return fmt::format(
-      "<section><h2>Replay</h2><p class=\"command\"><code id=\"replay\">{}</code> <button id=\"copy\" type=\"button\">copy</button></p>"
+      "<section><h2>Replay</h2><p class=\"command\"><code id=\"replay\">{}</code> <button id=\"copy\" "
+      "type=\"button\">copy</button></p>"
       "<p class=\"dim\">build {}, hash {:016x}</p></section>",
       escape_markup(record.replay), escape_markup(record.build), record.result.hash);
 }
@@ -74,16 +84,19 @@ std::string scenario_section(const RunRecord& record, std::string_view scenario)
       if (json.contains(name) && json[name].is_string()) out += tag("p", json[name].get<std::string>());
     }
   }
-  out += fmt::format("<p>{} records acknowledged, {} delivered, {} read at the end; {} elections, {} messages, {} events in {} ms of "
-                     "virtual time.</p>",
-                     result.acknowledged, result.delivered, result.final_read, result.elections, result.messages, result.events,
-                     result.simulated_ms);
+  out += fmt::format(
+      "<p>{} records acknowledged, {} delivered, {} read at the end; {} elections, {} messages, {} events in {} ms of "
+      "virtual time.</p>",
+      result.acknowledged, result.delivered, result.final_read, result.elections, result.messages, result.events,
+      result.simulated_ms);
   if (!result.faults.empty()) {
     out += "<p>Outcomes that faults changed:";
-    for (const auto& [name, count] : result.faults) out += fmt::format(" <span class=\"chip\">{} {}</span>", escape_markup(name), count);
+    for (const auto& [name, count] : result.faults)
+      out += fmt::format(" <span class=\"chip\">{} {}</span>", escape_markup(name), count);
     out += "</p>";
   }
-  return out + "<details><summary>scenario.json</summary><pre>" + escape_markup(scenario) + "</pre></details></section>";
+  return out + "<details><summary>scenario.json</summary><pre>" + escape_markup(scenario) +
+         "</pre></details></section>";
 }
 
 Json numbers(const std::vector<std::int32_t>& list) { return Json(list); }
@@ -93,14 +106,25 @@ Json base_json(const ReplicaStates& base) {
   for (const auto& [key, replica] : base.replicas()) {
     Json tail = Json::array();
     for (const BatchRef& batch : replica.tail) tail.push_back({batch.base, batch.last, batch.epoch, batch.crc});
-    replicas.push_back({{"p", key.first}, {"lane", key.second}, {"open", replica.open}, {"start", replica.log_start},
-                        {"leo", replica.log_end}, {"hw", replica.high_watermark}, {"epoch", replica.epoch},
-                        {"role", static_cast<int>(replica.role)}, {"isr", numbers(replica.isr)}, {"tail", std::move(tail)}});
+    replicas.push_back({{"p", key.first},
+                        {"lane", key.second},
+                        {"open", replica.open},
+                        {"start", replica.log_start},
+                        {"leo", replica.log_end},
+                        {"hw", replica.high_watermark},
+                        {"epoch", replica.epoch},
+                        {"role", static_cast<int>(replica.role)},
+                        {"isr", numbers(replica.isr)},
+                        {"tail", std::move(tail)}});
   }
   Json decisions = Json::array();
   for (const auto& [partition, decided] : base.decisions()) {
-    decisions.push_back({{"p", partition}, {"leader", decided.leader}, {"epoch", decided.leader_epoch},
-                         {"pepoch", decided.partition_epoch}, {"isr", numbers(decided.isr)}, {"replicas", numbers(decided.replicas)}});
+    decisions.push_back({{"p", partition},
+                         {"leader", decided.leader},
+                         {"epoch", decided.leader_epoch},
+                         {"pepoch", decided.partition_epoch},
+                         {"isr", numbers(decided.isr)},
+                         {"replicas", numbers(decided.replicas)}});
   }
   return {{"replicas", std::move(replicas)}, {"decisions", std::move(decisions)}};
 }
@@ -118,11 +142,16 @@ Json coarse_json(const RunRecord& record, const TraceData& trace, const LoadStat
   json["partitions"] = trace.partitions;
   json["apis"] = trace.apis;
   json["nodes"] = json["kinds"] = json["faults"] = json["ups"] = json["phases"] = json["elections"] = Json::array();
-  for (const TraceNode& node : trace.nodes) json["nodes"].push_back({{"host", node.host}, {"id", node.id}, {"client", node.client}});
+  for (const TraceNode& node : trace.nodes)
+    json["nodes"].push_back({{"host", node.host}, {"id", node.id}, {"client", node.client}});
   for (const TraceKind& kind : trace.kinds) json["kinds"].push_back({{"name", kind.name}, {"fields", kind.fields}});
   for (const TraceFault& fault : trace.faults) {
-    json["faults"].push_back({{"id", fault.id}, {"action", fault.action}, {"text", fault.text}, {"from", fault.from_ns},
-                              {"to", fault.to_ns}, {"lanes", fault.lanes}});
+    json["faults"].push_back({{"id", fault.id},
+                              {"action", fault.action},
+                              {"text", fault.text},
+                              {"from", fault.from_ns},
+                              {"to", fault.to_ns},
+                              {"lanes", fault.lanes}});
   }
   for (const TraceUp& up : trace.ups) json["ups"].push_back({up.t_ns, up.lane, up.up, up.incarnation, up.why});
   for (const TracePhase& phase : trace.phases) json["phases"].push_back({phase.t_ns, phase.name});
@@ -132,7 +161,8 @@ Json coarse_json(const RunRecord& record, const TraceData& trace, const LoadStat
     json["witnesses"].push_back({{"t", witness.time_ns}, {"node", witness.node}, {"text", witness.text}});
   }
   Json buckets = Json::array();
-  for (const LoadStats::Bucket& b : load.buckets()) buckets.push_back({b.acknowledged, b.failed, b.p50_us, b.p99_us, b.max_us});
+  for (const LoadStats::Bucket& b : load.buckets())
+    buckets.push_back({b.acknowledged, b.failed, b.p50_us, b.p99_us, b.max_us});
   json["load"] = {{"bucket_ms", load.bucket_ms()}, {"buckets", std::move(buckets)}};
   json["base"] = base_json(trace.base);
   return json;
@@ -144,14 +174,14 @@ std::string data_json(const RunRecord& record, const TraceData& trace, const Loa
   out.pop_back();  // the closing brace
   out += ",\"events\":[";
   for (bool first = true; const TraceEvent& e : trace.events) {
-    fmt::format_to(std::back_inserter(out), "{}[{},{},{},{},{},{}]", first ? "" : ",", e.t_ns, e.lane, e.incarnation, e.kind, e.partition,
-                   e.values);
+    fmt::format_to(std::back_inserter(out), "{}[{},{},{},{},{},{}]", first ? "" : ",", e.t_ns, e.lane, e.incarnation,
+                   e.kind, e.partition, e.values);
     first = false;
   }
   out += "],\"messages\":[";
   for (bool first = true; const TraceMessage& m : trace.messages) {
-    fmt::format_to(std::back_inserter(out), "{}[{},{},{},{},{},{},{},{}]", first ? "" : ",", m.sent_ns, m.delivered_ns, m.from, m.to, m.api,
-                   m.response ? 1 : 0, m.correlation, m.bytes);
+    fmt::format_to(std::back_inserter(out), "{}[{},{},{},{},{},{},{},{}]", first ? "" : ",", m.sent_ns, m.delivered_ns,
+                   m.from, m.to, m.api, m.response ? 1 : 0, m.correlation, m.bytes);
     first = false;
   }
   return out + "]}";
@@ -175,18 +205,28 @@ std::string fill(std::string_view page, std::initializer_list<std::pair<std::str
 
 }  // namespace
 
-std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace, const LoadStats& load) {
+std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace,
+                        const LoadStats& load) {
   const std::string title = escape_markup(fmt::format("{} seed {}: {}", record.result.scenario, record.result.seed,
                                                       scenarios::name_of(record.result.outcome)));
   const std::string head = headline(record);
   const std::string lists = witnesses(record, trace) + list_of("Not seen", record.result.unmet) +
-                            list_of("What clients saw", record.result.black_box) + list_of("Last words", record.stderr_tail);
+                            list_of("What clients saw", record.result.black_box) +
+                            list_of("Last words", record.stderr_tail);
   const std::string how = replay(record);
   const std::string what = scenario_section(record, scenario);
   const std::string data = script_safe(data_json(record, trace, load));
-  return fill(asset("report.html"), {{"title", title}, {"style", asset("report.css")}, {"headline", head}, {"witnesses", lists},
-                                     {"replay", how}, {"scenario", what}, {"data", data}, {"model", asset("model.js")},
-                                     {"diagram", asset("diagram.js")}, {"tables", asset("tables.js")}, {"charts", asset("charts.js")},
+  return fill(asset("report.html"), {{"title", title},
+                                     {"style", asset("report.css")},
+                                     {"headline", head},
+                                     {"witnesses", lists},
+                                     {"replay", how},
+                                     {"scenario", what},
+                                     {"data", data},
+                                     {"model", asset("model.js")},
+                                     {"diagram", asset("diagram.js")},
+                                     {"tables", asset("tables.js")},
+                                     {"charts", asset("charts.js")},
                                      {"main", asset("main.js")}});
 }
 

@@ -10,6 +10,7 @@
 namespace verdict::reports {
 
 // report.html: one file, no network. `scenario`: the resolved scenario's JSON.
-std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace, const LoadStats& load);
+std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace,
+                        const LoadStats& load);
 
 }  // namespace verdict::reports

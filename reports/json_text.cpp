@@ -1,9 +1,9 @@
 #include "reports/json_text.h"
 
+#include <fmt/format.h>
+
 #include <cstddef>
 #include <cstdint>
-
-#include <fmt/format.h>
 
 namespace verdict::reports {
 namespace {
@@ -46,11 +46,20 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   each_character(text, out, [&out](std::string_view character) {
     switch (character[0]) {
-      case '"': out += "\\\""; return;
-      case '\\': out += "\\\\"; return;
-      case '\n': out += "\\n"; return;
-      case '\t': out += "\\t"; return;
-      default: break;
+      case '"':
+        out += "\\\"";
+        return;
+      case '\\':
+        out += "\\\\";
+        return;
+      case '\n':
+        out += "\\n";
+        return;
+      case '\t':
+        out += "\\t";
+        return;
+      default:
+        break;
     }
     if (static_cast<std::uint8_t>(character[0]) < 0x20) {
       fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<int>(character[0]));
@@ -65,12 +74,23 @@ std::string escape_markup(std::string_view text) {
   std::string out;
   each_character(text, out, [&out](std::string_view character) {
     switch (character[0]) {
-      case '&': out += "&amp;"; return;
-      case '<': out += "&lt;"; return;
-      case '>': out += "&gt;"; return;
-      case '"': out += "&quot;"; return;
-      case '\'': out += "&#39;"; return;
-      default: break;
+      case '&':
+        out += "&amp;";
+        return;
+      case '<':
+        out += "&lt;";
+        return;
+      case '>':
+        out += "&gt;";
+        return;
+      case '"':
+        out += "&quot;";
+        return;
+      case '\'':
+        out += "&#39;";
+        return;
+      default:
+        break;
     }
     const bool control = static_cast<std::uint8_t>(character[0]) < 0x20 && character != "\n" && character != "\t";
     out += control || character == "\xef\xbf\xbe" || character == "\xef\xbf\xbf" ? kReplacement : character;
@@ -93,7 +113,8 @@ std::string script_safe(std::string_view json) {
 
 std::string seconds_text(long long ns) {
   const long long us = ns / 1000;
-  return fmt::format("{}{}.{:06} s", ns < 0 ? "-" : "", (us < 0 ? -us : us) / 1'000'000, (us < 0 ? -us : us) % 1'000'000);
+  return fmt::format("{}{}.{:06} s", ns < 0 ? "-" : "", (us < 0 ? -us : us) / 1'000'000,
+                     (us < 0 ? -us : us) % 1'000'000);
 }
 
 }  // namespace verdict::reports

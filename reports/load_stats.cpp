@@ -1,10 +1,10 @@
 #include "reports/load_stats.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <fstream>
-
-#include <fmt/format.h>
 
 namespace verdict::reports {
 namespace {

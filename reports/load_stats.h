@@ -11,14 +11,14 @@
 
 namespace verdict::reports {
 
-// Acknowledged records and the latency of sends over virtual time, in a bounded number of buckets whose width doubles when
-// the run outgrows them.
+// Acknowledged records and the latency of sends over virtual time, in a bounded number of buckets whose width doubles
+// when the run outgrows them.
 class LoadStats {
  public:
   struct Bucket {
     std::uint64_t acknowledged = 0;
-    std::uint64_t failed = 0;   // fail and info
-    std::int64_t p50_us = -1;   // of the acknowledged; -1: none. Within 1/8 of the true value.
+    std::uint64_t failed = 0;  // fail and info
+    std::int64_t p50_us = -1;  // of the acknowledged; -1: none. Within 1/8 of the true value.
     std::int64_t p99_us = -1;
     std::int64_t max_us = -1;
   };

@@ -42,15 +42,21 @@ void ReplicaStates::apply(std::int32_t partition, std::uint16_t lane, const Repl
       replica.high_watermark = std::min(replica.high_watermark, change.b);
       replica.role = ReplicaRole::none;
       break;
-    case Kind::closed: replicas_.erase({partition, lane}); break;
+    case Kind::closed:
+      replicas_.erase({partition, lane});
+      break;
     case Kind::appended:
       replica.open = true;
       replica.tail.push_back({.base = change.a, .last = change.b, .epoch = change.epoch, .crc = change.crc});
       if (replica.tail.size() > kTailBatches) replica.tail.pop_front();
       replica.log_end = change.b + 1;
       break;
-    case Kind::truncated: cut(replica, change.a); break;
-    case Kind::start_moved: replica.log_start = change.a; break;
+    case Kind::truncated:
+      cut(replica, change.a);
+      break;
+    case Kind::start_moved:
+      replica.log_start = change.a;
+      break;
     case Kind::leader:
       replica.role = ReplicaRole::leader;
       replica.epoch = change.epoch;
@@ -62,9 +68,14 @@ void ReplicaStates::apply(std::int32_t partition, std::uint16_t lane, const Repl
       replica.epoch = change.epoch;
       replica.isr.clear();
       break;
-    case Kind::isr: replica.isr = change.isr; break;
-    case Kind::high_watermark: replica.high_watermark = change.a; break;
-    case Kind::none: break;
+    case Kind::isr:
+      replica.isr = change.isr;
+      break;
+    case Kind::high_watermark:
+      replica.high_watermark = change.a;
+      break;
+    case Kind::none:
+      break;
   }
 }
 
@@ -86,7 +97,11 @@ std::optional<Divergence> ReplicaStates::first_divergence(std::int32_t partition
       if (!found) continue;
       const std::int64_t offset = std::max(found->first.base, found->second.base);
       if (first && first->offset <= offset) continue;
-      first = Divergence{.offset = offset, .lane_a = a->first.second, .lane_b = b->first.second, .a = found->first, .b = found->second};
+      first = Divergence{.offset = offset,
+                         .lane_a = a->first.second,
+                         .lane_b = b->first.second,
+                         .a = found->first,
+                         .b = found->second};
     }
   }
   return first;

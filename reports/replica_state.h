@@ -34,9 +34,21 @@ constexpr std::size_t kTailBatches = 256;
 
 // One event's effect on one replica.
 struct ReplicaChange {
-  enum class Kind : std::uint8_t { none, opened, closed, appended, truncated, start_moved, leader, follower, isr, high_watermark };
+  enum class Kind : std::uint8_t {
+    none,
+    opened,
+    closed,
+    appended,
+    truncated,
+    start_moved,
+    leader,
+    follower,
+    isr,
+    high_watermark
+  };
   Kind kind = Kind::none;
-  std::int64_t a = 0;  // opened: log start; appended: base; truncated, start_moved, high_watermark: the new value; leader: HW
+  std::int64_t a =
+      0;  // opened: log start; appended: base; truncated, start_moved, high_watermark: the new value; leader: HW
   std::int64_t b = 0;  // opened: log end; appended: last
   std::int32_t epoch = -1;
   std::uint32_t crc = 0;

@@ -1,10 +1,10 @@
 #include "reports/run_record.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>
-
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 namespace verdict::reports {
@@ -23,8 +23,8 @@ void read(const Json& json, const char* name, T& into) {
 }
 
 RunOutcome outcome_of(const std::string& name) {
-  for (const RunOutcome outcome : {RunOutcome::pass, RunOutcome::violation, RunOutcome::inconclusive, RunOutcome::nondeterministic,
-                                   RunOutcome::overrun, RunOutcome::crash}) {
+  for (const RunOutcome outcome : {RunOutcome::pass, RunOutcome::violation, RunOutcome::inconclusive,
+                                   RunOutcome::nondeterministic, RunOutcome::overrun, RunOutcome::crash}) {
     if (scenarios::name_of(outcome) == name) return outcome;
   }
   throw std::invalid_argument(fmt::format("no outcome is called {}", name));
@@ -33,7 +33,8 @@ RunOutcome outcome_of(const std::string& name) {
 std::uint64_t hash_of(const std::string& text) {
   std::uint64_t hash = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), hash, 16);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) throw std::invalid_argument("hash: 16 hex digits");
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size())
+    throw std::invalid_argument("hash: 16 hex digits");
   return hash;
 }
 
@@ -119,7 +120,9 @@ std::expected<RunRecord, std::string> parse_run_record(std::string_view text) {
   });
 }
 
-std::expected<RunResult, std::string> parse_run_result(std::string_view text) { return parse<RunResult>(text, result_of); }
+std::expected<RunResult, std::string> parse_run_result(std::string_view text) {
+  return parse<RunResult>(text, result_of);
+}
 
 std::string run_object(const RunResult& result, std::string_view dir) {
   Json json;
@@ -144,12 +147,17 @@ bool failed(RunOutcome outcome) { return outcome != RunOutcome::pass && outcome 
 
 int exit_code(RunOutcome outcome) {
   switch (outcome) {
-    case RunOutcome::pass: return 0;
+    case RunOutcome::pass:
+      return 0;
     case RunOutcome::violation:
-    case RunOutcome::overrun: return 1;
-    case RunOutcome::inconclusive: return 2;
-    case RunOutcome::nondeterministic: return 3;
-    case RunOutcome::crash: break;
+    case RunOutcome::overrun:
+      return 1;
+    case RunOutcome::inconclusive:
+      return 2;
+    case RunOutcome::nondeterministic:
+      return 3;
+    case RunOutcome::crash:
+      break;
   }
   return 70;
 }

@@ -13,10 +13,10 @@ namespace verdict::reports {
 // What run.json holds: a run's result, and how it came about.
 struct RunRecord {
   scenarios::RunResult result;
-  std::string build;                      // build_id() of the program that ran it
-  std::string replay;                     // the command that runs it again
-  bool check_determinism = false;         // it was run twice
-  std::vector<std::string> stderr_tail;   // of a worker that died
+  std::string build;                     // build_id() of the program that ran it
+  std::string replay;                    // the command that runs it again
+  bool check_determinism = false;        // it was run twice
+  std::vector<std::string> stderr_tail;  // of a worker that died
 };
 
 std::string to_json(const RunRecord& record);  // indented

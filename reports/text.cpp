@@ -1,9 +1,9 @@
 #include "reports/text.h"
 
-#include <iterator>
-
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "checker/invariants.h"
@@ -18,9 +18,12 @@ using scenarios::RunResult;
 std::string heading(const RunResult& result) {
   if (!result.sentence.empty()) return result.sentence;
   switch (result.outcome) {
-    case RunOutcome::pass: return "no rule was broken";
-    case RunOutcome::inconclusive: return "the run did not see what its scenario says it must";
-    default: return std::string(scenarios::name_of(result.outcome));
+    case RunOutcome::pass:
+      return "no rule was broken";
+    case RunOutcome::inconclusive:
+      return "the run did not see what its scenario says it must";
+    default:
+      return std::string(scenarios::name_of(result.outcome));
   }
 }
 
@@ -49,16 +52,17 @@ std::string invariant_title(const std::string& id) {
 }
 
 std::string run_line(const RunResult& result) {
-  const std::string head = fmt::format("{:<13} {} seed {}: ", scenarios::name_of(result.outcome), result.scenario, result.seed);
+  const std::string head =
+      fmt::format("{:<13} {} seed {}: ", scenarios::name_of(result.outcome), result.scenario, result.seed);
   if (result.outcome == RunOutcome::pass) {
-    return head + fmt::format("{} acknowledged, {} delivered, {} elections, {} ms", result.acknowledged, result.delivered,
-                              result.elections, result.simulated_ms);
+    return head + fmt::format("{} acknowledged, {} delivered, {} elections, {} ms", result.acknowledged,
+                              result.delivered, result.elections, result.simulated_ms);
   }
   return head + (result.invariant.empty() ? "" : result.invariant + ": ") + heading(result);
 }
 
 std::string witness_text(const scenarios::WitnessLine& witness) {
-  const std::string who = witness.node < 0     ? std::string("client")
+  const std::string who = witness.node < 0      ? std::string("client")
                           : witness.node == 100 ? std::string("controller")
                                                 : fmt::format("broker {}", witness.node);
   const std::string life = witness.incarnation > 1 ? fmt::format(" (life {})", witness.incarnation) : "";
@@ -84,17 +88,18 @@ std::string matrix_text(const TraceData& trace) {
     const auto decision = trace.last.decisions().find(partition);
     if (decision == trace.last.decisions().end()) continue;
     const PartitionDecision& decided = decision->second;
-    fmt::format_to(std::back_inserter(out), "{}: leader {}, epoch {}, ISR [{}], replicas [{}]\n", trace.partitions[i], decided.leader,
-                   decided.leader_epoch, fmt::join(decided.isr, " "), fmt::join(decided.replicas, " "));
+    fmt::format_to(std::back_inserter(out), "{}: leader {}, epoch {}, ISR [{}], replicas [{}]\n", trace.partitions[i],
+                   decided.leader, decided.leader_epoch, fmt::join(decided.isr, " "), fmt::join(decided.replicas, " "));
     for (const auto& [key, replica] : trace.last.replicas()) {
       if (key.first != partition) continue;
       const std::string crc = replica.tail.empty() ? "-" : fmt::format("{:08x}", replica.tail.back().crc);
       fmt::format_to(std::back_inserter(out), "  {:<12} {:<9} LEO {:<8} HW {:<8} epoch {:<4} CRC {:<9} ISR [{}]\n",
-                     trace.nodes[key.second].host, role_text(replica), replica.log_end, replica.high_watermark, replica.epoch, crc,
-                     fmt::join(replica.isr, " "));
+                     trace.nodes[key.second].host, role_text(replica), replica.log_end, replica.high_watermark,
+                     replica.epoch, crc, fmt::join(replica.isr, " "));
     }
     if (const auto divergence = trace.last.first_divergence(partition)) {
-      fmt::format_to(std::back_inserter(out), "  first divergent offset {}: {} has epoch {} CRC {:08x}, {} has epoch {} CRC {:08x}\n",
+      fmt::format_to(std::back_inserter(out),
+                     "  first divergent offset {}: {} has epoch {} CRC {:08x}, {} has epoch {} CRC {:08x}\n",
                      divergence->offset, trace.nodes[divergence->lane_a].host, divergence->a.epoch, divergence->a.crc,
                      trace.nodes[divergence->lane_b].host, divergence->b.epoch, divergence->b.crc);
     }
@@ -111,8 +116,8 @@ std::string summary_markdown(const RunRecord& record, const TraceData& trace) {
   line(out, fmt::format("- outcome: **{}**{}", scenarios::name_of(result.outcome),
                         result.invariant.empty() ? "" : ", " + invariant_title(result.invariant)));
   if (result.violation_ns >= 0) line(out, fmt::format("- at {} of virtual time", seconds_text(result.violation_ns)));
-  line(out, fmt::format("- acknowledged {}, delivered {}, elections {}, messages {}, events {}", result.acknowledged, result.delivered,
-                        result.elections, result.messages, result.events));
+  line(out, fmt::format("- acknowledged {}, delivered {}, elections {}, messages {}, events {}", result.acknowledged,
+                        result.delivered, result.elections, result.messages, result.events));
   line(out, fmt::format("- hash `{:016x}`, build `{}`", result.hash, record.build));
   line(out, fmt::format("- replay: `{}`", record.replay));
   const auto section = [&out](std::string_view title) { out += fmt::format("\n## {}\n\n", title); };
@@ -121,7 +126,8 @@ std::string summary_markdown(const RunRecord& record, const TraceData& trace) {
     line(out, "| time | node | what |");
     line(out, "|---|---|---|");
     for (const scenarios::WitnessLine& witness : result.witnesses) {
-      line(out, fmt::format("| {} | {} | {} |", seconds_text(witness.time_ns), node_name(trace, witness.node), witness.text));
+      line(out, fmt::format("| {} | {} | {} |", seconds_text(witness.time_ns), node_name(trace, witness.node),
+                            witness.text));
     }
   }
   const auto list = [&](std::string_view title, const std::vector<std::string>& items) {
@@ -156,12 +162,13 @@ std::string junit_xml(const RunRecord& record) {
   bool named = false;
   const auto add = [&](std::string_view name, std::string_view inner) {
     ++tests;
-    fmt::format_to(std::back_inserter(cases), "    <testcase classname=\"{}\" name=\"{}\"", escape_markup(result.scenario),
-                   escape_markup(name));
+    fmt::format_to(std::back_inserter(cases), "    <testcase classname=\"{}\" name=\"{}\"",
+                   escape_markup(result.scenario), escape_markup(name));
     cases += inner.empty() ? std::string("/>\n") : fmt::format(">{}</testcase>\n", inner);
   };
-  const std::string broken = fmt::format("<failure type=\"{}\" message=\"{}\">{}</failure>", scenarios::name_of(result.outcome),
-                                         escape_markup(heading(result)), escape_markup(failure_text(record)));
+  const std::string broken =
+      fmt::format("<failure type=\"{}\" message=\"{}\">{}</failure>", scenarios::name_of(result.outcome),
+                  escape_markup(heading(result)), escape_markup(failure_text(record)));
   const std::string skipped = result.outcome == RunOutcome::inconclusive
                                   ? fmt::format("<skipped message=\"{}\"/>", escape_markup(heading(result)))
                                   : std::string();
@@ -172,22 +179,24 @@ std::string junit_xml(const RunRecord& record) {
       add(invariant_title(std::string(invariant.id)), here ? broken : skipped);
     }
   }
-  if (bad && !named) add(result.invariant.empty() ? scenarios::name_of(result.outcome) : std::string_view(result.invariant), broken);
+  if (bad && !named)
+    add(result.invariant.empty() ? scenarios::name_of(result.outcome) : std::string_view(result.invariant), broken);
   const auto seconds = static_cast<double>(result.wall_ms) / 1000;
   return fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n"
       "  <testsuite name=\"{}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\" time=\"{:.3f}\">\n"
       "    <properties><property name=\"seed\" value=\"{}\"/><property name=\"hash\" value=\"{:016x}\"/></properties>\n"
       "{}  </testsuite>\n</testsuites>\n",
-      escape_markup(result.scenario), tests, bad ? 1 : 0, skipped.empty() ? 0 : tests, seconds, result.seed, result.hash, cases);
+      escape_markup(result.scenario), tests, bad ? 1 : 0, skipped.empty() ? 0 : tests, seconds, result.seed,
+      result.hash, cases);
 }
 
 std::string verdict_json(const RunRecord& record) {
   using Json = nlohmann::ordered_json;
   const Json all = Json::parse(to_json(record));
   Json json;
-  for (const char* name : {"outcome", "invariant", "sentence", "partition", "offset", "violation_ns", "witnesses", "unmet", "black_box",
-                           "difference", "stderr", "replay"}) {
+  for (const char* name : {"outcome", "invariant", "sentence", "partition", "offset", "violation_ns", "witnesses",
+                           "unmet", "black_box", "difference", "stderr", "replay"}) {
     if (all.contains(name)) json[name] = all[name];
   }
   return json.dump(2) + "\n";

@@ -13,8 +13,8 @@ std::string invariant_title(const std::string& id);
 // One line: "pass  leader-crash seed 1: 1204 acknowledged, 3 elections".
 std::string run_line(const scenarios::RunResult& result);
 
-// A run that did not pass, for a terminal: the sentence, the witnesses (or what was not seen), the command that replays.
-// host_of a witness is made from its node id: "broker 2", "controller".
+// A run that did not pass, for a terminal: the sentence, the witnesses (or what was not seen), the command that
+// replays. host_of a witness is made from its node id: "broker 2", "controller".
 std::string failure_text(const RunRecord& record);
 
 // "1.250000 s  broker 2 (life 3)  appended ..."

@@ -1,10 +1,10 @@
 #include "reports/trace.h"
 
+#include <fmt/format.h>
+
 #include <iterator>
 #include <type_traits>
 #include <variant>
-
-#include <fmt/format.h>
 
 #include "protocol/wire/api_keys.h"
 #include "reports/json_text.h"
@@ -19,17 +19,23 @@ using protocol::events::TruncateReason;
 std::string_view text_of(Role role) { return role == Role::leader ? "leader" : "follower"; }
 std::string_view text_of(TruncateReason reason) {
   switch (reason) {
-    case TruncateReason::divergence: return "divergence";
-    case TruncateReason::full: return "full";
-    case TruncateReason::append_failed: return "append_failed";
+    case TruncateReason::divergence:
+      return "divergence";
+    case TruncateReason::full:
+      return "full";
+    case TruncateReason::append_failed:
+      return "append_failed";
   }
   return {};
 }
 std::string_view text_of(StartReason reason) {
   switch (reason) {
-    case StartReason::retention: return "retention";
-    case StartReason::delete_records: return "delete_records";
-    case StartReason::leader: return "leader";
+    case StartReason::retention:
+      return "retention";
+    case StartReason::delete_records:
+      return "delete_records";
+    case StartReason::leader:
+      return "leader";
   }
   return {};
 }
@@ -53,7 +59,8 @@ class FieldWriter {
   void write(const Uuid& value) { append_json_string(out_, value.to_string()); }
   void write(const PartitionKey& value) {
     const auto topic = topics_.find(value.topic);
-    append_json_string(out_, fmt::format("{}-{}", topic == topics_.end() ? value.topic.to_string() : topic->second, value.index));
+    append_json_string(
+        out_, fmt::format("{}-{}", topic == topics_.end() ? value.topic.to_string() : topic->second, value.index));
   }
   template <class T>
   void write(const T& value) {
@@ -80,11 +87,16 @@ class FieldWriter {
 
 std::string_view level_text(LogLevel level) {
   switch (level) {
-    case LogLevel::trace: return "TRACE";
-    case LogLevel::debug: return "DEBUG";
-    case LogLevel::info: return "INFO";
-    case LogLevel::warn: return "WARN";
-    case LogLevel::error: return "ERROR";
+    case LogLevel::trace:
+      return "TRACE";
+    case LogLevel::debug:
+      return "DEBUG";
+    case LogLevel::info:
+      return "INFO";
+    case LogLevel::warn:
+      return "WARN";
+    case LogLevel::error:
+      return "ERROR";
   }
   return {};
 }
@@ -119,7 +131,8 @@ void TraceWriter::on_cluster(const std::vector<scenarios::NodeInfo>& nodes) {
   end();
 }
 
-void TraceWriter::on_event(sim::VirtualTime at, sim::NodeIndex index, NodeId, std::uint32_t incarnation, const protocol::Event& event) {
+void TraceWriter::on_event(sim::VirtualTime at, sim::NodeIndex index, NodeId, std::uint32_t incarnation,
+                           const protocol::Event& event) {
   begin(at);
   std::visit(
       [&](const auto& e) {
@@ -146,8 +159,9 @@ void TraceWriter::on_message(const sim::FrameHead& frame, sim::VirtualTime sent,
   append_json_string(line_, host(frame.from));
   line_ += ",\"to\":";
   append_json_string(line_, host(frame.to));
-  fmt::format_to(std::back_inserter(line_), ",\"sent_ns\":{},\"version\":{},\"correlation\":{},\"connection\":{},\"bytes\":{}",
-                 sim::to_ns(sent), frame.api_version, frame.correlation_id, frame.connection, frame.size);
+  fmt::format_to(std::back_inserter(line_),
+                 ",\"sent_ns\":{},\"version\":{},\"correlation\":{},\"connection\":{},\"bytes\":{}", sim::to_ns(sent),
+                 frame.api_version, frame.correlation_id, frame.connection, frame.size);
   end();
 }
 
@@ -167,7 +181,8 @@ void TraceWriter::on_fault(sim::VirtualTime at, const scenarios::FaultNote& note
   end();
 }
 
-void TraceWriter::on_node(sim::VirtualTime at, sim::NodeIndex index, bool up, std::uint32_t incarnation, std::string_view why) {
+void TraceWriter::on_node(sim::VirtualTime at, sim::NodeIndex index, bool up, std::uint32_t incarnation,
+                          std::string_view why) {
   begin(at);
   line_ += ",\"host\":";
   append_json_string(line_, host(index));
@@ -183,9 +198,11 @@ void TraceWriter::on_phase(sim::VirtualTime at, std::string_view phase) {
   end();
 }
 
-void TraceWriter::on_log(sim::VirtualTime at, sim::NodeIndex index, LogLevel level, std::string_view logger, std::string_view message) {
+void TraceWriter::on_log(sim::VirtualTime at, sim::NodeIndex index, LogLevel level, std::string_view logger,
+                         std::string_view message) {
   if (!sinks_.log) return;
-  sinks_.log(host(index), fmt::format("[{}] {} {} ({})\n", seconds_text(sim::to_ns(at)), level_text(level), message, logger));
+  sinks_.log(host(index),
+             fmt::format("[{}] {} {} ({})\n", seconds_text(sim::to_ns(at)), level_text(level), message, logger));
 }
 
 void TraceWriter::on_history(std::string_view line) {

@@ -1,7 +1,6 @@
 #include "reports/trace_data.h"
 
 #include <algorithm>
-
 #include <nlohmann/json.hpp>
 
 #include "reports/zstd_file.h"
@@ -115,9 +114,15 @@ struct TraceLoader::State {
 
   void apply(ReplicaStates& states, const Note& note, const TraceEvent* event) {
     switch (note.kind) {
-      case Note::Kind::event: states.apply(note.partition, note.lane, event->change); break;
-      case Note::Kind::decision: states.decide(note.partition, note.decision); break;
-      case Note::Kind::down: states.node_down(note.lane); break;
+      case Note::Kind::event:
+        states.apply(note.partition, note.lane, event->change);
+        break;
+      case Note::Kind::decision:
+        states.decide(note.partition, note.decision);
+        break;
+      case Note::Kind::down:
+        states.node_down(note.lane);
+        break;
     }
   }
 
@@ -220,8 +225,12 @@ struct TraceLoader::State {
       if (open != data.faults.rend()) open->to_ns = t_ns;
       return;
     }
-    TraceFault made{.id = id, .action = get<std::string>(json, "action"), .text = get<std::string>(json, "text"), .from_ns = t_ns,
-                    .to_ns = -1, .lanes = {}};
+    TraceFault made{.id = id,
+                    .action = get<std::string>(json, "action"),
+                    .text = get<std::string>(json, "text"),
+                    .from_ns = t_ns,
+                    .to_ns = -1,
+                    .lanes = {}};
     if (const auto hosts = json.find("hosts"); hosts != json.end() && hosts->is_array()) {
       for (const Json& host : *hosts) {
         if (host.is_string()) made.lanes.push_back(lane(host.get<std::string>()));
@@ -231,8 +240,11 @@ struct TraceLoader::State {
   }
 
   void up(std::int64_t t_ns, const Json& json) {
-    TraceUp made{.t_ns = t_ns, .lane = lane(get<std::string>(json, "host")), .up = get<bool>(json, "up"),
-                 .incarnation = get<std::uint32_t>(json, "incarnation"), .why = get<std::string>(json, "why")};
+    TraceUp made{.t_ns = t_ns,
+                 .lane = lane(get<std::string>(json, "host")),
+                 .up = get<bool>(json, "up"),
+                 .incarnation = get<std::uint32_t>(json, "incarnation"),
+                 .why = get<std::string>(json, "why")};
     if (!made.up) note({.kind = Note::Kind::down, .partition = -1, .lane = made.lane, .decision = {}});
     coarse(data.ups, std::move(made));
   }

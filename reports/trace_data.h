@@ -76,9 +76,9 @@ struct TraceData {
   std::vector<TraceUp> ups;
   std::vector<TracePhase> phases;
   std::vector<TraceElection> elections;
-  ReplicaStates base;  // before the window
-  ReplicaStates last;  // at its end
-  std::uint64_t all_events = 0;    // of the run
+  ReplicaStates base;            // before the window
+  ReplicaStates last;            // at its end
+  std::uint64_t all_events = 0;  // of the run
   std::uint64_t all_messages = 0;
   std::uint64_t coarse_dropped = 0;
   std::int64_t window_from_ns = 0;
@@ -88,8 +88,8 @@ struct TraceData {
 struct TraceLimits {
   std::size_t events = 50'000;
   std::size_t messages = 50'000;
-  std::size_t coarse = 20'000;   // of each coarse list
-  std::int64_t focus_ns = -1;    // the window ends a little after it; -1: where the final read begins
+  std::size_t coarse = 20'000;  // of each coarse list
+  std::int64_t focus_ns = -1;   // the window ends a little after it; -1: where the final read begins
 };
 
 // Takes the lines of a trace (trace.h), in order.

@@ -12,7 +12,8 @@ constexpr int kLevel = 3;
 
 void ZstdWriter::Free::operator()(ZSTD_CCtx_s* context) const { ZSTD_freeCCtx(context); }
 
-ZstdWriter::ZstdWriter(const std::string& path) : path_(path), file_(path, std::ios::binary), context_(ZSTD_createCCtx()) {
+ZstdWriter::ZstdWriter(const std::string& path)
+    : path_(path), file_(path, std::ios::binary), context_(ZSTD_createCCtx()) {
   ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, kLevel);
   out_.resize(ZSTD_CStreamOutSize());
 }
@@ -52,7 +53,8 @@ void ZstdWriter::compress(std::string_view text, int directive) {
   }
 }
 
-std::expected<void, std::string> read_zstd_lines(const std::string& path, const std::function<void(std::string_view)>& each) {
+std::expected<void, std::string> read_zstd_lines(const std::string& path,
+                                                 const std::function<void(std::string_view)>& each) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return std::unexpected(path + ": can't be read");
   const std::unique_ptr<ZSTD_DCtx, decltype(&ZSTD_freeDCtx)> context(ZSTD_createDCtx(), &ZSTD_freeDCtx);
@@ -65,7 +67,8 @@ std::expected<void, std::string> read_zstd_lines(const std::string& path, const 
     ZSTD_inBuffer in{in_buffer.data(), static_cast<std::size_t>(file.gcount()), 0};
     while (in.pos < in.size) {
       ZSTD_outBuffer out{out_buffer.data(), out_buffer.size(), 0};
-      if (ZSTD_isError(ZSTD_decompressStream(context.get(), &out, &in))) return std::unexpected(path + ": is no zstd stream");
+      if (ZSTD_isError(ZSTD_decompressStream(context.get(), &out, &in)))
+        return std::unexpected(path + ": is no zstd stream");
       rest.append(out_buffer, 0, out.pos);
       std::size_t begin = 0;
       for (std::size_t end; (end = rest.find('\n', begin)) != std::string::npos; begin = end + 1) {

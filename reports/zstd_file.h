@@ -39,6 +39,7 @@ class ZstdWriter {
 };
 
 // Calls `each` with every whole line, without its newline. A torn end (of a process that died) is dropped.
-std::expected<void, std::string> read_zstd_lines(const std::string& path, const std::function<void(std::string_view)>& each);
+std::expected<void, std::string> read_zstd_lines(const std::string& path,
+                                                 const std::function<void(std::string_view)>& each);
 
 }  // namespace verdict::reports

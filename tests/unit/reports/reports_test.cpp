@@ -74,8 +74,9 @@ TEST(RunObject, HasExactlyTheFieldsThatAreAskedFor) {
   const auto json = ordered_json::parse(run_object(broken().result, "out/x"));
   std::vector<std::string> names;
   for (const auto& [name, value] : json.items()) names.push_back(name);
-  EXPECT_THAT(names, testing::ElementsAre("scenario", "seed", "outcome", "invariant", "sentence", "acknowledged", "delivered", "faults",
-                                          "events", "messages", "simulated_ms", "wall_ms", "hash", "dir"));
+  EXPECT_THAT(names,
+              testing::ElementsAre("scenario", "seed", "outcome", "invariant", "sentence", "acknowledged", "delivered",
+                                   "faults", "events", "messages", "simulated_ms", "wall_ms", "hash", "dir"));
   EXPECT_EQ(json["faults"]["kill"], 2);
   EXPECT_EQ(json["hash"], "fedcba9876543210");
   EXPECT_EQ(json["outcome"], "violation");
@@ -120,7 +121,8 @@ TEST(Seeds, OneOrARange) {
   EXPECT_EQ(parse_seeds("1..2000")->first, 1U);
   EXPECT_EQ(parse_seeds("1..2000")->last, 2000U);
   EXPECT_EQ(parse_seeds("18446744073709551615")->first, 18446744073709551615U);
-  for (const char* bad : {"", "x", "-1", "1..", "..3", "3..2", "1...2", "1..2..3", "1 ..2", "18446744073709551616", "0..18446744073709551615"}) {
+  for (const char* bad : {"", "x", "-1", "1..", "..3", "3..2", "1...2", "1..2..3", "1 ..2", "18446744073709551616",
+                          "0..18446744073709551615"}) {
     EXPECT_FALSE(parse_seeds(bad)) << bad;
   }
 }
@@ -175,7 +177,8 @@ TEST(Seconds, AreMicrosecondsExactly) {
 
 TEST(FailureText, HasTheSentenceTheWitnessesAndTheCommand) {
   const std::string text = failure_text(broken());
-  EXPECT_THAT(text, HasSubstr("leader-crash seed 7: C1: acknowledged offset 41 of orders-0 lost when epoch 5 became 6"));
+  EXPECT_THAT(text,
+              HasSubstr("leader-crash seed 7: C1: acknowledged offset 41 of orders-0 lost when epoch 5 became 6"));
   EXPECT_THAT(text, HasSubstr("1.000000 s  broker 1 (life 2)  appended offset 41 in epoch 5"));
   EXPECT_THAT(text, HasSubstr("clients saw: lost-write"));
   EXPECT_THAT(text, testing::EndsWith("    ./verdict replay out/leader-crash/x-7\n"));
@@ -200,8 +203,11 @@ TEST(Junit, ATestcaseIsScenarioTimesInvariant) {
   const std::string bad = junit_xml(broken());
   EXPECT_EQ(count(bad, "<testcase "), known);
   EXPECT_EQ(count(bad, "<failure "), 1U);
-  EXPECT_THAT(bad, HasSubstr("name=\"C1 NoCommittedRecordLost\"><failure type=\"violation\" message=\"acknowledged offset 41 of orders-0 "
-                             "lost when epoch 5 became 6 &lt;&amp;&quot;&#39;&gt;\">"));
+  EXPECT_THAT(
+      bad,
+      HasSubstr(
+          "name=\"C1 NoCommittedRecordLost\"><failure type=\"violation\" message=\"acknowledged offset 41 of orders-0 "
+          "lost when epoch 5 became 6 &lt;&amp;&quot;&#39;&gt;\">"));
   EXPECT_THAT(bad, HasSubstr("failures=\"1\""));
   RunRecord good = broken();
   good.result.outcome = RunOutcome::pass;
@@ -262,9 +268,12 @@ TEST(LoadStats, ALongRunHasWiderBucketsNotMore) {
 TraceData small_trace() {
   TraceLoader loader({});
   loader.line(R"({"nodes":[{"host":"broker-1","id":1,"client":false},{"host":"client-1","id":-1,"client":true}]})");
-  loader.line(R"({"t_ns":1000,"event":"batch_appended","host":"broker-1","incarnation":1,"partition":"orders-0","base":0,"last":0,"crc":5})");
-  loader.line(R"({"t_ns":3000,"message":"Produce","side":"request","from":"client-1","to":"broker-1","sent_ns":2000,"correlation":1,"bytes":9})");
-  loader.line(R"({"t_ns":4000,"fault":"f1","action":"kill","begins":true,"hosts":["broker-1"],"text":"kill </script> of broker-1"})");
+  loader.line(
+      R"({"t_ns":1000,"event":"batch_appended","host":"broker-1","incarnation":1,"partition":"orders-0","base":0,"last":0,"crc":5})");
+  loader.line(
+      R"({"t_ns":3000,"message":"Produce","side":"request","from":"client-1","to":"broker-1","sent_ns":2000,"correlation":1,"bytes":9})");
+  loader.line(
+      R"({"t_ns":4000,"fault":"f1","action":"kill","begins":true,"hosts":["broker-1"],"text":"kill </script> of broker-1"})");
   return loader.take();
 }
 
@@ -287,7 +296,9 @@ TEST(Html, IsOneFileThatNothingInTheDataCanEnd) {
   EXPECT_EQ(count(page, "http://") - count(page, "http://www.w3.org/2000/svg"), 0U);
   EXPECT_EQ(count(page, "https://"), 0U);
   EXPECT_THAT(page, Not(HasSubstr("{{")));
-  EXPECT_THAT(page, HasSubstr("<h1>acknowledged offset 41 of orders-0 lost when epoch 5 became 6 &lt;&amp;&quot;&#39;&gt;</h1>"));
+  EXPECT_THAT(
+      page,
+      HasSubstr("<h1>acknowledged offset 41 of orders-0 lost when epoch 5 became 6 &lt;&amp;&quot;&#39;&gt;</h1>"));
   const std::size_t begin = page.find("id=\"data\">") + 10;
   const auto data = nlohmann::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
   EXPECT_EQ(data["events"].size(), 1U);

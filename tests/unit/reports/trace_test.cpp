@@ -1,3 +1,5 @@
+#include "reports/trace.h"
+
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -7,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "reports/trace.h"
 #include "reports/trace_data.h"
 #include "reports/zstd_file.h"
 
@@ -34,8 +35,14 @@ class Feed {
     writer.on_event(sim::virtual_ns(t), sim::NodeIndex(node), NodeId(node), 1, event);
   }
   void append(std::int64_t t, std::uint16_t node, std::int64_t base, std::int32_t epoch, std::uint32_t crc) {
-    event(t, node, BatchAppended{.partition = kPartition, .base = Offset(base), .last = Offset(base), .epoch = LeaderEpoch(epoch),
-                                 .role = node == 1 ? Role::leader : Role::follower, .crc = crc, .records = 1});
+    event(t, node,
+          BatchAppended{.partition = kPartition,
+                        .base = Offset(base),
+                        .last = Offset(base),
+                        .epoch = LeaderEpoch(epoch),
+                        .role = node == 1 ? Role::leader : Role::follower,
+                        .crc = crc,
+                        .records = 1});
   }
   TraceData load(TraceLimits limits = {}) const {
     TraceLoader loader(limits);
@@ -51,10 +58,18 @@ class Feed {
 TEST(Trace, EveryLineIsOneJsonObjectThatSaysWhoAndWhat) {
   Feed feed;
   feed.append(5, 1, 41, 7, 0xdeadbeef);
-  feed.writer.on_message({.from = sim::NodeIndex(2), .to = sim::NodeIndex(1), .connection = 9, .response = false, .api_key = 1,
-                          .api_version = 17, .correlation_id = 3, .size = 120},
+  feed.writer.on_message({.from = sim::NodeIndex(2),
+                          .to = sim::NodeIndex(1),
+                          .connection = 9,
+                          .response = false,
+                          .api_key = 1,
+                          .api_version = 17,
+                          .correlation_id = 3,
+                          .size = 120},
                          sim::virtual_ns(6), sim::virtual_ns(8));
-  feed.writer.on_fault(sim::virtual_ns(9), {.id = "f1", .action = "kill", .begins = true, .nodes = {sim::NodeIndex(1)}, .text = "kill \"it\""});
+  feed.writer.on_fault(
+      sim::virtual_ns(9),
+      {.id = "f1", .action = "kill", .begins = true, .nodes = {sim::NodeIndex(1)}, .text = "kill \"it\""});
   feed.writer.on_node(sim::virtual_ns(9), sim::NodeIndex(1), false, 1, "dies");
   feed.writer.on_phase(sim::virtual_ns(10), "heal");
   ASSERT_EQ(feed.lines.size(), 6U);
@@ -88,12 +103,19 @@ TEST(Trace, ATopicCreatedAgainHasAnotherName) {
 TEST(TraceData, FollowsTheReplicas) {
   Feed feed;
   const std::vector<NodeId> isr = {NodeId(1), NodeId(2)};
-  feed.event(1, 0, PartitionDecided{.partition = kPartition, .replicas = isr, .isr = isr, .leader = NodeId(1),
-                                    .leader_epoch = LeaderEpoch(4), .partition_epoch = PartitionEpoch(6)});
+  feed.event(1, 0,
+             PartitionDecided{.partition = kPartition,
+                              .replicas = isr,
+                              .isr = isr,
+                              .leader = NodeId(1),
+                              .leader_epoch = LeaderEpoch(4),
+                              .partition_epoch = PartitionEpoch(6)});
   feed.event(2, 1, BecameLeader{.partition = kPartition, .leader_epoch = LeaderEpoch(4), .isr = isr});
   feed.event(2, 2, BecameFollower{.partition = kPartition, .leader_epoch = LeaderEpoch(4), .leader = NodeId(1)});
-  for (int offset = 0; offset < 5; ++offset) feed.append(10 + offset, 1, offset, 4, 100U + static_cast<unsigned>(offset));
-  for (int offset = 0; offset < 3; ++offset) feed.append(20 + offset, 2, offset, 4, 100U + static_cast<unsigned>(offset));
+  for (int offset = 0; offset < 5; ++offset)
+    feed.append(10 + offset, 1, offset, 4, 100U + static_cast<unsigned>(offset));
+  for (int offset = 0; offset < 3; ++offset)
+    feed.append(20 + offset, 2, offset, 4, 100U + static_cast<unsigned>(offset));
   feed.append(30, 2, 3, 5, 999);
   feed.event(31, 1, HighWatermarkAdvanced{.partition = kPartition, .role = Role::leader, .to = Offset(3)});
   const TraceData trace = feed.load();
@@ -116,12 +138,16 @@ TEST(TraceData, FollowsTheReplicas) {
 TEST(TraceData, TruncationAndRecoveryCutTheTail) {
   Feed feed;
   for (int offset = 0; offset < 6; ++offset) feed.append(10 + offset, 1, offset, 1, 7);
-  feed.event(20, 1, LogTruncated{.partition = kPartition, .from = Offset(6), .to = Offset(4), .reason = TruncateReason::divergence});
+  feed.event(
+      20, 1,
+      LogTruncated{.partition = kPartition, .from = Offset(6), .to = Offset(4), .reason = TruncateReason::divergence});
   EXPECT_EQ(feed.load().last.replicas().at({0, 1}).log_end, 4);
   EXPECT_EQ(feed.load().last.replicas().at({0, 1}).tail.size(), 4U);
   feed.writer.on_node(sim::virtual_ns(25), sim::NodeIndex(1), false, 1, "loses power");
   EXPECT_FALSE(feed.load().last.replicas().at({0, 1}).open);
-  feed.event(30, 1, LogOpened{.partition = kPartition, .directory = "orders-0", .log_end = Offset(2), .last_epoch = LeaderEpoch(1)});
+  feed.event(
+      30, 1,
+      LogOpened{.partition = kPartition, .directory = "orders-0", .log_end = Offset(2), .last_epoch = LeaderEpoch(1)});
   const TraceData trace = feed.load();
   EXPECT_TRUE(trace.last.replicas().at({0, 1}).open);
   EXPECT_EQ(trace.last.replicas().at({0, 1}).log_end, 2);
@@ -133,7 +159,8 @@ TEST(TraceData, KeepsTheNewestDetailsAndTheStateBeforeThem) {
   Feed feed;
   for (int offset = 0; offset < 1000; ++offset) {
     feed.append(10 + offset, 1, offset, 1, static_cast<unsigned>(offset));
-    feed.writer.on_message({.from = sim::NodeIndex(3), .to = sim::NodeIndex(1), .api_key = 0}, sim::virtual_ns(offset), sim::virtual_ns(10 + offset));
+    feed.writer.on_message({.from = sim::NodeIndex(3), .to = sim::NodeIndex(1), .api_key = 0}, sim::virtual_ns(offset),
+                           sim::virtual_ns(10 + offset));
   }
   TraceLimits limits;
   limits.events = 50;
@@ -187,7 +214,8 @@ TEST(ZstdFile, LinesComeBack) {
   for (int i = 0; i < 50'000; ++i) writer.write("line " + std::to_string(i) + "\n");
   ASSERT_TRUE(writer.finish());
   int count = 0;
-  ASSERT_TRUE(read_zstd_lines(path, [&](std::string_view line) { EXPECT_EQ(line, "line " + std::to_string(count++)); }));
+  ASSERT_TRUE(
+      read_zstd_lines(path, [&](std::string_view line) { EXPECT_EQ(line, "line " + std::to_string(count++)); }));
   EXPECT_EQ(count, 50'000);
 }
 
@@ -199,7 +227,8 @@ TEST(ZstdFile, ATornEndLosesOnlyTheEnd) {
   ASSERT_TRUE(writer.finish());
   std::filesystem::resize_file(path, std::filesystem::file_size(path) * 3 / 4);
   int count = 0;
-  ASSERT_TRUE(read_zstd_lines(path, [&](std::string_view line) { EXPECT_EQ(line, "line " + std::to_string(count++ * 7919 % 50'000)); }));
+  ASSERT_TRUE(read_zstd_lines(
+      path, [&](std::string_view line) { EXPECT_EQ(line, "line " + std::to_string(count++ * 7919 % 50'000)); }));
   EXPECT_GT(count, 20'000);
   EXPECT_LT(count, 50'000);
 }
