@@ -1,0 +1,129 @@
+// The library against the real core: each scenario passes, and each fails to count when what it is about is taken away.
+#include <algorithm>
+
+#include <gtest/gtest.h>
+
+#include "scenarios/catalogue.h"
+#include "scenarios/runner.h"
+
+namespace verdict::scenarios {
+namespace {
+
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const LibraryEntry& entry : library()) all.emplace_back(entry.name);
+  return all;
+}
+
+std::string explain(const RunResult& result) {
+  std::string text = result.scenario + " seed " + std::to_string(result.seed) + ": " + std::string(name_of(result.outcome)) + " " +
+                     result.invariant + " " + result.sentence;
+  for (const std::string& line : result.unmet) text += "; unmet: " + line;
+  return text;
+}
+
+class Library : public testing::TestWithParam<std::string> {};
+
+TEST_P(Library, Passes) {
+  const Scenario scenario = *library_scenario(GetParam());
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    const RunResult result = run(scenario, seed);
+    EXPECT_EQ(result.outcome, RunOutcome::pass) << explain(result);
+    EXPECT_GT(result.final_read, 0U);
+    EXPECT_GT(result.messages, 500U);
+  }
+}
+
+// Its faults taken away, a scenario sees less than it must: it doesn't count, and nobody calls that a pass.
+TEST_P(Library, WithoutItsFaultsItDoesNotCount) {
+  Scenario scenario = *library_scenario(GetParam());
+  std::erase_if(scenario.faults, [](const FaultSpec& fault) { return fault.action != "create_topic"; });
+  scenario.cluster.clock_drift_ppm = 0;
+  const RunResult result = run(scenario, 1);
+  EXPECT_EQ(result.outcome, RunOutcome::inconclusive) << explain(result);
+  EXPECT_FALSE(result.unmet.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Library, testing::ValuesIn(names()), [](const auto& param) {
+  std::string name = param.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+class Planted : public testing::TestWithParam<std::string> {};
+
+// Without being told which defect is set: the same scenarios and seeds for all of them.
+TEST_P(Planted, IsFoundByAnAcceptedInvariant) {
+  const DefectEntry defect = *find_defect_entry(GetParam());
+  RunOptions options;
+  options.defects = {GetParam()};
+  std::string seen;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    for (const std::string_view name : mutant_scenarios()) {
+      const RunResult result = run(*library_scenario(name), seed, options);
+      if (result.outcome != RunOutcome::violation) continue;
+      seen += " " + result.invariant;
+      if (std::ranges::find(defect.accepted, result.invariant) == defect.accepted.end()) continue;
+      EXPECT_TRUE(result.marks.contains("defect-" + GetParam())) << "found without its mark";
+      EXPECT_FALSE(result.sentence.empty());
+      EXPECT_FALSE(result.witnesses.empty());
+      return;
+    }
+  }
+  FAIL() << GetParam() << " survived; seen:" << seen;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Planted,
+                         testing::Values("unclean-election", "majority-hw", "no-truncation", "local-shrink", "kip-101", "min-isr-off", "ack-by-offset"),
+                         [](const auto& param) {
+                           std::string name = param.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST(Determinism, OneSeedIsOneRun) {
+  RunOptions options;
+  options.check_determinism = true;
+  for (const char* name : {"torn-write", "clock-drift", "swizzled-links", "combined-controller"}) {
+    const RunResult result = run(*library_scenario(name), 7, options);
+    EXPECT_EQ(result.outcome, RunOutcome::pass) << explain(result) << result.difference;
+  }
+}
+
+TEST(Determinism, AnObserverChangesNothingAndSeedsDiffer) {
+  struct Counter final : RunObserver {
+    std::uint64_t events = 0, messages = 0, lines = 0;
+    void on_event(sim::VirtualTime, sim::NodeIndex, NodeId, std::uint32_t, const protocol::Event&) override { ++events; }
+    void on_message(const sim::FrameHead&, sim::VirtualTime, sim::VirtualTime) override { ++messages; }
+    void on_history(std::string_view) override { ++lines; }
+  } counter;
+  const Scenario scenario = *library_scenario("leader-crash-acks-all");
+  RunOptions watched;
+  watched.observer = &counter;
+  watched.log_lines = true;
+  const RunResult plain = run(scenario, 3);
+  EXPECT_EQ(run(scenario, 3, watched).hash, plain.hash);
+  EXPECT_NE(run(scenario, 4).hash, plain.hash);
+  EXPECT_GT(counter.events, 1000U);
+  EXPECT_GT(counter.messages, 1000U);
+  EXPECT_EQ(counter.lines, plain.history.entries);
+}
+
+TEST(Limits, ARunThatOutrunsItsBudgetIsAFailureOfItsOwnKind) {
+  Scenario scenario = *library_scenario("slow-follower");
+  scenario.phases.event_budget = 20'000;
+  const RunResult result = run(scenario, 1);
+  EXPECT_EQ(result.outcome, RunOutcome::overrun);
+  EXPECT_EQ(result.invariant, "event-budget");
+}
+
+TEST(Limits, ARunStopsWhereItIsAskedTo) {
+  RunOptions options;
+  options.until_ms = 700;
+  const RunResult result = run(*library_scenario("slow-follower"), 1, options);
+  EXPECT_EQ(result.simulated_ms, 700);
+  EXPECT_FALSE(result.unmet.empty());
+}
+
+}  // namespace
+}  // namespace verdict::scenarios
