@@ -40,10 +40,11 @@ class Exchange {
   bool connection_alive() const;
   Connection& connection() { return *connection_; }
 
-  // The request; what it points to lives as long as the exchange. False: malformed, and the connection is closed.
+  // The request; what it points to lives as long as the exchange. False: malformed, and the connection is closed. Bytes
+  // behind the message are ignored, as Kafka does: librdkafka 2.16 sends one behind Metadata v13.
   template <wire::WireMessage Request>
   bool decode(Request& into) {
-    const auto done = wire::decode_exact(arena_, body(), header_.version, into);
+    const auto done = wire::decode(arena_, body(), header_.version, into);
     if (!done) malformed(done.error());
     return done.has_value();
   }
