@@ -1,0 +1,400 @@
+"""Conversations with a broker: frames and the answers to them, as JSON. The codec is `verdict wire`.
+
+A conversation is a list of steps on one connection:
+  {"api", "version", "request": {...}, "answer": {...} | "none" | "closed"}
+  {"frame": hex, "api", "version", "answer": ...}    bytes that no encoder makes; api and version say how to read the answer
+  {"await": topic} / {"await_gone": topic}           until the broker serves the topic, or has forgotten it
+  {"id_of": topic}                                   binds the topic's id
+
+Values that each cluster draws for itself are bound, not masked: the first topic id that a conversation sees is
+`$topicId1` from then on, in requests, answers and messages, and two names never mean one value.
+"""
+
+import base64
+import json
+import pathlib
+import re
+import select
+import socket
+import struct
+import subprocess
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DATA = ROOT / "tests/data/interop"
+CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+ZERO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
+KEYS = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "ApiVersions": 18, "CreateTopics": 19,
+        "DeleteTopics": 20, "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "DescribeCluster": 60}
+FLEXIBLE = {"Produce": 9, "Fetch": 12, "ListOffsets": 6, "Metadata": 9, "ApiVersions": 3, "CreateTopics": 5,
+            "DeleteTopics": 4, "OffsetForLeaderEpoch": 4, "DescribeConfigs": 4, "DescribeCluster": 0}
+
+# ---- what is not compared: the whole list, each with its reason ----
+
+# Drawn by each cluster: bound to a name at first sight, and compared with the name from then on.
+BOUND = {"topicId", "sessionId", "port"}
+# A clock's reading: any time of the last hour.
+CLOCKS = {"logAppendTimeMs"}
+# The number of records in a cluster's metadata log: any number >= 0.
+COUNTS = {"finalizedFeaturesEpoch"}
+# Lists in the order of a Java hash map: compared as sorted by this key.
+UNORDERED = {("DescribeConfigs", "configs"): "name", ("CreateTopics", "configs"): "name", ("DescribeConfigs", "results"): "resourceName"}
+# ApiVersions names what a broker serves: of Kafka's answer only the APIs and features that we serve are kept.
+SERVED_FEATURES = {"metadata.version"}
+# Prose of Kafka's own manual: whether there is one is compared, not its words.
+PROSE = {"documentation"}
+
+
+class Fault(Exception):
+    pass
+
+
+class Codec:
+    def __init__(self, program):
+        self.process = subprocess.Popen([program, "wire"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True)
+
+    def convert(self, line):
+        self.process.stdin.write(json.dumps(line) + "\n")
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer.startswith("{"):
+            raise Fault(f"verdict wire: {answer.strip()}: {json.dumps(line)[:300]}")
+        return json.loads(answer)
+
+    def encode(self, name, version, value):
+        return bytes.fromhex(self.convert({"name": name, "version": version, "value": value})["hex"])
+
+    def decode(self, name, version, body):
+        return self.convert({"name": name, "version": version, "hex": body.hex()})["value"]
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+class Connection:
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.next_id = 1
+
+    def send(self, frame):
+        self.socket.sendall(struct.pack(">i", len(frame)) + frame)
+
+    def take(self, size):
+        data = b""
+        while len(data) < size:
+            try:
+                more = self.socket.recv(size - len(data))
+            except ConnectionError:
+                more = b""
+            if not more:
+                return None
+            data += more
+        return data
+
+    def receive(self):
+        """The next frame, or None at the end of the connection."""
+        head = self.take(4)
+        return head and self.take(struct.unpack(">i", head)[0])
+
+    def silent(self, seconds):
+        return not select.select([self.socket], [], [], seconds)[0]
+
+    def close(self):
+        self.socket.close()
+
+
+def request_header(api, version, correlation, client="verdict", key=None):
+    flexible = version >= FLEXIBLE.get(api, 0)
+    name = struct.pack(">h", -1) if client is None else struct.pack(">h", len(client)) + client.encode()
+    return struct.pack(">hhi", KEYS[api] if key is None else key, version, correlation) + name + (b"\0" if flexible else b"")
+
+
+class Names:
+    """Values bound to names, both ways."""
+
+    def __init__(self, **known):
+        self.value_of = dict(known)
+
+    def name_of(self, value):
+        return next((name for name, known in self.value_of.items() if known == value and type(known) is type(value)), None)
+
+    def bind(self, kind, value):
+        name = self.name_of(value)
+        if name is None:
+            name = f"{kind}{1 + sum(known.startswith(kind) for known in self.value_of)}"
+            self.value_of[name] = value
+        return "$" + name
+
+    def fill(self, value):
+        """Names to values, in a request."""
+        if isinstance(value, dict):
+            return {key: self.fill(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.fill(item) for item in value]
+        if isinstance(value, str) and value.startswith("$"):
+            return self.value_of[value[1:]]
+        return value
+
+    def named(self, text):
+        for name, value in self.value_of.items():
+            if isinstance(value, str) and len(value) > 8:
+                text = text.replace(value, "$" + name)
+            elif name.startswith("port"):
+                text = re.sub(rf"\b127\.0\.0\.1:{value}\b", f"127.0.0.1:${name}", text)
+        return text
+
+
+def masked_batches(data):
+    """LogAppendTime batches carry the broker's clock: their largest timestamp, and with it the checksum, are blanked."""
+    data, at = bytearray(data), 0
+    while at + 61 <= len(data):
+        if data[at + 16] == 2 and data[at + 22] & 8:
+            data[at + 17:at + 21] = bytes(4)
+            data[at + 35:at + 43] = bytes(8)
+        at += 12 + struct.unpack_from(">i", data, at + 8)[0]
+    return bytes(data)
+
+
+def canonical(api, value, names, key=None):
+    """The answer as it is kept and compared."""
+    if isinstance(value, dict):
+        return {name: canonical(api, item, names, name) for name, item in value.items()}
+    if isinstance(value, list):
+        if api == "ApiVersions" and key == "apiKeys":
+            value = [item for item in value if item["apiKey"] in KEYS.values()]
+        if api == "ApiVersions" and key in ("supportedFeatures", "finalizedFeatures"):
+            value = [item for item in value if item["name"] in SERVED_FEATURES]
+        if key == "configs":
+            value = [item for item in value if item["name"] not in unserved(api)]
+        if (api, key) in UNORDERED:
+            value = sorted(value, key=lambda item: item[UNORDERED[api, key]])
+        if api == "Metadata" and key == "topics":
+            names.value_of.setdefault("sorted", False)
+            if names.value_of["sorted"]:
+                value = sorted(value, key=lambda item: item["name"] or "")
+        return [canonical(api, item, names, key) for item in value]
+    if key in BOUND and value not in (0, -1, ZERO_ID, None):
+        return names.bind(key, value)
+    if key in CLOCKS and value != -1:
+        return "@time" if abs(time.time() * 1000 - value) < 3_600_000 else value
+    if key in COUNTS and value >= 0:
+        return "@count"
+    if key in PROSE and value:
+        return "@prose"
+    if key == "records" and value:
+        return base64.b64encode(masked_batches(base64.b64decode(value))).decode()
+    return names.named(value) if isinstance(value, str) else value
+
+
+UNSERVED = {}
+
+
+def unserved(api):
+    """Configs of Kafka's that this build doesn't implement (tests/data/interop/unserved_configs.json)."""
+    if not UNSERVED:
+        path = DATA / "unserved_configs.json"
+        UNSERVED["names"] = set(json.loads(path.read_text())) if path.exists() else set()
+    return UNSERVED["names"]
+
+
+def lowered(name):
+    return name[0].lower() + name[1:]
+
+
+class Shapes:
+    """Requests written with the fields that matter: the rest get their defaults, what a version lacks is dropped."""
+
+    def __init__(self):
+        self.known = {}
+
+    def fill(self, api, version, value):
+        if api not in self.known:
+            self.known[api] = json.loads((ROOT / f"protocol/wire/messages/{api}Request.json").read_text())
+        return self.struct(self.known[api]["fields"], version, value)
+
+    def struct(self, fields, version, value):
+        names = {lowered(field["name"]) for field in fields}
+        if set(value) - names:
+            raise Fault(f"no such fields: {set(value) - names}")
+        return {lowered(field["name"]): self.field(field, version, value.get(lowered(field["name"]), Shapes))
+                for field in fields if has(field["versions"], version)}
+
+    def field(self, field, version, value):
+        kind = field["type"]
+        if value is Shapes:
+            if "fields" in field and not kind.startswith("[]"):
+                return self.struct(field["fields"], version, {})
+            return default(field)
+        if "fields" in field and kind.startswith("[]") and value is not None:
+            return [self.struct(field["fields"], version, item) for item in value]
+        if "fields" in field and value is not None:
+            return self.struct(field["fields"], version, value)
+        return value
+
+
+def has(versions, version):
+    low, _, high = versions.partition("-")
+    if versions.endswith("+"):
+        return version >= int(versions[:-1])
+    return int(low) <= version <= int(high or low)
+
+
+def default(field):
+    kind, given = field["type"], field.get("default")
+    if given == "null":
+        return None
+    if kind.startswith("[]"):
+        return []
+    if kind == "bool":
+        return given in ("true", True)
+    if kind == "string":
+        return given or ""
+    if kind == "uuid":
+        return ZERO_ID
+    return int(given, 0) if isinstance(given, str) else given or 0
+
+
+class Player:
+    """Plays conversations against one broker."""
+
+    def __init__(self, codec, port, controller_port, directory):
+        self.codec, self.port, self.controller_port, self.directory = codec, port, controller_port, str(directory)
+        self.shapes = Shapes()
+        self.connection = None
+
+    def start(self):
+        self.names = Names(port1=self.port, port2=self.controller_port, directory=self.directory)
+        self.end()
+        self.connection = Connection(self.port)
+
+    def end(self):
+        if self.connection:
+            self.connection.close()
+        self.connection = None
+
+    def ask(self, api, version, value, connection=None):
+        """The answer as it came, decoded."""
+        answer = self.exchange({"api": api, "version": version, "request": self.shapes.fill(api, version, value)},
+                               connection or self.connection)
+        return answer
+
+    def exchange(self, step, connection):
+        api, version = step["api"], step["version"]
+        if "frame" in step:
+            connection.send(bytes.fromhex(step["frame"]))
+        else:
+            correlation = connection.next_id
+            connection.next_id += 1
+            body = self.codec.encode(api + "Request", version, self.names.fill(step["request"]))
+            connection.send(request_header(api, version, correlation) + body)
+        if step.get("quiet") and connection.silent(0.3):
+            return "none"
+        frame = connection.receive()
+        if frame is None:
+            return "closed"
+        if "frame" not in step and struct.unpack_from(">i", frame)[0] != correlation:
+            raise Fault("the answer has another correlation id")
+        version = step.get("answer_version", version)
+        tagged = version >= FLEXIBLE[api] and api != "ApiVersions"
+        if tagged and frame[4] != 0:
+            raise Fault("tags in the response header")
+        return self.codec.decode(api + "Response", version, frame[4 + tagged:])
+
+    def step(self, step):
+        """The canonical answer to a step; None for one that only waits."""
+        if "id_of" in step:
+            found = self.ask("Metadata", 12, {"topics": [{"name": step["id_of"]}]}, self.connection)["topics"][0]
+            self.names.bind("topicId", found["topicId"])
+            return None
+        if "await" in step or "await_gone" in step:
+            return self.wait(step)
+        self.names.value_of["sorted"] = step.get("sorted", False)
+        if self.connection is None:
+            self.connection = Connection(self.port)
+        answer = self.exchange(step, self.connection)
+        if answer == "closed":
+            self.end()
+        return answer if isinstance(answer, str) else canonical(step["api"], answer, self.names)
+
+    def wait(self, step):
+        topic = self.names.fill(step.get("await") or step["await_gone"])
+        deadline = time.monotonic() + 15
+        connection = Connection(self.port)
+        try:
+            while not self.settled(connection, topic, "await_gone" in step):
+                if time.monotonic() > deadline:
+                    raise Fault(f"waited 15 s for {topic}")
+                time.sleep(0.01)
+        finally:
+            connection.close()
+
+    def settled(self, connection, topic, gone):
+        found = self.ask("Metadata", 9, {"topics": [{"name": topic}]}, connection)["topics"][0]
+        if gone:
+            return found["errorCode"] == 3
+        parts = found["partitions"]
+        if found["errorCode"] or not parts or any(part["errorCode"] for part in parts):
+            return False
+        asked = [{"partitionIndex": part["partitionIndex"], "timestamp": -1} for part in parts]
+        ends = self.ask("ListOffsets", 7, {"replicaId": -1, "topics": [{"name": topic, "partitions": asked}]}, connection)
+        return all(part["errorCode"] == 0 for part in ends["topics"][0]["partitions"])
+
+
+def differences(expected, actual, path=""):
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key in sorted(expected.keys() | actual.keys()):
+            if key not in expected or key not in actual:
+                yield f"{path}.{key}: {'missing' if key in expected else 'unexpected'}"
+            else:
+                yield from differences(expected[key], actual[key], f"{path}.{key}")
+    elif isinstance(expected, list) and isinstance(actual, list):
+        if len(expected) != len(actual):
+            yield f"{path}: {len(expected)} expected, {len(actual)} given: {short(expected)} / {short(actual)}"
+        for i, (one, other) in enumerate(zip(expected, actual)):
+            yield from differences(one, other, f"{path}[{i}]")
+    elif expected != actual or type(expected) is not type(actual):
+        yield f"{path}: {short(expected)} expected, {short(actual)} given"
+
+
+def short(value):
+    text = json.dumps(value)
+    return text if len(text) <= 600 else text[:600] + "…"
+
+
+# ---- brokers ----
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def write_properties(folder, port, controller_port, extra):
+    lines = {"process.roles": "broker,controller", "node.id": "1", "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+             "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}", "controller.listener.names": "CONTROLLER",
+             "log.dirs": f"{folder}/data", **extra}
+    path = pathlib.Path(folder) / "server.properties"
+    path.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    return path
+
+
+def wait_until_up(codec, port, process, seconds):
+    deadline = time.monotonic() + seconds
+    player = Player(codec, port, 0, "")
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            player.start()
+            answer = player.ask("Metadata", 9, {"topics": []})
+            if isinstance(answer, dict) and answer["brokers"]:
+                return
+        except (OSError, Fault):
+            pass
+        finally:
+            player.end()
+        time.sleep(0.05)
+    raise Fault("the broker doesn't answer")

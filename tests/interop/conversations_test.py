@@ -1,0 +1,97 @@
+"""Plays the recorded conversations against our broker: the same frames get the answers that Apache Kafka gave.
+
+    python3 tests/interop/conversations_test.py --build build/release [--only PART_OF_A_NAME] [--program PROGRAM]
+"""
+
+import argparse
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+
+import conversations as c
+
+
+def load():
+    """Conversations and their stages' properties, in the order of the recording."""
+    stages, found = {}, []
+    for path in sorted(c.DATA.glob("*.json")):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            stages.update(content["stages"])
+            found += content["conversations"]
+    return stages, sorted(found, key=lambda one: "all topics" not in one["name"])
+
+
+def play(player, conversation):
+    """What differs, a line each."""
+    player.start()
+    for i, step in enumerate(conversation["steps"]):
+        answer = player.step(step)
+        found = list(c.differences(step.get("answer"), answer))
+        if found:
+            what = step.get("api", "") + (f" v{step['version']}" if "version" in step else "")
+            return [f"step {i + 1} ({what}): {line}" for line in found]
+    return []
+
+
+def run_stage(program, codec, properties, chosen):
+    with tempfile.TemporaryDirectory() as folder:
+        port, controller_port = c.free_port(), c.free_port()
+        path = c.write_properties(folder, port, controller_port, properties)
+        subprocess.run([program, "storage", "format", "--cluster-id", c.CLUSTER_ID, "--config", path], cwd=folder, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        log_path = pathlib.Path(folder) / "log"
+        with open(log_path, "w") as log:
+            broker = subprocess.Popen([program, "serve", path], cwd=folder, stdout=log, stderr=log)
+        try:
+            c.wait_until_up(codec, port, broker, 20)
+            player = c.Player(codec, port, controller_port, folder)
+            for conversation in chosen:
+                try:
+                    yield conversation, play(player, conversation)
+                except (c.Fault, KeyError, OSError) as fault:
+                    yield conversation, [f"{type(fault).__name__}: {fault}"]
+                if broker.poll() is not None:
+                    print(f"the broker ended with {broker.returncode}\n{log_path.read_text()[-3000:]}")
+                    return
+            player.end()
+        finally:
+            if broker.poll() is None:
+                broker.send_signal(signal.SIGTERM)
+                try:
+                    broker.wait(20)
+                except subprocess.TimeoutExpired:
+                    broker.kill()
+                    broker.wait()
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--build", type=pathlib.Path, default=c.ROOT / "build/release")
+    parser.add_argument("--program")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    program = pathlib.Path(options.program or options.build / "verdict").resolve()
+    if not program.exists():
+        print(f"skipped: there is no {program}\n0 passed, 0 failed, 1 skipped")
+        return 0
+    stages, found = load()
+    chosen = [one for one in found if options.only in one["name"]]
+    codec = c.Codec(program)
+    passed = 0
+    for stage, properties in stages.items():
+        part = [one for one in chosen if one["stage"] == stage]
+        for conversation, lines in run_stage(program, codec, properties, part) if part else ():
+            passed += not lines
+            if lines:
+                print(f"FAIL {conversation['name']}\n" + "\n".join("  " + line for line in lines), flush=True)
+    codec.close()
+    print(f"{passed} passed, {len(chosen) - passed} failed, 0 skipped")
+    return int(passed != len(chosen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
