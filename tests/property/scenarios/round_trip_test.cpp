@@ -36,7 +36,7 @@ TEST(Writer, RoundTripsDrawnScenarios) {
     Scenario scenario;
     scenario.name = "drawn";
     scenario.cluster.brokers = *rc::gen::inRange(1, 10);
-    scenario.cluster.config["a"] = *rc::gen::string<std::string>();
+    scenario.cluster.config["a"] = *rc::gen::container<std::string>(rc::gen::map(rc::gen::inRange(1, 128), [](int c) { return static_cast<char>(c); }));
     scenario.seeds.first = *rc::gen::inRange<std::uint64_t>(0, 1000);
     scenario.seeds.last = scenario.seeds.first + *rc::gen::inRange<std::uint64_t>(0, 1000);
     FaultSpec fault;
@@ -52,7 +52,6 @@ TEST(Writer, RoundTripsDrawnScenarios) {
     condition.max = *rc::gen::arbitrary<std::int32_t>();
     when.match.push_back(condition);
     scenario.faults.push_back(fault);
-    for (const unsigned char c : scenario.cluster.config["a"]) RC_PRE(c < 0x80);
     const auto again = parse_scenario(to_json(scenario));
     RC_ASSERT(again.has_value());
     RC_ASSERT(*again == scenario);
