@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "protocol/wire/errors.h"
 #include "protocol/wire/gen/broker_heartbeat.h"
@@ -18,6 +19,7 @@ constexpr int kHeartbeatVersion = 1;
 constexpr std::int16_t kPlaintext = 0;
 constexpr Duration kFirstRetry = 5ms;  // doubled from one failure to the next
 constexpr Duration kMaxRetry = 100ms;
+constexpr Duration kRefusedRetry = 500ms;  // at most, while an older incarnation's session lasts
 
 }  // namespace
 
@@ -56,7 +58,8 @@ Task<void> Lifecycle::run() {
       good = co_await beat_once();
       if (good && !want_shut_down_) pause = options_.heartbeat_interval;
     }
-    retry = good ? kFirstRetry : std::min(retry * 2, kMaxRetry);
+    const Duration longest = refused_ == wire::ErrorCode::DUPLICATE_BROKER_REGISTRATION ? kRefusedRetry : kMaxRetry;
+    retry = good ? kFirstRetry : std::min(retry * 2, longest);
     if (!stopping_ && !let_go_) co_await wake_.wait_until(runtime_->now() + pause);
   }
 }
@@ -82,10 +85,13 @@ Task<bool> Lifecycle::register_once() {
   if (!answer) co_return false;
   const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
   if (error != wire::ErrorCode::NONE) {
-    runtime_->log(LogLevel::info, kLogger, fmt::format("the controller refused the registration of broker {} for now: {}",
-                                                       options_.id.value(), wire::to_string(error)));
+    if (std::exchange(refused_, error) != error) {
+      runtime_->log(LogLevel::info, kLogger, fmt::format("the controller refuses the registration of broker {} for now: {}",
+                                                         options_.id.value(), wire::to_string(error)));
+    }
     co_return false;
   }
+  refused_ = wire::ErrorCode::NONE;
   epoch_ = BrokerEpoch((*answer)->broker_epoch);
   runtime_->log(LogLevel::info, kLogger, fmt::format("registered broker {} with epoch {}", options_.id.value(), epoch_.value()));
   changed_.notify();

@@ -7,6 +7,7 @@
 
 #include "protocol/client/rpc.h"
 #include "protocol/types.h"
+#include "protocol/wire/errors.h"
 #include "runtime/scope.h"
 #include "runtime/signal.h"
 
@@ -62,6 +63,7 @@ class Lifecycle {
   bool fenced_ = true;
   bool want_shut_down_ = false;
   bool let_go_ = false;
+  wire::ErrorCode refused_ = wire::ErrorCode::NONE;  // what the last registration was refused with
   bool stopping_ = false;
   Signal changed_;
   Signal wake_;

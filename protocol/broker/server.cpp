@@ -12,6 +12,14 @@ namespace {
 constexpr std::string_view kLogger = "SocketServer";
 constexpr std::size_t kCopyChunkBytes = 64 << 10;
 
+// What a frame whose header may be broken calls itself.
+std::string called(std::span<const std::byte> frame) {
+  const auto number = [frame](std::size_t at) {
+    return static_cast<std::int16_t>(std::to_integer<unsigned>(frame[at]) << 8U | std::to_integer<unsigned>(frame[at + 1]));
+  };
+  return frame.size() < 4 ? fmt::format("a frame of {} bytes", frame.size()) : fmt::format("api {}, version {}", number(0), number(2));
+}
+
 }  // namespace
 
 // ---- Exchange ----
@@ -84,9 +92,8 @@ bool Connection::admit(protocol::Frame frame, const std::shared_ptr<Connection>&
   const auto header = wire::parse_request_header(frame);
   if (!header || (!header->version_known && header->api != wire::ApiKey::ApiVersions)) {
     server_->runtime().log(LogLevel::warn, kLogger,
-                           fmt::format("closing the connection from {}: {}", peer_,
-                                       header ? fmt::format("api {} has no version {}", static_cast<int>(header->api), header->version)
-                                              : header.error().to_string()));
+                           fmt::format("closing the connection from {}: {}: {}", peer_, called(frame),
+                                       header ? "there is no such version" : header.error().to_string()));
     return false;
   }
   auto exchange = std::make_shared<Exchange>(self, std::move(frame), *header);
