@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 
 #include "checker/black_box.h"
@@ -36,8 +37,9 @@ int check(const std::string& history, Format format) {
   } else {
     const std::filesystem::path path(history);
     const std::string file = std::filesystem::is_directory(path) ? (path / "history.jsonl").string() : history;
-    if (!std::filesystem::is_regular_file(file)) return usage(file + ": can't be read");
-    result = checker::check_history(file);
+    std::ifstream in(file, std::ios::binary);
+    if (!in) return usage(file + ": can't be read");
+    result = checker::check_history(in);
   }
   if (!result) return usage(fmt::format("{}: {}", history, result.error()));
   if (format == Format::text) {
