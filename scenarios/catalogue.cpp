@@ -17,27 +17,51 @@ const LibraryEntry* find_library(std::string_view name) {
 
 std::expected<Scenario, ScenarioError> library_scenario(std::string_view name) {
   const LibraryEntry* entry = find_library(name);
-  if (entry == nullptr) return std::unexpected(ScenarioError{"scenario", std::string(name), "a name that `verdict list scenarios` prints, or a file"});
+  if (entry == nullptr)
+    return std::unexpected(
+        ScenarioError{"scenario", std::string(name), "a name that `verdict list scenarios` prints, or a file"});
   return parse_scenario(entry->json);
 }
 
-// Accepted invariants as DEFECTS.md lists them; C2 stands for C1 and C3 as well, since it is the same loss seen earlier.
+// Accepted invariants as DEFECTS.md lists them; C2 stands for C1 and C3 as well, since it is the same loss seen
+// earlier.
 std::vector<DefectEntry> defects() {
   return {
-      {Defect::UncleanElection, "unclean-election", "the controller elects a leader from outside the ISR although unclean election is off",
-       "follower out of the ISR, crash of the leader", {"C1", "C2", "C8"}},
-      {Defect::MajorityHw, "majority-hw", "the high watermark needs a majority of the replicas instead of the whole ISR",
-       "a slow follower in the ISR, crash of the leader", {"C2", "C4"}},
-      {Defect::NoTruncation, "no-truncation", "a follower keeps what diverges from its leader instead of truncating it",
-       "an uncommitted tail, two elections", {"C2", "C3"}},
-      {Defect::LocalShrink, "local-shrink", "the leader shrinks its ISR without the controller's word", "a slow follower, crash of the leader",
+      {Defect::UncleanElection,
+       "unclean-election",
+       "the controller elects a leader from outside the ISR although unclean election is off",
+       "follower out of the ISR, crash of the leader",
+       {"C1", "C2", "C8"}},
+      {Defect::MajorityHw,
+       "majority-hw",
+       "the high watermark needs a majority of the replicas instead of the whole ISR",
+       "a slow follower in the ISR, crash of the leader",
+       {"C2", "C4"}},
+      {Defect::NoTruncation,
+       "no-truncation",
+       "a follower keeps what diverges from its leader instead of truncating it",
+       "an uncommitted tail, two elections",
+       {"C2", "C3"}},
+      {Defect::LocalShrink,
+       "local-shrink",
+       "the leader shrinks its ISR without the controller's word",
+       "a slow follower, crash of the leader",
        {"C4", "C9", "C2"}},
-      {Defect::Kip101, "kip-101", "a restarted follower truncates to its own high watermark instead of asking by leader epoch",
-       "one commit, follower restart, election", {"C1", "C2", "C3", "C5"}},
-      {Defect::MinIsrOff, "min-isr-off", "acks=all and the high watermark ignore min.insync.replicas", "ISR below the minimum, a write",
+      {Defect::Kip101,
+       "kip-101",
+       "a restarted follower truncates to its own high watermark instead of asking by leader epoch",
+       "one commit, follower restart, election",
+       {"C1", "C2", "C3", "C5"}},
+      {Defect::MinIsrOff,
+       "min-isr-off",
+       "acks=all and the high watermark ignore min.insync.replicas",
+       "ISR below the minimum, a write",
        {"C4", "M1"}},
-      {Defect::AckByOffset, "ack-by-offset", "a leader that lost its epoch answers a waiting write by offset alone",
-       "leader cut off, election, a write at the same offset", {"C7"}},
+      {Defect::AckByOffset,
+       "ack-by-offset",
+       "a leader that lost its epoch answers a waiting write by offset alone",
+       "leader cut off, election, a write at the same offset",
+       {"C7"}},
   };
 }
 

@@ -24,9 +24,9 @@ std::expected<Scenario, ScenarioError> library_scenario(std::string_view name);
 
 struct DefectEntry {
   Defect defect;
-  std::string_view id;        // "kip-101"
-  std::string_view title;     // one line: what the planted bug does
-  std::string_view faults;    // minimal faults that show it
+  std::string_view id;                     // "kip-101"
+  std::string_view title;                  // one line: what the planted bug does
+  std::string_view faults;                 // minimal faults that show it
   std::vector<std::string_view> accepted;  // invariants that count as a kill
 };
 std::vector<DefectEntry> defects();

@@ -5,10 +5,12 @@
 namespace verdict::scenarios {
 namespace {
 
-std::vector<client::TopicPartition> partitions_of(const std::string& topic, const std::vector<std::int32_t>& given, std::int32_t all) {
+std::vector<client::TopicPartition> partitions_of(const std::string& topic, const std::vector<std::int32_t>& given,
+                                                  std::int32_t all) {
   std::vector<client::TopicPartition> partitions;
   for (const std::int32_t index : given) partitions.push_back({.topic = topic, .partition = index});
-  for (std::int32_t index = 0; given.empty() && index < all; ++index) partitions.push_back({.topic = topic, .partition = index});
+  for (std::int32_t index = 0; given.empty() && index < all; ++index)
+    partitions.push_back({.topic = topic, .partition = index});
   return partitions;
 }
 
@@ -65,7 +67,8 @@ client::ClientOptions client_options(const ClientSettings& settings, std::int64_
   return options;
 }
 
-sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& settings, std::int64_t process, std::int32_t partitions) {
+sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& settings, std::int64_t process,
+                                std::int32_t partitions) {
   sim::ProducerLoad load;
   load.process = process;
   load.client = client_options(settings, process);
@@ -76,7 +79,9 @@ sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& 
   load.producer.retries = spec.retries;
   load.producer.ack_timeout = from_ms(settings.request_timeout_ms * 3 / 4);
   load.producer.delivery_timeout = from_ms(settings.delivery_timeout_ms);
-  load.producer.codec = spec.compression == "lz4" ? storage::Codec::lz4 : spec.compression == "zstd" ? storage::Codec::zstd : storage::Codec::none;
+  load.producer.codec = spec.compression == "lz4"    ? storage::Codec::lz4
+                        : spec.compression == "zstd" ? storage::Codec::zstd
+                                                     : storage::Codec::none;
   load.partitions = partitions_of(spec.topic, spec.partitions, partitions);
   load.burst = static_cast<std::uint32_t>(spec.burst);
   load.interval = std::chrono::microseconds(spec.interval_us);
@@ -86,7 +91,8 @@ sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& 
   return load;
 }
 
-sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process, std::int32_t partitions) {
+sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process,
+                                std::int32_t partitions) {
   sim::ConsumerLoad load;
   load.process = process;
   load.client = client_options(settings, process);

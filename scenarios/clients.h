@@ -14,20 +14,23 @@ namespace verdict::scenarios {
 
 class ProducerMachine final : public sim::Process {
  public:
-  ProducerMachine(Runtime& runtime, const sim::ProducerLoad& load, sim::HistorySink* sink) : load(runtime, load, sink) {}
+  ProducerMachine(Runtime& runtime, const sim::ProducerLoad& load, sim::HistorySink* sink)
+      : load(runtime, load, sink) {}
   sim::ProducerProcess load;
 };
 
 class ConsumerMachine final : public sim::Process {
  public:
-  ConsumerMachine(Runtime& runtime, const sim::ConsumerLoad& load, sim::HistorySink* sink) : load(runtime, load, sink) {}
+  ConsumerMachine(Runtime& runtime, const sim::ConsumerLoad& load, sim::HistorySink* sink)
+      : load(runtime, load, sink) {}
   sim::ConsumerProcess load;
 };
 
 // Creates and deletes topics, again and again until it is done.
 class AdminMachine final : public sim::Process {
  public:
-  AdminMachine(Runtime& runtime, const client::ClientOptions& options) : runtime_(&runtime), admin_(runtime, options), scope_(runtime) {}
+  AdminMachine(Runtime& runtime, const client::ClientOptions& options)
+      : runtime_(&runtime), admin_(runtime, options), scope_(runtime) {}
   void create(const TopicSpec& topic) { scope_.spawn(create_task(topic)); }
   void remove(const std::string& topic) { scope_.spawn(remove_task(topic)); }
   std::size_t unfinished() const { return unfinished_; }
@@ -51,7 +54,9 @@ struct ClientSettings {
 };
 client::ClientOptions client_options(const ClientSettings& settings, std::int64_t process);
 // `partitions`: of the topic, where the spec names none.
-sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& settings, std::int64_t process, std::int32_t partitions);
-sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process, std::int32_t partitions);
+sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& settings, std::int64_t process,
+                                std::int32_t partitions);
+sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process,
+                                std::int32_t partitions);
 
 }  // namespace verdict::scenarios

@@ -52,20 +52,28 @@ std::vector<FieldInfo> fields_of(std::size_t kind, std::index_sequence<I...>) {
   return found;
 }
 
-std::string_view name_of(protocol::events::Role role) { return role == protocol::events::Role::leader ? "leader" : "follower"; }
+std::string_view name_of(protocol::events::Role role) {
+  return role == protocol::events::Role::leader ? "leader" : "follower";
+}
 std::string_view name_of(protocol::events::TruncateReason reason) {
   switch (reason) {
-    case protocol::events::TruncateReason::divergence: return "divergence";
-    case protocol::events::TruncateReason::full: return "full";
-    case protocol::events::TruncateReason::append_failed: return "append_failed";
+    case protocol::events::TruncateReason::divergence:
+      return "divergence";
+    case protocol::events::TruncateReason::full:
+      return "full";
+    case protocol::events::TruncateReason::append_failed:
+      return "append_failed";
   }
   return {};
 }
 std::string_view name_of(protocol::events::StartReason reason) {
   switch (reason) {
-    case protocol::events::StartReason::retention: return "retention";
-    case protocol::events::StartReason::delete_records: return "delete_records";
-    case protocol::events::StartReason::leader: return "leader";
+    case protocol::events::StartReason::retention:
+      return "retention";
+    case protocol::events::StartReason::delete_records:
+      return "delete_records";
+    case protocol::events::StartReason::leader:
+      return "leader";
   }
   return {};
 }
@@ -74,12 +82,18 @@ std::string_view name_of(protocol::events::StartReason reason) {
 std::string check_condition(const FieldInfo& field, const Condition& condition) {
   using enum Condition::Kind;
   switch (field.type) {
-    case FieldType::partition: return condition.kind == text ? "" : "a partition like \"orders-0\"";
-    case FieldType::topic: return condition.kind == text ? "" : "a topic's name";
-    case FieldType::text: return condition.kind == text ? "" : "a string";
-    case FieldType::enumeration: return condition.kind == text ? "" : "a name";
-    case FieldType::nodes: return condition.kind == size || condition.kind == contains ? "" : "{\"size\":n} or {\"contains\":id}";
-    case FieldType::number: break;
+    case FieldType::partition:
+      return condition.kind == text ? "" : "a partition like \"orders-0\"";
+    case FieldType::topic:
+      return condition.kind == text ? "" : "a topic's name";
+    case FieldType::text:
+      return condition.kind == text ? "" : "a string";
+    case FieldType::enumeration:
+      return condition.kind == text ? "" : "a name";
+    case FieldType::nodes:
+      return condition.kind == size || condition.kind == contains ? "" : "{\"size\":n} or {\"contains\":id}";
+    case FieldType::number:
+      break;
   }
   if (condition.kind == number || condition.kind == range) return "";
   if (condition.kind == text && parse_target(condition.text)) return "";
@@ -156,7 +170,8 @@ std::string event_names() {
   return names;
 }
 
-std::expected<EventMatcher, ScenarioError> EventMatcher::make(std::string_view event, const std::vector<Condition>& match) {
+std::expected<EventMatcher, ScenarioError> EventMatcher::make(std::string_view event,
+                                                              const std::vector<Condition>& match) {
   EventMatcher made;
   const auto kind = find_event(event);
   if (!kind) return std::unexpected(ScenarioError{".event", std::string(event), "one of " + event_names()});
@@ -177,9 +192,11 @@ std::expected<EventMatcher, ScenarioError> EventMatcher::make(std::string_view e
       return std::unexpected(ScenarioError{".match." + condition.field, "no such field", "one of " + names});
     }
     if (std::string allowed = check_condition(info, condition); !allowed.empty()) {
-      return std::unexpected(ScenarioError{".match." + condition.field, condition.text.empty() ? "another kind of condition" : condition.text, allowed});
+      return std::unexpected(ScenarioError{
+          ".match." + condition.field, condition.text.empty() ? "another kind of condition" : condition.text, allowed});
     }
-    if (info.type == FieldType::number && condition.kind == Condition::Kind::text) compiled.target = *parse_target(condition.text);
+    if (info.type == FieldType::number && condition.kind == Condition::Kind::text)
+      compiled.target = *parse_target(condition.text);
     made.conditions_.push_back(std::move(compiled));
   }
   return made;

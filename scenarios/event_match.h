@@ -18,9 +18,9 @@ namespace verdict::scenarios {
 
 constexpr std::size_t kEventKinds = std::variant_size_v<protocol::Event>;
 
-std::string_view event_name(std::size_t kind);                // by the variant's index
+std::string_view event_name(std::size_t kind);  // by the variant's index
 std::optional<std::size_t> find_event(std::string_view name);
-std::string event_names();                                    // "log_opened, log_closed, ..."
+std::string event_names();  // "log_opened, log_closed, ..."
 
 class EventMatcher {
  public:

@@ -24,39 +24,55 @@ constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
 
 // fields(visit, s, d) calls visit("name", s.member, d.member, Field) for each; d: a default-made one.
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const ClusterSpec& d) requires std::is_same_v<std::remove_const_t<S>, ClusterSpec> {
+void fields(Visit&& visit, S& s, const ClusterSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, ClusterSpec>
+{
   visit("brokers", s.brokers, d.brokers, Field{"brokers, with node ids from 1", 1, 9});
-  visit("combined", s.combined, d.combined, Field{"broker 1 is the controller too; else that is node 100, a machine of its own"});
+  visit("combined", s.combined, d.combined,
+        Field{"broker 1 is the controller too; else that is node 100, a machine of its own"});
   visit("config", s.config, d.config, Field{"server.properties of every node, over the simulation's defaults"});
-  visit("clock_offset_ms", s.clock_offset_ms, d.clock_offset_ms, Field{"each wall clock is off by up to this, drawn", 0, kHourMs});
-  visit("clock_drift_ppm", s.clock_drift_ppm, d.clock_drift_ppm, Field{"each clock drifts by up to this, drawn", 0, 500'000});
+  visit("clock_offset_ms", s.clock_offset_ms, d.clock_offset_ms,
+        Field{"each wall clock is off by up to this, drawn", 0, kHourMs});
+  visit("clock_drift_ppm", s.clock_drift_ppm, d.clock_drift_ppm,
+        Field{"each clock drifts by up to this, drawn", 0, 500'000});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const TopicSpec& d) requires std::is_same_v<std::remove_const_t<S>, TopicSpec> {
+void fields(Visit&& visit, S& s, const TopicSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, TopicSpec>
+{
   visit("name", s.name, d.name, Field{.meaning = "topic name"});
   visit("partitions", s.partitions, d.partitions, Field{"number of partitions", 1, 1000});
   visit("replication_factor", s.replication_factor, d.replication_factor, Field{"replicas of each", 1, 9});
-  visit("assignment", s.assignment, d.assignment, Field{"brokers by partition, the preferred leader first; in place of the two numbers", 1, 9});
+  visit("assignment", s.assignment, d.assignment,
+        Field{"brokers by partition, the preferred leader first; in place of the two numbers", 1, 9});
   visit("config", s.config, d.config, Field{"topic configuration"});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const NetworkSpec& d) requires std::is_same_v<std::remove_const_t<S>, NetworkSpec> {
+void fields(Visit&& visit, S& s, const NetworkSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, NetworkSpec>
+{
   visit("latency_us", s.latency_us, d.latency_us, Field{"median delay of a segment", 1, 10'000'000});
-  visit("tail_one_in", s.tail_one_in, d.tail_one_in, Field{"one segment in so many draws the heavy tail; 0: none", 0, 1'000'000'000});
+  visit("tail_one_in", s.tail_one_in, d.tail_one_in,
+        Field{"one segment in so many draws the heavy tail; 0: none", 0, 1'000'000'000});
   visit("tail_ms", s.tail_ms, d.tail_ms, Field{"unit of the tail, doubled at random", 1, 60'000});
-  visit("bytes_per_ms", s.bytes_per_ms, d.bytes_per_ms, Field{"bandwidth of a link; 0: no limit", 0, 1'000'000'000'000});
+  visit("bytes_per_ms", s.bytes_per_ms, d.bytes_per_ms,
+        Field{"bandwidth of a link; 0: no limit", 0, 1'000'000'000'000});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const DiskSpec& d) requires std::is_same_v<std::remove_const_t<S>, DiskSpec> {
+void fields(Visit&& visit, S& s, const DiskSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, DiskSpec>
+{
   visit("sync_us", s.sync_us, d.sync_us, Field{"median duration of a sync", 1, 60'000'000});
   visit("capacity_bytes", s.capacity_bytes, d.capacity_bytes, Field{"of each machine", 1 << 20, kNoMax});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const ProducerSpec& d) requires std::is_same_v<std::remove_const_t<S>, ProducerSpec> {
+void fields(Visit&& visit, S& s, const ProducerSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, ProducerSpec>
+{
   visit("topic", s.topic, d.topic, Field{"topic name"});
   visit("partitions", s.partitions, d.partitions, Field{"drawn from at random; empty: all", 0, 999});
   visit("acks", s.acks, d.acks, Field{.meaning = "acks", .choices = "all|1|0"});
@@ -66,59 +82,76 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d) requires std::is_same_v<
   visit("linger_us", s.linger_us, d.linger_us, Field{"linger.ms, in microseconds", 0, kHourMs * 1000});
   visit("batch_bytes", s.batch_bytes, d.batch_bytes, Field{"batch.size", 1, 1 << 20});
   visit("value_bytes", s.value_bytes, d.value_bytes, Field{"of each record", 16, 1 << 20});
-  visit("retries", s.retries, d.retries, Field{"0: each batch is sent at most once", 0, std::numeric_limits<std::int32_t>::max()});
-  visit("compression", s.compression, d.compression, Field{.meaning = "codec of the batches", .choices = "none|lz4|zstd"});
+  visit("retries", s.retries, d.retries,
+        Field{"0: each batch is sent at most once", 0, std::numeric_limits<std::int32_t>::max()});
+  visit("compression", s.compression, d.compression,
+        Field{.meaning = "codec of the batches", .choices = "none|lz4|zstd"});
   visit("records", s.records, d.records, Field{"stops after as many; 0: no limit"});
   visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
   visit("stop_ms", s.stop_ms, d.stop_ms, Field{"0: at the workload's end", 0, kHourMs});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const ConsumerSpec& d) requires std::is_same_v<std::remove_const_t<S>, ConsumerSpec> {
+void fields(Visit&& visit, S& s, const ConsumerSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, ConsumerSpec>
+{
   visit("topic", s.topic, d.topic, Field{"topic name"});
   visit("partitions", s.partitions, d.partitions, Field{"assigned; empty: all", 0, 999});
-  visit("seek_one_in", s.seek_one_in, d.seek_one_in, Field{"polls after which a partition goes back; 0: never", 0, 1'000'000});
+  visit("seek_one_in", s.seek_one_in, d.seek_one_in,
+        Field{"polls after which a partition goes back; 0: never", 0, 1'000'000});
   visit("poll_interval_ms", s.poll_interval_ms, d.poll_interval_ms, Field{"pause between polls", 0, kHourMs});
   visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const WorkloadSpec& d) requires std::is_same_v<std::remove_const_t<S>, WorkloadSpec> {
+void fields(Visit&& visit, S& s, const WorkloadSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, WorkloadSpec>
+{
   visit("producers", s.producers, d.producers, Field{"one client each; none: the default load"});
   visit("consumers", s.consumers, d.consumers, Field{"one client each"});
-  visit("request_timeout_ms", s.request_timeout_ms, d.request_timeout_ms, Field{"request.timeout.ms of clients", 1, kHourMs});
+  visit("request_timeout_ms", s.request_timeout_ms, d.request_timeout_ms,
+        Field{"request.timeout.ms of clients", 1, kHourMs});
   visit("delivery_timeout_ms", s.delivery_timeout_ms, d.delivery_timeout_ms, Field{"delivery.timeout.ms", 1, kHourMs});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const Trigger& d) requires std::is_same_v<std::remove_const_t<S>, Trigger> {
+void fields(Visit&& visit, S& s, const Trigger& d)
+  requires std::is_same_v<std::remove_const_t<S>, Trigger>
+{
   visit("event", s.event, d.event, Field{.meaning = "a protocol event's name", .required = true});
   visit("match", s.match, d.match, Field{"conditions on its fields; all hold"});
   visit("nth", s.nth, d.nth, Field{"fires at the nth that matches", 1, 1'000'000'000});
   visit("not_before_ms", s.not_before_ms, d.not_before_ms, Field{"earlier events don't count", 0, kHourMs});
   visit("deadline_ms", s.deadline_ms, d.deadline_ms, Field{"fires then in any case; 0: never", 0, kHourMs});
-  visit("after_us", s.after_us, d.after_us, Field{"delay; 0: before the event's effects leave its node", 0, kHourMs * 1000});
+  visit("after_us", s.after_us, d.after_us,
+        Field{"delay; 0: before the event's effects leave its node", 0, kHourMs * 1000});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const FaultSpec& d) requires std::is_same_v<std::remove_const_t<S>, FaultSpec> {
+void fields(Visit&& visit, S& s, const FaultSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, FaultSpec>
+{
   constexpr std::int64_t kInt32 = std::numeric_limits<std::int32_t>::max();
   visit("id", s.id, d.id, Field{"unique; what of(ID) and release name"});
   visit("action", s.action, d.action,
-        Field{.meaning = "what it does", .choices = "kill|power_loss|doom|doom_power|pause|resume|stop|start|wipe|rolling_restart|"
+        Field{.meaning = "what it does",
+              .choices = "kill|power_loss|doom|doom_power|pause|resume|stop|start|wipe|rolling_restart|"
                          "partition|isolate|block|bridge|clog|slow_link|reset|message|release|"
                          "disk_errors|disk_slow|full_disk|bit_rot|clock_offset|clock_drift|clock_jump|"
-                         "create_topic|delete_topic", .required = true});
+                         "create_topic|delete_topic",
+              .required = true});
   visit("at_ms", s.at_ms, d.at_ms, Field{"since the workload began; this or `when`", 0, kHourMs});
   visit("when", s.when, d.when, Field{"a trigger over the protocol feed"});
   visit("target", s.target, d.target, Field{"a node: leader(orders-0), broker(1), ..."});
   visit("a", s.a, d.a, Field{"targets: one group (of a directed fault, the senders)"});
   visit("b", s.b, d.b, Field{"targets: the other group"});
   visit("for_ms", s.for_ms, d.for_ms, Field{"undone after it; 0: at the heal", 0, kHourMs});
-  visit("restart_ms", s.restart_ms, d.restart_ms, Field{"starts again so long after; -1: not before the heal", -1, kHourMs});
+  visit("restart_ms", s.restart_ms, d.restart_ms,
+        Field{"starts again so long after; -1: not before the heal", -1, kHourMs});
   visit("stays_down", s.stays_down, d.stays_down, Field{"not even the heal brings it back"});
-  visit("policy", s.policy, d.policy, Field{.meaning = "what a power loss may do to unsynced pages",
-                                            .choices = "everything|data_only|all_unsynced_lost|nothing_lost"});
+  visit("policy", s.policy, d.policy,
+        Field{.meaning = "what a power loss may do to unsynced pages",
+              .choices = "everything|data_only|all_unsynced_lost|nothing_lost"});
   visit("nth_call", s.nth_call, d.nth_call, Field{"doom: the disk call at which it dies", 1, 1'000'000});
   visit("api", s.api, d.api, Field{"Kafka's name of the request; empty: any"});
   visit("side", s.side, d.side, Field{.meaning = "of the frame", .choices = "request|response|any"});
@@ -135,7 +168,8 @@ void fields(Visit&& visit, S& s, const FaultSpec& d) requires std::is_same_v<std
   visit("fail_syncs", s.fail_syncs, d.fail_syncs, Field{"the next n syncs fail", 0, kInt32});
   visit("bytes", s.bytes, d.bytes, Field{"full_disk: capacity beyond what is used; slow_link: bytes per ms"});
   visit("latency_us", s.latency_us, d.latency_us, Field{"disk_slow: added to each read and sync", 0, kHourMs * 1000});
-  visit("stall_us", s.stall_us, d.stall_us, Field{"disk_slow: each append blocks the process so long", 0, kHourMs * 1000});
+  visit("stall_us", s.stall_us, d.stall_us,
+        Field{"disk_slow: each append blocks the process so long", 0, kHourMs * 1000});
   visit("by_ms", s.by_ms, d.by_ms, Field{"clock_offset, clock_jump", -kHourMs, kHourMs});
   visit("ppm", s.ppm, d.ppm, Field{"clock_drift: parts per million faster than true", -900'000, 1'000'000});
   visit("topic", s.topic, d.topic, Field{"create_topic, delete_topic"});
@@ -143,7 +177,9 @@ void fields(Visit&& visit, S& s, const FaultSpec& d) requires std::is_same_v<std
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const EventExpectation& d) requires std::is_same_v<std::remove_const_t<S>, EventExpectation> {
+void fields(Visit&& visit, S& s, const EventExpectation& d)
+  requires std::is_same_v<std::remove_const_t<S>, EventExpectation>
+{
   visit("event", s.event, d.event, Field{.meaning = "a protocol event's name", .required = true});
   visit("match", s.match, d.match, Field{"conditions on its fields; all hold"});
   visit("min", s.min, d.min, Field{"at least so many"});
@@ -151,7 +187,9 @@ void fields(Visit&& visit, S& s, const EventExpectation& d) requires std::is_sam
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const Expectations& d) requires std::is_same_v<std::remove_const_t<S>, Expectations> {
+void fields(Visit&& visit, S& s, const Expectations& d)
+  requires std::is_same_v<std::remove_const_t<S>, Expectations>
+{
   visit("acknowledged", s.acknowledged, d.acknowledged, Field{"records that clients were told are written, at least"});
   visit("delivered", s.delivered, d.delivered, Field{"records that consumers got before the final read, at least"});
   visit("ambiguous", s.ambiguous, d.ambiguous, Field{"sends whose outcome nobody told, at least"});
@@ -161,16 +199,22 @@ void fields(Visit&& visit, S& s, const Expectations& d) requires std::is_same_v<
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const PhaseSpec& d) requires std::is_same_v<std::remove_const_t<S>, PhaseSpec> {
+void fields(Visit&& visit, S& s, const PhaseSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, PhaseSpec>
+{
   visit("run_ms", s.run_ms, d.run_ms, Field{"workload under faults, virtual time", 1, kHourMs * 24});
   visit("settle_ms", s.settle_ms, d.settle_ms, Field{"after the heal; 0: the liveness bounds", 0, kHourMs});
-  visit("final_leaders", s.final_leaders, d.final_leaders, Field{"read everything again with each ISR member as leader"});
+  visit("final_leaders", s.final_leaders, d.final_leaders,
+        Field{"read everything again with each ISR member as leader"});
   visit("event_budget", s.event_budget, d.event_budget, Field{"of the simulated machine", 1000});
 }
 
 template <class Visit, class S>
-void fields(Visit&& visit, S& s, const Scenario& d) requires std::is_same_v<std::remove_const_t<S>, Scenario> {
-  visit("version", s.version, d.version, Field{.meaning = "of this format", .min = kFormatVersion, .max = kFormatVersion, .required = true});
+void fields(Visit&& visit, S& s, const Scenario& d)
+  requires std::is_same_v<std::remove_const_t<S>, Scenario>
+{
+  visit("version", s.version, d.version,
+        Field{.meaning = "of this format", .min = kFormatVersion, .max = kFormatVersion, .required = true});
   visit("name", s.name, d.name, Field{.meaning = "lower-case letters, digits and dashes", .required = true});
   visit("title", s.title, d.title, Field{"one line"});
   visit("description", s.description, d.description, Field{"which rule it tries, and how"});

@@ -140,8 +140,13 @@ std::vector<sim::NodeIndex> Injector::machines_of(const std::vector<Target>& tar
 }
 
 void Injector::note(const Fault& fault, bool begins) {
-  FaultNote note{.id = fault.spec->id, .action = fault.spec->action, .begins = begins, .nodes = fault.hit, .text = fault.spec->action};
-  for (std::size_t i = 0; i < note.nodes.size(); ++i) note.text += (i == 0 ? " of " : ", ") + world_.node(note.nodes[i]).host();
+  FaultNote note{.id = fault.spec->id,
+                 .action = fault.spec->action,
+                 .begins = begins,
+                 .nodes = fault.hit,
+                 .text = fault.spec->action};
+  for (std::size_t i = 0; i < note.nodes.size(); ++i)
+    note.text += (i == 0 ? " of " : ", ") + world_.node(note.nodes[i]).host();
   if (!begins) note.text += " ends";
   host_.fault_note(note);
 }

@@ -24,8 +24,8 @@ class InjectorHost {
   virtual void fault_note(const FaultNote& note) = 0;
 };
 
-// A scenario's faults in one run: arms them, fires each at its time or trigger, undoes it, and heals everything. Also the
-// message rules, as the network's tap. Once healed nothing fires any more.
+// A scenario's faults in one run: arms them, fires each at its time or trigger, undoes it, and heals everything. Also
+// the message rules, as the network's tap. Once healed nothing fires any more.
 class Injector final : public sim::MessageTap {
  public:
   Injector(sim::World& world, sim::Cluster& cluster, const Scenario& scenario, InjectorHost& host);

@@ -48,7 +48,8 @@ void Injector::apply(std::size_t number, Fault& fault, const TargetContext& here
 }
 
 void Injector::expect_restart(sim::NodeIndex index, const FaultSpec& spec) {
-  fates_[index] = {.restart = spec.restart_ms < 0 ? Duration(-1) : from_ms(spec.restart_ms), .stays_down = spec.stays_down};
+  fates_[index] = {.restart = spec.restart_ms < 0 ? Duration(-1) : from_ms(spec.restart_ms),
+                   .stays_down = spec.stays_down};
 }
 
 void Injector::on_death(sim::NodeIndex index) {
@@ -106,9 +107,9 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
       return false;
     }
   }
-  return !fault.hit.empty() && (spec.action == "kill" || spec.action == "power_loss" || spec.action.starts_with("doom") ||
-                                spec.action == "pause" || spec.action == "resume" || spec.action == "stop" || spec.action == "start" ||
-                                spec.action == "wipe");
+  return !fault.hit.empty() && (spec.action == "kill" || spec.action == "power_loss" ||
+                                spec.action.starts_with("doom") || spec.action == "pause" || spec.action == "resume" ||
+                                spec.action == "stop" || spec.action == "start" || spec.action == "wipe");
 }
 
 // One broker after the other: down in order, up again after delay_ms, in its ISRs again, then the next.
@@ -123,7 +124,8 @@ void Injector::roll(std::size_t place, const FaultSpec* spec) {
 
 void Injector::roll_wait(std::size_t place, const FaultSpec* spec, sim::VirtualTime limit) {
   const sim::NodeIndex index = cluster_.machines()[place].index;
-  if ((world_.node(index).running() && !fates_.contains(index) && settled(index)) || world_.now() >= limit) return roll(place + 1, spec);
+  if ((world_.node(index).running() && !fates_.contains(index) && settled(index)) || world_.now() >= limit)
+    return roll(place + 1, spec);
   later(20ms, [this, place, spec, limit] { roll_wait(place, spec, limit); });
 }
 
@@ -138,8 +140,8 @@ bool Injector::settled(sim::NodeIndex index) const {
   });
 }
 
-bool Injector::apply_network(std::size_t number, const FaultSpec& spec, Fault& fault, const std::vector<sim::NodeIndex>& a,
-                             const std::vector<sim::NodeIndex>& b) {
+bool Injector::apply_network(std::size_t number, const FaultSpec& spec, Fault& fault,
+                             const std::vector<sim::NodeIndex>& a, const std::vector<sim::NodeIndex>& b) {
   const auto each = [a, b](auto&& act) {
     for (const sim::NodeIndex from : a) {
       for (const sim::NodeIndex to : b) {
@@ -196,9 +198,12 @@ bool Injector::apply_disk_or_clock(std::size_t number, const FaultSpec& spec, Fa
     world_.set_disk_faults(index, faults);
     undo_later(number, [this, index] { world_.set_disk_faults(index, {}); });
   } else if (spec.action == "full_disk") {
-    const std::uint64_t used = static_cast<std::uint64_t>(scenario_.disk.capacity_bytes) - world_.node(index).disk().free_bytes();
+    const std::uint64_t used =
+        static_cast<std::uint64_t>(scenario_.disk.capacity_bytes) - world_.node(index).disk().free_bytes();
     world_.set_disk_capacity(index, used + static_cast<std::uint64_t>(spec.bytes));
-    undo_later(number, [this, index] { world_.set_disk_capacity(index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes)); });
+    undo_later(number, [this, index] {
+      world_.set_disk_capacity(index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
+    });
   } else if (spec.action == "bit_rot") {
     world_.rot_bits(index, spec.path_part, number);
   } else if (spec.action == "clock_offset") {

@@ -1,8 +1,7 @@
 // Reading scenarios: strict, with the JSON path of what is wrong.
 #include <algorithm>
-#include <set>
-
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "scenarios/fields.h"
 #include "scenarios/scenario.h"
@@ -74,16 +73,20 @@ class Reader {
     }
   }
 
-  void fail(const std::string& path, const Json& value, std::string allowed) { fail_text(path, shown(value), std::move(allowed)); }
+  void fail(const std::string& path, const Json& value, std::string allowed) {
+    fail_text(path, shown(value), std::move(allowed));
+  }
   void fail_text(const std::string& path, std::string value, std::string allowed) {
     if (!error) error = ScenarioError{path, std::move(value), std::move(allowed)};
   }
 
  private:
-  std::optional<std::int64_t> integer(const Json& json, const std::string& path, const Field& field, std::int64_t most) {
+  std::optional<std::int64_t> integer(const Json& json, const std::string& path, const Field& field,
+                                      std::int64_t most) {
     const std::int64_t max = std::min(field.max, most);
-    std::string allowed = field.max == kNoMax ? "an integer, " + std::to_string(field.min) + " or more"
-                                              : "an integer between " + std::to_string(field.min) + " and " + std::to_string(max);
+    std::string allowed = field.max == kNoMax
+                              ? "an integer, " + std::to_string(field.min) + " or more"
+                              : "an integer between " + std::to_string(field.min) + " and " + std::to_string(max);
     const bool fits = json.is_number_integer() &&
                       !(json.is_number_unsigned() && json.get<std::uint64_t>() > static_cast<std::uint64_t>(kNoMax));
     if (!fits || json.get<std::int64_t>() < field.min || json.get<std::int64_t>() > max) {
@@ -94,7 +97,8 @@ class Reader {
   }
 
   void read(const Json& json, const std::string& path, std::int32_t& into, const Field& field) {
-    if (const auto value = integer(json, path, field, std::numeric_limits<std::int32_t>::max())) into = static_cast<std::int32_t>(*value);
+    if (const auto value = integer(json, path, field, std::numeric_limits<std::int32_t>::max()))
+      into = static_cast<std::int32_t>(*value);
   }
   void read(const Json& json, const std::string& path, std::int64_t& into, const Field& field) {
     if (const auto value = integer(json, path, field, kNoMax)) into = *value;
@@ -150,13 +154,16 @@ class Reader {
       Condition condition;
       condition.field = name;
       if (!read_condition(value, condition)) {
-        return fail(path + "." + name, value, "an integer, true, false, a string, {\"min\":,\"max\":}, {\"size\":} or {\"contains\":}");
+        return fail(path + "." + name, value,
+                    "an integer, true, false, a string, {\"min\":,\"max\":}, {\"size\":} or {\"contains\":}");
       }
       into.push_back(std::move(condition));
     }
   }
   static bool read_condition(const Json& value, Condition& into) {
-    const auto whole = [](const Json& v) { return v.is_number_integer() && !(v.is_number_unsigned() && v.get<std::uint64_t>() > std::uint64_t{1} << 62); };
+    const auto whole = [](const Json& v) {
+      return v.is_number_integer() && !(v.is_number_unsigned() && v.get<std::uint64_t>() > std::uint64_t{1} << 62);
+    };
     if (value.is_boolean()) {
       into.min = value.get<bool>() ? 1 : 0;
     } else if (whole(value)) {
@@ -203,9 +210,8 @@ class Reader {
 };
 
 bool good_name(std::string_view name) {
-  return !name.empty() && name.size() <= 80 && std::ranges::all_of(name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-  });
+  return !name.empty() && name.size() <= 80 &&
+         std::ranges::all_of(name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
 }
 
 // Each action takes its own fields only: one that would be ignored is an error.
@@ -213,13 +219,15 @@ std::optional<ScenarioError> check_fault(const FaultSpec& fault, const std::stri
   const auto* action = std::ranges::find(kActions, std::string_view(fault.action), &ActionFields::action);
   if (action == std::end(kActions)) return ScenarioError{path + ".action", fault.action, "a known action"};
   if (fault.at_ms.has_value() == fault.when.has_value()) {
-    return ScenarioError{path, fault.at_ms ? "at_ms and when" : "neither at_ms nor when", "exactly one of at_ms and when"};
+    return ScenarioError{path, fault.at_ms ? "at_ms and when" : "neither at_ms nor when",
+                         "exactly one of at_ms and when"};
   }
   std::optional<ScenarioError> wrong;
   const FaultSpec defaults;
   fields(
       [&](std::string_view name, const auto& member, const auto& fallback, const Field&) {
-        if (wrong || name == "id" || name == "action" || name == "at_ms" || name == "when" || name == "optional") return;
+        if (wrong || name == "id" || name == "action" || name == "at_ms" || name == "when" || name == "optional")
+          return;
         const bool given = !(member == fallback);
         const bool required = has_choice(action->required, name, ',');
         if (given && !required && !has_choice(action->allowed, name, ',')) {
@@ -239,13 +247,15 @@ std::optional<ScenarioError> check(const Scenario& scenario) {
     const std::string path = "$.faults[" + std::to_string(i) + "]";
     const FaultSpec& fault = scenario.faults[i];
     if (auto wrong = check_fault(fault, path)) return wrong;
-    if (!fault.id.empty() && !ids.insert(fault.id).second) return ScenarioError{path + ".id", fault.id, "an id that no other fault has"};
+    if (!fault.id.empty() && !ids.insert(fault.id).second)
+      return ScenarioError{path + ".id", fault.id, "an id that no other fault has"};
   }
   return std::nullopt;
 }
 
 std::expected<Json, ScenarioError> parse_text(std::string_view text) {
-  if (text.size() > kMaxText) return std::unexpected(ScenarioError{"$", std::to_string(text.size()) + " bytes", "at most 4 MiB"});
+  if (text.size() > kMaxText)
+    return std::unexpected(ScenarioError{"$", std::to_string(text.size()) + " bytes", "at most 4 MiB"});
   try {
     bool deep = false;
     Json json = Json::parse(text, [&](int depth, Json::parse_event_t, Json&) {
@@ -280,7 +290,8 @@ Json* locate(Json& root, std::string_view path) {
       const std::string key(path.substr(1, end - 1));
       path.remove_prefix(end + 1);
       if (at->is_array()) {
-        if (key.empty() || key.size() > 5 || !std::ranges::all_of(key, [](char c) { return c >= '0' && c <= '9'; })) return nullptr;
+        if (key.empty() || key.size() > 5 || !std::ranges::all_of(key, [](char c) { return c >= '0' && c <= '9'; }))
+          return nullptr;
         const auto index = static_cast<std::size_t>(std::stoul(key));
         if (index >= at->size()) return nullptr;
         at = &(*at)[index];
@@ -319,7 +330,8 @@ std::expected<Scenario, ScenarioError> with_setting(const Scenario& scenario, st
   const std::string text(assignment.substr(equals + 1));
   Json json = Json::parse(to_json(scenario));
   Json* at = locate(json, path);
-  if (at == nullptr) return std::unexpected(ScenarioError{"$." + std::string(path), text, "the path of a field that is there"});
+  if (at == nullptr)
+    return std::unexpected(ScenarioError{"$." + std::string(path), text, "the path of a field that is there"});
   Json value = Json::parse(text, nullptr, false);
   *at = value.is_discarded() ? Json(text) : std::move(value);
   return from_json(json);

@@ -1,18 +1,25 @@
 #include "scenarios/result.h"
 
 #include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
 
 namespace verdict::scenarios {
 
 std::string_view name_of(RunOutcome outcome) {
   switch (outcome) {
-    case RunOutcome::pass: return "pass";
-    case RunOutcome::violation: return "violation";
-    case RunOutcome::inconclusive: return "inconclusive";
-    case RunOutcome::nondeterministic: return "nondeterministic";
-    case RunOutcome::overrun: return "overrun";
-    case RunOutcome::crash: return "crash";
+    case RunOutcome::pass:
+      return "pass";
+    case RunOutcome::violation:
+      return "violation";
+    case RunOutcome::inconclusive:
+      return "inconclusive";
+    case RunOutcome::nondeterministic:
+      return "nondeterministic";
+    case RunOutcome::overrun:
+      return "overrun";
+    case RunOutcome::crash:
+      return "crash";
   }
   return {};
 }
@@ -29,8 +36,10 @@ std::string RunResult::to_json() const {
   json["violation_ns"] = violation_ns;
   json["witnesses"] = nlohmann::ordered_json::array();
   for (const WitnessLine& witness : witnesses) {
-    json["witnesses"].push_back(
-        {{"time_ns", witness.time_ns}, {"node", witness.node}, {"incarnation", witness.incarnation}, {"text", witness.text}});
+    json["witnesses"].push_back({{"time_ns", witness.time_ns},
+                                 {"node", witness.node},
+                                 {"incarnation", witness.incarnation},
+                                 {"text", witness.text}});
   }
   json["unmet"] = unmet;
   json["black_box"] = black_box;
@@ -38,10 +47,14 @@ std::string RunResult::to_json() const {
   json["acknowledged_all"] = acknowledged_all;
   json["delivered"] = delivered;
   json["final_read"] = final_read;
-  json["history"] = {{"entries", history.entries},           {"sends_ok", history.sends_ok},
-                     {"sends_failed", history.sends_failed}, {"sends_unknown", history.sends_unknown},
-                     {"unknown_read", history.unknown_read}, {"unknown_unread", history.unknown_unread},
-                     {"unseen", history.unseen},             {"records_polled", history.records_polled}};
+  json["history"] = {{"entries", history.entries},
+                     {"sends_ok", history.sends_ok},
+                     {"sends_failed", history.sends_failed},
+                     {"sends_unknown", history.sends_unknown},
+                     {"unknown_read", history.unknown_read},
+                     {"unknown_unread", history.unknown_unread},
+                     {"unseen", history.unseen},
+                     {"records_polled", history.records_polled}};
   json["faults"] = nlohmann::ordered_json(faults);
   json["marks"] = nlohmann::ordered_json(marks);
   json["protocol_events"] = nlohmann::ordered_json(event_counts);

@@ -43,24 +43,24 @@ struct RunResult {
   std::int64_t offset = -1;
   std::int64_t violation_ns = -1;  // virtual time of the event that broke the rule
   std::vector<WitnessLine> witnesses;
-  std::vector<std::string> unmet;        // expectations, one line each
-  std::vector<std::string> black_box;    // "lost-write: ..." for each anomaly, also where the white box spoke first
-  std::uint64_t acknowledged = 0;        // records
-  std::uint64_t acknowledged_all = 0;    // of these, with acks=all
-  std::uint64_t delivered = 0;           // records, before the final read
-  std::uint64_t final_read = 0;          // records
+  std::vector<std::string> unmet;      // expectations, one line each
+  std::vector<std::string> black_box;  // "lost-write: ..." for each anomaly, also where the white box spoke first
+  std::uint64_t acknowledged = 0;      // records
+  std::uint64_t acknowledged_all = 0;  // of these, with acks=all
+  std::uint64_t delivered = 0;         // records, before the final read
+  std::uint64_t final_read = 0;        // records
   HistoryCounts history;
   std::map<std::string, std::uint64_t> faults;        // counters of changed outcomes above 0, by fault name
   std::map<std::string, std::uint64_t> marks;         // above 0
   std::map<std::string, std::uint64_t> event_counts;  // of the protocol feed, by event name
-  std::vector<std::string> fired;        // ids of the scenario's faults that fired, in order
-  std::uint64_t events = 0;              // of the simulated machine
-  std::uint64_t messages = 0;            // requests and responses delivered
+  std::vector<std::string> fired;                     // ids of the scenario's faults that fired, in order
+  std::uint64_t events = 0;                           // of the simulated machine
+  std::uint64_t messages = 0;                         // requests and responses delivered
   std::uint64_t elections = 0;
   std::int64_t simulated_ms = 0;
-  std::int64_t wall_ms = 0;              // filled in by who has a clock: the command line
+  std::int64_t wall_ms = 0;  // filled in by who has a clock: the command line
   std::uint64_t hash = 0;
-  std::string difference;                // of a nondeterministic run: the first event that differs
+  std::string difference;  // of a nondeterministic run: the first event that differs
 
   std::string to_json() const;  // one object, one line: the run object and the rest
 };

@@ -1,9 +1,9 @@
 #include "scenarios/runner.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
-
-#include <fmt/format.h>
 
 #include "protocol/config_keys.h"
 #include "protocol/wire/api_keys.h"
@@ -21,23 +21,28 @@ std::unexpected<ScenarioError> wrong(std::string path, std::string value, std::s
 
 Checked check_topic(const TopicSpec& topic, std::int32_t brokers, const std::string& path) {
   const bool good = !topic.name.empty() && topic.name.size() <= 249 && std::ranges::all_of(topic.name, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
   });
   if (!good) return wrong(path + ".name", topic.name, "letters, digits, dots, dashes and underscores");
   if (topic.assignment.empty() && topic.replication_factor > brokers) {
-    return wrong(path + ".replication_factor", std::to_string(topic.replication_factor), fmt::format("at most cluster.brokers, {}", brokers));
+    return wrong(path + ".replication_factor", std::to_string(topic.replication_factor),
+                 fmt::format("at most cluster.brokers, {}", brokers));
   }
   for (std::size_t i = 0; i < topic.assignment.size(); ++i) {
     std::set<std::int32_t> seen;
     const std::string at = fmt::format("{}.assignment[{}]", path, i);
     if (topic.assignment[i].empty()) return wrong(at, "[]", "at least one broker");
     for (const std::int32_t id : topic.assignment[i]) {
-      if (id > brokers || !seen.insert(id).second) return wrong(at, std::to_string(id), fmt::format("each broker id once, 1 to {}", brokers));
+      if (id > brokers || !seen.insert(id).second)
+        return wrong(at, std::to_string(id), fmt::format("each broker id once, 1 to {}", brokers));
     }
   }
   for (const auto& [key, value] : topic.config) {
     const protocol::ConfigKey* known = protocol::find_topic_key(key);
-    if (known == nullptr) return wrong(fmt::format("{}.config[{}]", path, key), value, "a topic configuration key of Kafka's that is served");
+    if (known == nullptr)
+      return wrong(fmt::format("{}.config[{}]", path, key), value,
+                   "a topic configuration key of Kafka's that is served");
     if (const auto fits = protocol::check_value(*known, value); !fits) {
       return wrong(fmt::format("{}.config[{}]", path, key), value, fits.error());
     }
@@ -49,16 +54,19 @@ Checked check_target(const std::string& text, const std::string& path, const Sce
   const auto target = parse_target(text);
   if (!target) return wrong(path, text, target.error());
   if (target->is_group() && !group) return wrong(path, text, "one node");
-  if (target->kind == Target::Kind::broker && (target->id < NodeId(1) || target->id > NodeId(scenario.cluster.brokers))) {
+  if (target->kind == Target::Kind::broker &&
+      (target->id < NodeId(1) || target->id > NodeId(scenario.cluster.brokers))) {
     return wrong(path, text, fmt::format("broker(1) to broker({})", scenario.cluster.brokers));
   }
-  if (target->kind == Target::Kind::of && std::ranges::find(scenario.faults, target->fault, &FaultSpec::id) == scenario.faults.end()) {
+  if (target->kind == Target::Kind::of &&
+      std::ranges::find(scenario.faults, target->fault, &FaultSpec::id) == scenario.faults.end()) {
     return wrong(path, text, "the id of a fault");
   }
   if (!target->topic.empty()) {
     const auto named = [&](const TopicSpec& topic) { return topic.name == target->topic; };
-    const bool known = std::ranges::any_of(scenario.topics, named) ||
-                       std::ranges::any_of(scenario.faults, [&](const FaultSpec& f) { return f.topic && named(*f.topic); });
+    const bool known =
+        std::ranges::any_of(scenario.topics, named) ||
+        std::ranges::any_of(scenario.faults, [&](const FaultSpec& f) { return f.topic && named(*f.topic); });
     if (!known) return wrong(path, text, "a partition of the scenario's topics");
   }
   return {};
@@ -76,7 +84,8 @@ Checked check_fault(const Scenario& scenario, const FaultSpec& fault, const std:
   }
   for (const auto& [name, list] : {std::pair(".a", &fault.a), std::pair(".b", &fault.b)}) {
     for (std::size_t i = 0; i < list->size(); ++i) {
-      if (auto checked = check_target((*list)[i], fmt::format("{}{}[{}]", path, name, i), scenario, true); !checked) return checked;
+      if (auto checked = check_target((*list)[i], fmt::format("{}{}[{}]", path, name, i), scenario, true); !checked)
+        return checked;
     }
   }
   for (const auto& [name, text] : {std::pair(".from", &fault.from), std::pair(".to", &fault.to)}) {
@@ -86,17 +95,20 @@ Checked check_fault(const Scenario& scenario, const FaultSpec& fault, const std:
   if (fault.when) {
     if (auto checked = check_matcher(fault.when->event, fault.when->match, path + ".when"); !checked) return checked;
   }
-  if (!fault.api.empty() && !wire::find_api_key(fault.api)) return wrong(path + ".api", fault.api, "the name of one of Kafka's requests");
+  if (!fault.api.empty() && !wire::find_api_key(fault.api))
+    return wrong(path + ".api", fault.api, "the name of one of Kafka's requests");
   if (!fault.of.empty()) {
     const auto rule = std::ranges::find(scenario.faults, fault.of, &FaultSpec::id);
-    if (rule == scenario.faults.end() || rule->action != "message") return wrong(path + ".of", fault.of, "the id of a message rule");
+    if (rule == scenario.faults.end() || rule->action != "message")
+      return wrong(path + ".of", fault.of, "the id of a message rule");
   }
   if (fault.action == "create_topic") return check_topic(*fault.topic, scenario.cluster.brokers, path + ".topic");
   return {};
 }
 
 Checked check_load(const Scenario& scenario) {
-  const auto check = [&](const std::string& topic, const std::vector<std::int32_t>& partitions, const std::string& path) -> Checked {
+  const auto check = [&](const std::string& topic, const std::vector<std::int32_t>& partitions,
+                         const std::string& path) -> Checked {
     const TopicSpec* found = nullptr;
     for (const TopicSpec& spec : scenario.topics) {
       if (spec.name == topic) found = &spec;
@@ -105,7 +117,8 @@ Checked check_load(const Scenario& scenario) {
       if (fault.action == "create_topic" && fault.topic->name == topic) found = &*fault.topic;
     }
     if (found == nullptr) return wrong(path + ".topic", topic, "one of the scenario's topics");
-    const std::int32_t count = found->assignment.empty() ? found->partitions : static_cast<std::int32_t>(found->assignment.size());
+    const std::int32_t count =
+        found->assignment.empty() ? found->partitions : static_cast<std::int32_t>(found->assignment.size());
     for (const std::int32_t index : partitions) {
       if (index >= count) return wrong(path + ".partitions", std::to_string(index), fmt::format("below {}", count));
     }
@@ -113,26 +126,32 @@ Checked check_load(const Scenario& scenario) {
   };
   for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {
     const ProducerSpec& spec = scenario.workload.producers[i];
-    if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.producers[{}]", i)); !checked) return checked;
+    if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.producers[{}]", i)); !checked)
+      return checked;
   }
   for (std::size_t i = 0; i < scenario.workload.consumers.size(); ++i) {
     const ConsumerSpec& spec = scenario.workload.consumers[i];
-    if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.consumers[{}]", i)); !checked) return checked;
+    if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.consumers[{}]", i)); !checked)
+      return checked;
   }
   return {};
 }
 
 Checked check_expectations(const Expectations& expect) {
   for (std::size_t i = 0; i < expect.events.size(); ++i) {
-    if (auto checked = check_matcher(expect.events[i].event, expect.events[i].match, fmt::format("$.expect.events[{}]", i)); !checked) {
+    if (auto checked =
+            check_matcher(expect.events[i].event, expect.events[i].match, fmt::format("$.expect.events[{}]", i));
+        !checked) {
       return checked;
     }
   }
   for (std::size_t i = 0; i < expect.marks.size(); ++i) {
-    if (!find_mark(expect.marks[i])) return wrong(fmt::format("$.expect.marks[{}]", i), expect.marks[i], "a mark (verdict list marks)");
+    if (!find_mark(expect.marks[i]))
+      return wrong(fmt::format("$.expect.marks[{}]", i), expect.marks[i], "a mark (verdict list marks)");
   }
   for (std::size_t i = 0; i < expect.faults.size(); ++i) {
-    if (!sim::find_fault(expect.faults[i])) return wrong(fmt::format("$.expect.faults[{}]", i), expect.faults[i], "a fault (verdict list faults)");
+    if (!sim::find_fault(expect.faults[i]))
+      return wrong(fmt::format("$.expect.faults[{}]", i), expect.faults[i], "a fault (verdict list faults)");
   }
   return {};
 }
@@ -145,22 +164,27 @@ Checked validate(const Scenario& given) {
   cluster.brokers = scenario.cluster.brokers;
   cluster.combined = scenario.cluster.combined;
   for (const auto& [name, value] : scenario.cluster.config) {
-    if (protocol::find_broker_key(name) == nullptr) return wrong("$.cluster.config[" + name + "]", value, "a broker configuration key of Kafka's that is served");
+    if (protocol::find_broker_key(name) == nullptr)
+      return wrong("$.cluster.config[" + name + "]", value, "a broker configuration key of Kafka's that is served");
     cluster.properties.emplace_back(name, value);
   }
-  if (const auto fits = sim::Cluster::check(cluster); !fits) return wrong("$.cluster.config", fits.error(), "what server.properties allows");
+  if (const auto fits = sim::Cluster::check(cluster); !fits)
+    return wrong("$.cluster.config", fits.error(), "what server.properties allows");
   std::set<std::string> names;
   for (std::size_t i = 0; i < scenario.topics.size(); ++i) {
     const std::string path = fmt::format("$.topics[{}]", i);
     if (auto checked = check_topic(scenario.topics[i], scenario.cluster.brokers, path); !checked) return checked;
-    if (!names.insert(scenario.topics[i].name).second) return wrong(path + ".name", scenario.topics[i].name, "a name that no other topic has");
+    if (!names.insert(scenario.topics[i].name).second)
+      return wrong(path + ".name", scenario.topics[i].name, "a name that no other topic has");
   }
   if (auto checked = check_load(scenario); !checked) return checked;
   for (std::size_t i = 0; i < scenario.faults.size(); ++i) {
-    if (auto checked = check_fault(scenario, scenario.faults[i], fmt::format("$.faults[{}]", i)); !checked) return checked;
+    if (auto checked = check_fault(scenario, scenario.faults[i], fmt::format("$.faults[{}]", i)); !checked)
+      return checked;
   }
   for (std::size_t i = 0; i < scenario.defects.size(); ++i) {
-    if (!find_defect(scenario.defects[i])) return wrong(fmt::format("$.defects[{}]", i), scenario.defects[i], "a defect (verdict list defects)");
+    if (!find_defect(scenario.defects[i]))
+      return wrong(fmt::format("$.defects[{}]", i), scenario.defects[i], "a defect (verdict list defects)");
   }
   return check_expectations(scenario.expect);
 }
@@ -185,8 +209,9 @@ RunResult run(const Scenario& given, std::uint64_t seed, const RunOptions& optio
   const auto difference = sim::first_difference(first, second);
   if (difference || repeated.hash != result.hash) {
     result.outcome = RunOutcome::nondeterministic;
-    result.difference = difference ? fmt::format("event {}: {}", difference->index, difference->description)
-                                   : fmt::format("the hashes {:016x} and {:016x} differ, no event does", result.hash, repeated.hash);
+    result.difference =
+        difference ? fmt::format("event {}: {}", difference->index, difference->description)
+                   : fmt::format("the hashes {:016x} and {:016x} differ, no event does", result.hash, repeated.hash);
     result.sentence = "two runs of one seed differ: " + result.difference;
   }
   return result;

@@ -40,20 +40,23 @@ class RunObserver {
  public:
   virtual ~RunObserver() = default;
   virtual void on_cluster(const std::vector<NodeInfo>& /*nodes*/) {}
-  virtual void on_event(sim::VirtualTime, sim::NodeIndex, NodeId, std::uint32_t /*incarnation*/, const protocol::Event&) {}
+  virtual void on_event(sim::VirtualTime, sim::NodeIndex, NodeId, std::uint32_t /*incarnation*/,
+                        const protocol::Event&) {}
   virtual void on_topic(sim::VirtualTime, const Uuid& /*id*/, std::string_view /*name*/) {}
   virtual void on_message(const sim::FrameHead&, sim::VirtualTime /*sent*/, sim::VirtualTime /*delivered*/) {}
   virtual void on_fault(sim::VirtualTime, const FaultNote&) {}
-  virtual void on_node(sim::VirtualTime, sim::NodeIndex, bool /*up*/, std::uint32_t /*incarnation*/, std::string_view /*why*/) {}
+  virtual void on_node(sim::VirtualTime, sim::NodeIndex, bool /*up*/, std::uint32_t /*incarnation*/,
+                       std::string_view /*why*/) {}
   virtual void on_phase(sim::VirtualTime, std::string_view /*phase*/) {}
-  virtual void on_log(sim::VirtualTime, sim::NodeIndex, LogLevel, std::string_view /*logger*/, std::string_view /*message*/) {}
+  virtual void on_log(sim::VirtualTime, sim::NodeIndex, LogLevel, std::string_view /*logger*/,
+                      std::string_view /*message*/) {}
   virtual void on_history(std::string_view /*line*/) {}  // one line of history.jsonl, its newline included
   virtual void on_violation(const RunResult&) {}
 };
 
 struct RunOptions {
-  RunObserver* observer = nullptr;  // null: nothing is recorded, the run is fastest; the hash is the same
-  bool check_determinism = false;   // a second run, and the first event that differs
+  RunObserver* observer = nullptr;   // null: nothing is recorded, the run is fastest; the hash is the same
+  bool check_determinism = false;    // a second run, and the first event that differs
   std::vector<std::string> defects;  // beside the scenario's
   bool log_lines = false;            // nodes' log lines reach the observer
   LogLevel log_level = LogLevel::info;

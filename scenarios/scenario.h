@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-// A trial as data: what cluster, what load, what goes wrong when, and what must have been seen for it to count. One table
-// of fields (fields.h) gives the parser, the writer and the published JSON Schema.
+// A trial as data: what cluster, what load, what goes wrong when, and what must have been seen for it to count. One
+// table of fields (fields.h) gives the parser, the writer and the published JSON Schema.
 namespace verdict::scenarios {
 
 constexpr std::int32_t kFormatVersion = 1;
@@ -27,8 +27,8 @@ struct ClusterSpec {
   std::int32_t brokers = 3;  // node ids 1..brokers; 1-9
   bool combined = false;     // broker 1 is the controller too; else the controller is a machine of its own, node 100
   Properties config;         // server.properties of every node, over the simulation's defaults
-  std::int32_t clock_offset_ms = 0;   // each node's wall clock is off by up to this, drawn
-  std::int32_t clock_drift_ppm = 0;   // each node's clock drifts by up to this, drawn
+  std::int32_t clock_offset_ms = 0;  // each node's wall clock is off by up to this, drawn
+  std::int32_t clock_drift_ppm = 0;  // each node's clock drifts by up to this, drawn
   friend bool operator==(const ClusterSpec&, const ClusterSpec&) = default;
 };
 
@@ -42,9 +42,9 @@ struct TopicSpec {
 };
 
 struct NetworkSpec {
-  std::int64_t latency_us = 100;      // median of a segment's
-  std::int64_t tail_one_in = 1000;    // 0: no tail
-  std::int64_t tail_ms = 1;           // the tail's unit: doubled up to 2^8 times
+  std::int64_t latency_us = 100;        // median of a segment's
+  std::int64_t tail_one_in = 1000;      // 0: no tail
+  std::int64_t tail_ms = 1;             // the tail's unit: doubled up to 2^8 times
   std::int64_t bytes_per_ms = 125'000;  // of a link; 0: no limit
   friend bool operator==(const NetworkSpec&, const NetworkSpec&) = default;
 };
@@ -60,7 +60,7 @@ struct ProducerSpec {
   std::vector<std::int32_t> partitions;  // empty: all
   std::string acks = "all";              // "all", "1", "0"
   std::int32_t burst = 2;                // records sent at once
-  std::int64_t interval_us = 25'000;      // mean time between bursts
+  std::int64_t interval_us = 25'000;     // mean time between bursts
   std::int32_t in_flight = 5;            // max.in.flight.requests.per.connection
   std::int64_t linger_us = 0;
   std::int32_t batch_bytes = 16384;
@@ -104,12 +104,12 @@ struct Condition {
 };
 
 struct Trigger {
-  std::string event;             // an event's name; "" for a Trigger that isn't there
-  std::vector<Condition> match;  // all hold
-  std::int32_t nth = 1;          // fires at the nth that matches
+  std::string event;               // an event's name; "" for a Trigger that isn't there
+  std::vector<Condition> match;    // all hold
+  std::int32_t nth = 1;            // fires at the nth that matches
   std::int64_t not_before_ms = 0;  // since the workload began: earlier events don't count
-  std::int64_t deadline_ms = 0;  // fires then in any case; 0: never
-  std::int64_t after_us = 0;     // delay; 0: inside the event's own turn, before its effects leave the node
+  std::int64_t deadline_ms = 0;    // fires then in any case; 0: never
+  std::int64_t after_us = 0;       // delay; 0: inside the event's own turn, before its effects leave the node
   friend bool operator==(const Trigger&, const Trigger&) = default;
 };
 
@@ -121,44 +121,44 @@ struct Trigger {
 //   clock: clock_offset, clock_drift, clock_jump
 //   cluster: create_topic, delete_topic (administrator's operations that go on under faults)
 // Targets: "broker(2)", "controller", "leader(orders-0)", "follower(orders-0,1)" (the n-th replica that doesn't lead),
-// "isr(orders-0,1)" (the n-th ISR member that doesn't lead), "node" (who announced the triggering event), "of(ID)" (what
-// the fault ID hit), "brokers" and "clients" (all; in groups only). "coordinator(group)" is reserved.
+// "isr(orders-0,1)" (the n-th ISR member that doesn't lead), "node" (who announced the triggering event), "of(ID)"
+// (what the fault ID hit), "brokers" and "clients" (all; in groups only). "coordinator(group)" is reserved.
 struct FaultSpec {
-  std::string id;      // unique; keys its draws, so that deleting other faults doesn't disturb this one
+  std::string id;  // unique; keys its draws, so that deleting other faults doesn't disturb this one
   std::string action;
   std::optional<std::int64_t> at_ms;  // since the workload began
   std::optional<Trigger> when;        // exactly one of the two
   std::string target;
   std::vector<std::string> a;  // groups of the network faults
   std::vector<std::string> b;
-  std::int64_t for_ms = 0;      // undone after it; 0: when the faults are healed
+  std::int64_t for_ms = 0;       // undone after it; 0: when the faults are healed
   std::int64_t restart_ms = -1;  // kill, power_loss, doom, stop: starts again so long after; -1: not before the heal
   bool stays_down = false;       // not even the heal brings it back
   std::string policy = "everything";  // power loss: everything, data_only, all_unsynced_lost, nothing_lost
-  std::int64_t nth_call = 1;     // doom: the disk call at which it dies
+  std::int64_t nth_call = 1;          // doom: the disk call at which it dies
   // message
-  std::string api;               // Kafka's name: "Fetch"; "" any
-  std::string side = "any";      // request, response, any
-  std::string from;              // targets; "": any
+  std::string api;           // Kafka's name: "Fetch"; "" any
+  std::string side = "any";  // request, response, any
+  std::string from;          // targets; "": any
   std::string to;
-  std::string effect = "hold";   // hold, delay, reset
-  std::int32_t nth = 1;          // the nth frame that fits, counted since the rule is in force
-  std::int32_t count = 1;        // and so many from it on
-  std::string of;                // release
-  std::int64_t delay_ms = 0;     // message delay; slow_link: extra latency
+  std::string effect = "hold";  // hold, delay, reset
+  std::int32_t nth = 1;         // the nth frame that fits, counted since the rule is in force
+  std::int32_t count = 1;       // and so many from it on
+  std::string of;               // release
+  std::int64_t delay_ms = 0;    // message delay; slow_link: extra latency
   // disk
   std::string path_part;
   std::int32_t fail_reads = 0;
   std::int32_t fail_writes = 0;
   std::int32_t fail_syncs = 0;
-  std::int64_t bytes = 0;        // full_disk: capacity left; slow_link: bytes per ms
-  std::int64_t latency_us = 0;   // disk_slow: each read and sync
-  std::int64_t stall_us = 0;     // disk_slow: each append
+  std::int64_t bytes = 0;       // full_disk: capacity left; slow_link: bytes per ms
+  std::int64_t latency_us = 0;  // disk_slow: each read and sync
+  std::int64_t stall_us = 0;    // disk_slow: each append
   // clock
-  std::int64_t by_ms = 0;        // clock_offset, clock_jump
-  std::int64_t ppm = 0;          // clock_drift
+  std::int64_t by_ms = 0;          // clock_offset, clock_jump
+  std::int64_t ppm = 0;            // clock_drift
   std::optional<TopicSpec> topic;  // create_topic, delete_topic (the name alone counts)
-  bool optional = false;         // the scenario counts although this fault didn't fire
+  bool optional = false;           // the scenario counts although this fault didn't fire
   friend bool operator==(const FaultSpec&, const FaultSpec&) = default;
 };
 
@@ -182,18 +182,18 @@ struct Expectations {
 };
 
 struct PhaseSpec {
-  std::int64_t run_ms = 3000;        // workload under faults
-  std::int64_t settle_ms = 0;        // after the heal; 0: the liveness bounds
-  bool final_leaders = true;         // read again with each ISR member as leader
+  std::int64_t run_ms = 3000;  // workload under faults
+  std::int64_t settle_ms = 0;  // after the heal; 0: the liveness bounds
+  bool final_leaders = true;   // read again with each ISR member as leader
   std::int64_t event_budget = 20'000'000;
   friend bool operator==(const PhaseSpec&, const PhaseSpec&) = default;
 };
 
 struct Scenario {
   std::int32_t version = kFormatVersion;
-  std::string name;         // a file's stem: [a-z0-9-]
-  std::string title;        // one line
-  std::string description;  // which rule it tries, and how
+  std::string name;               // a file's stem: [a-z0-9-]
+  std::string title;              // one line
+  std::string description;        // which rule it tries, and how
   std::vector<std::string> tags;  // areas; "mutants": used by the kill matrix
   ClusterSpec cluster;
   std::vector<TopicSpec> topics;  // empty: one of the default
@@ -216,9 +216,11 @@ struct ScenarioError {
   std::string text() const;  // one line
 };
 
-// Unknown fields, wrong types and values out of range are errors. Parsing fills in no defaults of the whole (see resolve).
+// Unknown fields, wrong types and values out of range are errors. Parsing fills in no defaults of the whole (see
+// resolve).
 std::expected<Scenario, ScenarioError> parse_scenario(std::string_view json);
-std::string to_json(const Scenario& scenario, int indent = 2);  // fields that differ from their defaults; parses back equal
+std::string to_json(const Scenario& scenario,
+                    int indent = 2);  // fields that differ from their defaults; parses back equal
 // --set PATH=VALUE: "phases.run_ms=500", "faults[0].at_ms=10", "cluster.config.min.insync.replicas" is written
 // "cluster.config[min.insync.replicas]=2". VALUE is JSON, or else a string.
 std::expected<Scenario, ScenarioError> with_setting(const Scenario& scenario, std::string_view assignment);

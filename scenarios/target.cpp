@@ -7,7 +7,8 @@ namespace verdict::scenarios {
 namespace {
 
 constexpr std::string_view kAllowed =
-    "broker(ID), controller, leader(TOPIC-N), follower(TOPIC-N[,PLACE]), isr(TOPIC-N[,PLACE]), node, of(FAULT), brokers or clients";
+    "broker(ID), controller, leader(TOPIC-N), follower(TOPIC-N[,PLACE]), isr(TOPIC-N[,PLACE]), node, of(FAULT), "
+    "brokers or clients";
 
 std::optional<std::int32_t> number(std::string_view text) {
   if (text.empty() || text.size() > 6) return std::nullopt;
@@ -59,8 +60,11 @@ std::expected<Target, std::string> parse_target(std::string_view text) {
     return target;
   }
   if (head != "leader" && head != "follower" && head != "isr") return wrong();
-  target.kind = head == "leader" ? Target::Kind::leader : head == "follower" ? Target::Kind::follower : Target::Kind::isr;
-  if (const std::size_t comma = inside.find(','); comma != std::string_view::npos && target.kind != Target::Kind::leader) {
+  target.kind = head == "leader"     ? Target::Kind::leader
+                : head == "follower" ? Target::Kind::follower
+                                     : Target::Kind::isr;
+  if (const std::size_t comma = inside.find(',');
+      comma != std::string_view::npos && target.kind != Target::Kind::leader) {
     std::string_view place = inside.substr(comma + 1);
     while (!place.empty() && place.front() == ' ') place.remove_prefix(1);
     const auto parsed = number(place);
@@ -75,19 +79,25 @@ std::expected<Target, std::string> parse_target(std::string_view text) {
 NodeId resolve_node(const Target& target, const TargetContext& context) {
   using enum Target::Kind;
   switch (target.kind) {
-    case broker: return target.id;
-    case controller: return context.cluster.controller().id;
-    case node: return context.announced_by;
+    case broker:
+      return target.id;
+    case controller:
+      return context.cluster.controller().id;
+    case node:
+      return context.announced_by;
     case of: {
-      const std::vector<sim::NodeIndex> hit = context.hit_by ? context.hit_by(target.fault) : std::vector<sim::NodeIndex>{};
+      const std::vector<sim::NodeIndex> hit =
+          context.hit_by ? context.hit_by(target.fault) : std::vector<sim::NodeIndex>{};
       if (hit.empty() || !context.cluster.owns(hit.front())) return kNoNode;
       return context.cluster.machines()[hit.front().value()].id;
     }
     case brokers:
-    case clients: return kNoNode;
+    case clients:
+      return kNoNode;
     case leader:
     case follower:
-    case isr: break;
+    case isr:
+      break;
   }
   const sim::ClusterView::Partition* partition = context.cluster.view().partition(target.topic, target.partition);
   if (partition == nullptr) return kNoNode;
@@ -101,7 +111,8 @@ NodeId resolve_node(const Target& target, const TargetContext& context) {
 }
 
 std::vector<sim::NodeIndex> resolve_machines(const Target& target, const TargetContext& context) {
-  if (target.kind == Target::Kind::clients) return context.clients == nullptr ? std::vector<sim::NodeIndex>{} : *context.clients;
+  if (target.kind == Target::Kind::clients)
+    return context.clients == nullptr ? std::vector<sim::NodeIndex>{} : *context.clients;
   std::vector<sim::NodeIndex> machines;
   if (target.kind == Target::Kind::brokers) {
     for (const sim::Machine& machine : context.cluster.machines()) {

@@ -15,11 +15,11 @@ namespace verdict::scenarios {
 struct Target {
   enum class Kind : std::uint8_t { broker, controller, leader, follower, isr, node, of, brokers, clients };
   Kind kind = Kind::broker;
-  NodeId id = kNoNode;      // broker
-  std::string topic;        // leader, follower, isr
+  NodeId id = kNoNode;  // broker
+  std::string topic;    // leader, follower, isr
   std::int32_t partition = 0;
-  std::int32_t place = 0;   // follower, isr: from 0
-  std::string fault;        // of
+  std::int32_t place = 0;  // follower, isr: from 0
+  std::string fault;       // of
   bool is_group() const { return kind == Kind::brokers || kind == Kind::clients; }
 };
 
@@ -28,7 +28,7 @@ std::expected<Target, std::string> parse_target(std::string_view text);
 
 struct TargetContext {
   const sim::Cluster& cluster;
-  NodeId announced_by = kNoNode;                               // "node"
+  NodeId announced_by = kNoNode;                                          // "node"
   std::function<std::vector<sim::NodeIndex>(const std::string&)> hit_by;  // "of(ID)"
   const std::vector<sim::NodeIndex>* clients = nullptr;
 };

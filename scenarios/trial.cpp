@@ -1,9 +1,9 @@
 // A run's wiring: the machine room, its feeds, and who hears what.
 #include "scenarios/trial.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 namespace verdict::scenarios {
 namespace {
@@ -41,8 +41,9 @@ bool allows_unclean(const Properties& properties) {
 
 checker::WhiteBoxOptions white_options(const Scenario& scenario) {
   checker::WhiteBoxOptions options;
-  options.unclean_election_allowed = allows_unclean(scenario.cluster.config) ||
-                                     std::ranges::any_of(scenario.topics, [](const TopicSpec& t) { return allows_unclean(t.config); });
+  options.unclean_election_allowed =
+      allows_unclean(scenario.cluster.config) ||
+      std::ranges::any_of(scenario.topics, [](const TopicSpec& t) { return allows_unclean(t.config); });
   return options;
 }
 
@@ -58,7 +59,8 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
     : scenario_(scenario),
       options_(options),
       white_(white_options(scenario)),
-      world_(with_sinks(world_config(scenario, seed, options), this, options.log_lines && options.observer != nullptr ? this : nullptr)),
+      world_(with_sinks(world_config(scenario, seed, options), this,
+                        options.log_lines && options.observer != nullptr ? this : nullptr)),
       cluster_(world_, cluster_config(scenario, options), this) {
   result_.scenario = scenario.name;
   result_.seed = seed;
@@ -73,7 +75,9 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   world_.set_tap(&*injector_);
   cluster_.on_death = [this](sim::NodeIndex index, sim::DeathCause) { injector_->on_death(index); };
   if (options.observer != nullptr) {
-    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) { options_.observer->on_message(frame, sent, world_.now()); };
+    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) {
+      options_.observer->on_message(frame, sent, world_.now());
+    };
   }
   for (const EventExpectation& wanted : scenario.expect.events) {
     expected_.push_back({.spec = &wanted, .matcher = *EventMatcher::make(wanted.event, wanted.match)});
@@ -90,7 +94,8 @@ void Trial::draw_clocks() {
     const auto within = [&draws](std::int64_t limit) {
       return static_cast<std::int64_t>(draws.below(static_cast<std::uint64_t>(2 * limit + 1))) - limit;
     };
-    if (scenario_.cluster.clock_offset_ms > 0) world_.set_clock_offset(machine.index, from_ms(within(scenario_.cluster.clock_offset_ms)));
+    if (scenario_.cluster.clock_offset_ms > 0)
+      world_.set_clock_offset(machine.index, from_ms(within(scenario_.cluster.clock_offset_ms)));
     if (scenario_.cluster.clock_drift_ppm > 0) {
       world_.set_clock_rate(machine.index, static_cast<std::int32_t>(within(scenario_.cluster.clock_drift_ppm)));
     }
@@ -99,14 +104,16 @@ void Trial::draw_clocks() {
 
 void Trial::add_clients() {
   const auto add = [this](std::string host, sim::ProcessFactory factory) {
-    const sim::NodeIndex index = world_.add_node({.host = std::move(host), .factory = std::move(factory), .defects = {}});
+    const sim::NodeIndex index =
+        world_.add_node({.host = std::move(host), .factory = std::move(factory), .defects = {}});
     client_indices_.push_back(index);
     return index;
   };
   const auto partitions_of = [this](const std::string& topic) {
     std::int32_t partitions = 1;
     const auto count = [&](const TopicSpec& spec) {
-      if (spec.name == topic) partitions = spec.assignment.empty() ? spec.partitions : static_cast<std::int32_t>(spec.assignment.size());
+      if (spec.name == topic)
+        partitions = spec.assignment.empty() ? spec.partitions : static_cast<std::int32_t>(spec.assignment.size());
     };
     for (const FaultSpec& fault : scenario_.faults) {
       if (fault.action == "create_topic") count(*fault.topic);
@@ -115,7 +122,9 @@ void Trial::add_clients() {
     return partitions;
   };
   sim::HistorySink* const history = this;
-  admin_ = add("admin", [this](Runtime& runtime) { return std::make_unique<AdminMachine>(runtime, client_options(settings_, 0)); });
+  admin_ = add("admin", [this](Runtime& runtime) {
+    return std::make_unique<AdminMachine>(runtime, client_options(settings_, 0));
+  });
   std::int64_t process = 0;
   for (const ProducerSpec& spec : scenario_.workload.producers) {
     ++process;
@@ -135,14 +144,17 @@ void Trial::add_clients() {
   }
   load_processes_ = process;
   reader_process_ = process;
-  reader_ = add("reader", [this, history](Runtime& runtime) { return std::make_unique<ConsumerMachine>(runtime, reader_load_, history); });
+  reader_ = add("reader", [this, history](Runtime& runtime) {
+    return std::make_unique<ConsumerMachine>(runtime, reader_load_, history);
+  });
 }
 
 // ---- what the cluster says ----
 
 void Trial::started(const sim::Origin& origin) {
   white_.node_started(mono(), origin.node, origin.incarnation);
-  if (options_.observer != nullptr) options_.observer->on_node(world_.now(), origin.index, true, origin.incarnation, "starts");
+  if (options_.observer != nullptr)
+    options_.observer->on_node(world_.now(), origin.index, true, origin.incarnation, "starts");
 }
 
 void Trial::event(const sim::Origin& origin, const protocol::Event& event) {
@@ -171,10 +183,16 @@ void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
   using checker::StopKind;
   const bool power = cause == sim::StopCause::power_loss;
   const bool orderly = cause == sim::StopCause::orderly;
-  white_.node_stopped(mono(), origin.node, origin.incarnation, power ? StopKind::power_loss : orderly ? StopKind::orderly : StopKind::kill);
+  white_.node_stopped(mono(), origin.node, origin.incarnation,
+                      power     ? StopKind::power_loss
+                      : orderly ? StopKind::orderly
+                                : StopKind::kill);
   if (white_.violation()) world_.stop();
   if (options_.observer != nullptr) {
-    options_.observer->on_node(world_.now(), origin.index, false, origin.incarnation, power ? "loses power" : orderly ? "stops" : "dies");
+    options_.observer->on_node(world_.now(), origin.index, false, origin.incarnation,
+                               power     ? "loses power"
+                               : orderly ? "stops"
+                                         : "dies");
   }
 }
 
@@ -185,7 +203,8 @@ void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
 
 void Trial::lost(const sim::Loss& loss) { cluster_.lost(loss); }
 
-void Trial::line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger, std::string_view message) {
+void Trial::line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger,
+                 std::string_view message) {
   options_.observer->on_log(at, node, level, logger, message);
 }
 
@@ -251,8 +270,8 @@ void Trial::report(const sim::ClientOp& op) {
   }
 }
 
-void Trial::produce_sent(std::int64_t process, std::uint64_t batch, std::string_view, const Uuid& topic_id, std::int32_t partition,
-                         std::uint32_t crc) {
+void Trial::produce_sent(std::int64_t process, std::uint64_t batch, std::string_view, const Uuid& topic_id,
+                         std::int32_t partition, std::uint32_t crc) {
   white_.produce_sent(mono(), static_cast<std::uint64_t>(process), batch, {.topic = topic_id, .index = partition}, crc);
 }
 

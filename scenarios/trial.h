@@ -25,7 +25,11 @@
 namespace verdict::scenarios {
 
 // One run: the cluster, its clients, its faults and its judges, from set-up to verdict. The phases of SIMULATION.md.
-class Trial final : private sim::ClusterSink, private InjectorHost, private sim::HistorySink, private sim::LossSink, private sim::LogSink {
+class Trial final : private sim::ClusterSink,
+                    private InjectorHost,
+                    private sim::HistorySink,
+                    private sim::LossSink,
+                    private sim::LogSink {
  public:
   // `scenario` is resolved and valid, and outlives the trial.
   Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& options, sim::TraceLog* trace);
@@ -61,12 +65,13 @@ class Trial final : private sim::ClusterSink, private InjectorHost, private sim:
   void fault_note(const FaultNote& note) override;
   // HistorySink
   void report(const sim::ClientOp& op) override;
-  void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view topic, const Uuid& topic_id, std::int32_t partition,
-                    std::uint32_t crc) override;
+  void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view topic, const Uuid& topic_id,
+                    std::int32_t partition, std::uint32_t crc) override;
   void produce_finished(std::int64_t process, std::uint64_t batch) override;
   // LossSink, LogSink
   void lost(const sim::Loss& loss) override;
-  void line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger, std::string_view message) override;
+  void line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger,
+            std::string_view message) override;
 
   void add_clients();
   void draw_clocks();
@@ -108,7 +113,7 @@ class Trial final : private sim::ClusterSink, private InjectorHost, private sim:
   sim::NodeIndex admin_;
   sim::NodeIndex reader_;
   sim::ConsumerLoad reader_load_;
-  std::int64_t load_processes_ = 0;   // clients' numbers are 1 to this; the final reader's are above
+  std::int64_t load_processes_ = 0;  // clients' numbers are 1 to this; the final reader's are above
   std::int64_t reader_process_ = 0;
   std::vector<ClientMachine> clients_;
   std::vector<sim::NodeIndex> client_indices_;

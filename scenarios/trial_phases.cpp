@@ -1,7 +1,7 @@
 // The phases of a run, in order (SIMULATION.md): set-up, workload under faults, heal, liveness deadline, final read.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "scenarios/trial.h"
 
@@ -12,14 +12,15 @@ constexpr Duration kSetUpLimit = 30s;
 constexpr Duration kAfterHeal = 300ms;  // the load goes on for a while in the healed cluster
 constexpr Duration kStep = 10ms;        // between two looks at a condition
 constexpr Duration kReadLimit = 20s;
-constexpr Duration kStopLimit = 40s;    // of an orderly stop
+constexpr Duration kStopLimit = 40s;  // of an orderly stop
 
 }  // namespace
 
 RunResult Trial::run() {
   if (options_.observer != nullptr) {
     std::vector<NodeInfo> nodes;
-    for (const sim::Machine& machine : cluster_.machines()) nodes.push_back({machine.index, machine.id.value(), machine.host, false});
+    for (const sim::Machine& machine : cluster_.machines())
+      nodes.push_back({machine.index, machine.id.value(), machine.host, false});
     for (const sim::NodeIndex index : client_indices_) nodes.push_back({index, -1, world_.node(index).host(), true});
     options_.observer->on_cluster(nodes);
   }
@@ -50,9 +51,11 @@ Trial::Step Trial::run_to(sim::VirtualTime when) {
                                                scenario_.phases.event_budget, sim::to_ns(world_.now()) / 1'000'000));
   }
   if (end == sim::RunEnd::instant_loop) {
-    return overrun("instant-loop", fmt::format("the run loops at {} ms of virtual time", sim::to_ns(world_.now()) / 1'000'000));
+    return overrun("instant-loop",
+                   fmt::format("the run loops at {} ms of virtual time", sim::to_ns(world_.now()) / 1'000'000));
   }
-  if (limit != when || (options_.until_ms > 0 && world_.now() >= limit && limit == sim::VirtualTime(from_ms(options_.until_ms)))) {
+  if (limit != when ||
+      (options_.until_ms > 0 && world_.now() >= limit && limit == sim::VirtualTime(from_ms(options_.until_ms)))) {
     ended_early_ = true;
     return Step::ended;
   }
@@ -92,7 +95,8 @@ Trial::Step Trial::set_up() {
   const auto unfenced = [this] {
     return std::ranges::all_of(cluster_.machines(), [this](const sim::Machine& machine) {
       const auto broker = cluster_.view().brokers.find(machine.id);
-      return !machine.broker || (broker != cluster_.view().brokers.end() && broker->second.registered && !broker->second.fenced);
+      return !machine.broker ||
+             (broker != cluster_.view().brokers.end() && broker->second.registered && !broker->second.fenced);
     });
   };
   if (run_while_not(unfenced, kSetUpLimit, &reached) == Step::ended) return Step::ended;
@@ -173,7 +177,8 @@ std::map<client::TopicPartition, Offset> Trial::read_goals(NodeId only_leader) {
   std::map<client::TopicPartition, Offset> goals;
   for (const auto& [key, partition] : cluster_.view().partitions) {
     const sim::ClusterView::Topic& topic = cluster_.view().topics.at(key.topic);
-    if (topic.deleted || partition.leader == kNoNode || (only_leader != kNoNode && partition.leader != only_leader)) continue;
+    if (topic.deleted || partition.leader == kNoNode || (only_leader != kNoNode && partition.leader != only_leader))
+      continue;
     broker::Node* node = cluster_.node(cluster_.machine(partition.leader)->index);
     if (node == nullptr || node->broker() == nullptr || !node->broker()->serving()) continue;
     const broker::PartitionPtr replica = node->broker()->replicas().find(key);
@@ -202,8 +207,8 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
   const auto& [partition, goal] = *behind();
   checker::Violation stuck;
   stuck.invariant = "V4";
-  stuck.sentence = fmt::format("a reader of {}-{} gets no further than offset {} though the high watermark is {} ({})", partition.topic,
-                               partition.partition, read_to_[partition], goal.value(), what);
+  stuck.sentence = fmt::format("a reader of {}-{} gets no further than offset {} though the high watermark is {} ({})",
+                               partition.topic, partition.partition, read_to_[partition], goal.value(), what);
   stuck.time = mono();
   stuck.partition_name = fmt::format("{}-{}", partition.topic, partition.partition);
   stuck.offset = Offset(read_to_[partition]);
@@ -222,7 +227,8 @@ Trial::Step Trial::final_read() {
     // Without a controller nobody is elected: a combined node stays up, so that only it can be left alone.
     if (!machine.broker || !in_core(machine.id) || (scenario_.cluster.combined && machine.id != NodeId(1))) continue;
     if (lead_with(machine.id) == Step::ended) return Step::ended;
-    if (read_all(fmt::format("final read, broker {} leads", machine.id.value()), machine.id) == Step::ended) return Step::ended;
+    if (read_all(fmt::format("final read, broker {} leads", machine.id.value()), machine.id) == Step::ended)
+      return Step::ended;
   }
   return Step::go_on;
 }
@@ -238,7 +244,8 @@ Trial::Step Trial::bring_up(NodeId id) {
     return std::ranges::all_of(view.partitions, [&](const auto& entry) {
       const sim::ClusterView::Partition& p = entry.second;
       const bool alive = p.leader != kNoNode && p.leader != id && !view.topics.at(p.key.topic).deleted;
-      return !alive || std::ranges::find(p.replicas, id) == p.replicas.end() || std::ranges::find(p.isr, id) != p.isr.end();
+      return !alive || std::ranges::find(p.replicas, id) == p.replicas.end() ||
+             std::ranges::find(p.isr, id) != p.isr.end();
     });
   };
   return run_while_not(in_sync, bounds().longest(), &reached);

@@ -1,7 +1,7 @@
 // The judges' words: liveness, black box, expectations, and the result that they make.
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "scenarios/trial.h"
 
@@ -19,7 +19,8 @@ checker::LivenessBounds Trial::bounds() const {
   t.request_timeout = config.duration_ms("request.timeout.ms");
   t.client_delivery_timeout = from_ms(scenario_.workload.delivery_timeout_ms);
   t.restart = 1s;
-  t.network_round_trip = 2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
+  t.network_round_trip =
+      2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
   return checker::liveness_bounds(t);
 }
 
@@ -46,9 +47,10 @@ void Trial::probe_partition(const sim::ClusterView::Partition& partition, checke
       replica.leader_epoch = found->replica().leader_epoch();
       replica.leads = found->replica().is_leader();
       if (found->replica().waiters() > 0) {
-        into.waiters.push_back({.node = id,
-                                .what = fmt::format("{} produce requests to {}", found->replica().waiters(), probed.name),
-                                .age = world_.now() - load_stopped_});
+        into.waiters.push_back(
+            {.node = id,
+             .what = fmt::format("{} produce requests to {}", found->replica().waiters(), probed.name),
+             .age = world_.now() - load_stopped_});
       }
     }
     probed.replicas.push_back(replica);
@@ -75,8 +77,9 @@ checker::LivenessProbe Trial::probe() {
     if (!machine.produces || process == nullptr) continue;
     ProducerMachine& producer = *static_cast<ProducerMachine*>(process);
     if (producer.load.finished()) continue;
-    probe.waiters.push_back({.what = fmt::format("{} sends of client {}", producer.load.producer().pending(), machine.process),
-                             .age = world_.now() - load_stopped_});
+    probe.waiters.push_back(
+        {.what = fmt::format("{} sends of client {}", producer.load.producer().pending(), machine.process),
+         .age = world_.now() - load_stopped_});
   }
   return probe;
 }
@@ -117,7 +120,8 @@ void Trial::conclude() {
   if (result_.outcome == RunOutcome::pass && !ended_early_) check_expectations();
   if (ended_early_) result_.unmet.push_back("stopped before its end, as asked");
   result_.hash = world_.hash();
-  if (options_.observer != nullptr && result_.outcome == RunOutcome::violation) options_.observer->on_violation(result_);
+  if (options_.observer != nullptr && result_.outcome == RunOutcome::violation)
+    options_.observer->on_violation(result_);
 }
 
 void Trial::conclude_violation(const checker::Violation& violation) {
@@ -155,14 +159,16 @@ void Trial::conclude_black_box() {
     result_.sentence = anomaly.sentence;
     result_.partition = fmt::format("{}-{}", anomaly.topic, anomaly.partition);
     result_.offset = anomaly.offset;
-    for (const std::int64_t op : anomaly.operations) result_.witnesses.push_back({.text = fmt::format("operation {} of the history", op)});
+    for (const std::int64_t op : anomaly.operations)
+      result_.witnesses.push_back({.text = fmt::format("operation {} of the history", op)});
   }
 }
 
 void Trial::check_expectations() {
   const Expectations& wanted = scenario_.expect;
   const auto at_least = [this](std::string_view what, std::uint64_t seen, std::int64_t min) {
-    if (seen < static_cast<std::uint64_t>(min)) result_.unmet.push_back(fmt::format("{}: {} of at least {}", what, seen, min));
+    if (seen < static_cast<std::uint64_t>(min))
+      result_.unmet.push_back(fmt::format("{}: {} of at least {}", what, seen, min));
   };
   at_least("records acknowledged", result_.acknowledged, wanted.acknowledged);
   at_least("records delivered", result_.delivered, wanted.delivered);
@@ -171,7 +177,8 @@ void Trial::check_expectations() {
     const EventExpectation& spec = *expected.spec;
     std::string what = spec.event;
     for (const Condition& condition : spec.match) what += fmt::format(" {}", condition.field);
-    if (expected.seen < spec.min) result_.unmet.push_back(fmt::format("event {}: {} of at least {}", what, expected.seen, spec.min));
+    if (expected.seen < spec.min)
+      result_.unmet.push_back(fmt::format("event {}: {} of at least {}", what, expected.seen, spec.min));
     if (spec.max >= 0 && expected.seen > spec.max) {
       result_.unmet.push_back(fmt::format("event {}: {} of at most {}", what, expected.seen, spec.max));
     }

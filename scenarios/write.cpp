@@ -11,11 +11,16 @@ using Json = nlohmann::ordered_json;
 
 Json write(const Condition& condition) {
   switch (condition.kind) {
-    case Condition::Kind::number: return condition.min;
-    case Condition::Kind::text: return condition.text;
-    case Condition::Kind::size: return {{"size", condition.min}};
-    case Condition::Kind::contains: return {{"contains", condition.min}};
-    case Condition::Kind::range: break;
+    case Condition::Kind::number:
+      return condition.min;
+    case Condition::Kind::text:
+      return condition.text;
+    case Condition::Kind::size:
+      return {{"size", condition.min}};
+    case Condition::Kind::contains:
+      return {{"contains", condition.min}};
+    case Condition::Kind::range:
+      break;
   }
   Json range = Json::object();
   if (condition.min != std::numeric_limits<std::int64_t>::min()) range["min"] = condition.min;
@@ -100,11 +105,15 @@ Json schema_of_struct() {
 Json condition_schema() {
   const Json integer{{"type", "integer"}};
   const auto only = [&](const char* name) {
-    return Json{{"type", "object"}, {"additionalProperties", false}, {"required", {name}}, {"properties", {{name, integer}}}};
+    return Json{
+        {"type", "object"}, {"additionalProperties", false}, {"required", {name}}, {"properties", {{name, integer}}}};
   };
-  const Json range{{"type", "object"}, {"additionalProperties", false}, {"minProperties", 1},
+  const Json range{{"type", "object"},
+                   {"additionalProperties", false},
+                   {"minProperties", 1},
                    {"properties", {{"min", integer}, {"max", integer}}}};
-  const Json any = Json::array({{{"type", Json::array({"integer", "boolean", "string"})}}, range, only("size"), only("contains")});
+  const Json any =
+      Json::array({{{"type", Json::array({"integer", "boolean", "string"})}}, range, only("size"), only("contains")});
   return {{"type", "object"}, {"additionalProperties", {{"anyOf", any}}}};
 }
 
@@ -132,7 +141,8 @@ Json schema_of(const Field& field) {
   } else if constexpr (std::is_same_v<T, Properties>) {
     return {{"type", "object"}, {"additionalProperties", {{"type", Json::array({"string", "integer", "boolean"})}}}};
   } else if constexpr (std::is_same_v<T, SeedRange>) {
-    return {{"anyOf", Json::array({{{"type", "integer"}, {"minimum", 0}}, {{"type", "string"}, {"pattern", "^[0-9]{1,18}(\\.\\.[0-9]{1,18})?$"}}})}};
+    return {{"anyOf", Json::array({{{"type", "integer"}, {"minimum", 0}},
+                                   {{"type", "string"}, {"pattern", "^[0-9]{1,18}(\\.\\.[0-9]{1,18})?$"}}})}};
   } else if constexpr (std::is_same_v<T, std::vector<Condition>>) {
     return condition_schema();
   } else if constexpr (IsVector<T>::value) {

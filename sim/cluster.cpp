@@ -1,8 +1,8 @@
 #include "sim/cluster.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "runtime/scope.h"
 #include "sim/sim_runtime.h"
@@ -33,7 +33,8 @@ std::vector<Machine> machines_of(const ClusterConfig& config) {
   return machines;
 }
 
-std::expected<protocol::BrokerConfig, std::string> config_of_machine(const ClusterConfig& config, const std::vector<Machine>& machines,
+std::expected<protocol::BrokerConfig, std::string> config_of_machine(const ClusterConfig& config,
+                                                                     const std::vector<Machine>& machines,
                                                                      const Machine& machine) {
   protocol::BrokerConfig made;
   std::string error;
@@ -46,16 +47,22 @@ std::expected<protocol::BrokerConfig, std::string> config_of_machine(const Clust
   const Machine& controller = *std::ranges::find(machines, true, &Machine::controller);
   std::string listeners;
   if (machine.broker) listeners = fmt::format("PLAINTEXT://{}:{}", machine.host, kBrokerPort);
-  if (machine.controller) listeners += fmt::format("{}CONTROLLER://{}:{}", listeners.empty() ? "" : ",", machine.host, kControllerPort);
+  if (machine.controller)
+    listeners += fmt::format("{}CONTROLLER://{}:{}", listeners.empty() ? "" : ",", machine.host, kControllerPort);
   const char* origin = "simulation";
   set("node.id", fmt::format("{}", machine.id.value()), origin);
-  set("process.roles", machine.broker && machine.controller ? "broker,controller" : machine.broker ? "broker" : "controller", origin);
+  set("process.roles",
+      machine.broker && machine.controller ? "broker,controller"
+      : machine.broker                     ? "broker"
+                                           : "controller",
+      origin);
   set("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT", origin);
   set("listeners", listeners, origin);
   if (machine.broker) set("advertised.listeners", fmt::format("PLAINTEXT://{}:{}", machine.host, kBrokerPort), origin);
   set("inter.broker.listener.name", "PLAINTEXT", origin);
   set("controller.listener.names", "CONTROLLER", origin);
-  set("controller.quorum.voters", fmt::format("{}@{}:{}", controller.id.value(), controller.host, kControllerPort), origin);
+  set("controller.quorum.voters", fmt::format("{}@{}:{}", controller.id.value(), controller.host, kControllerPort),
+      origin);
   set("log.dirs", kDirectory, origin);
   if (!error.empty()) return std::unexpected(error);
   return made;
@@ -178,7 +185,8 @@ void ClusterView::apply(NodeId from, const protocol::Event& event) {
 
 class Cluster::Tagged final : public protocol::Observer {
  public:
-  Tagged(Cluster& cluster, SimRuntime& runtime, const Origin& origin) : cluster_(cluster), runtime_(runtime), origin_(origin) {}
+  Tagged(Cluster& cluster, SimRuntime& runtime, const Origin& origin)
+      : cluster_(cluster), runtime_(runtime), origin_(origin) {}
   void observe(const protocol::Event& event) override {
     if (runtime_.alive()) cluster_.observe(origin_, event);
   }
@@ -192,7 +200,12 @@ class Cluster::Tagged final : public protocol::Observer {
 class Cluster::NodeProcess final : public Process {
  public:
   NodeProcess(Cluster& cluster, SimRuntime& runtime, const protocol::BrokerConfig& config, const Origin& origin)
-      : cluster_(cluster), runtime_(runtime), origin_(origin), observer_(cluster, runtime, origin), node_(runtime, config, &observer_), scope_(runtime) {
+      : cluster_(cluster),
+        runtime_(runtime),
+        origin_(origin),
+        observer_(cluster, runtime, origin),
+        node_(runtime, config, &observer_),
+        scope_(runtime) {
     scope_.spawn(start());
   }
   broker::Node* node() { return started_ ? &node_ : nullptr; }
@@ -240,7 +253,8 @@ std::expected<void, std::string> Cluster::check(const ClusterConfig& config) {
   return {};
 }
 
-Cluster::Cluster(World& world, const ClusterConfig& config, ClusterSink* sink) : world_(world), sink_(sink), machines_(machines_of(config)) {
+Cluster::Cluster(World& world, const ClusterConfig& config, ClusterSink* sink)
+    : world_(world), sink_(sink), machines_(machines_of(config)) {
   VERDICT_ASSERT(world.node_count() == 0, "a cluster's machines come first");
   for (Machine& machine : machines_) {
     auto made = config_of_machine(config, machines_, machine);
@@ -251,7 +265,8 @@ Cluster::Cluster(World& world, const ClusterConfig& config, ClusterSink* sink) :
     NodeConfig node;
     node.host = machine.host;
     node.defects = config.defects;
-    const std::size_t place = configs_.size() - machines_.size() + static_cast<std::size_t>(&machine - machines_.data());
+    const std::size_t place =
+        configs_.size() - machines_.size() + static_cast<std::size_t>(&machine - machines_.data());
     node.factory = [this, place](Runtime& runtime) -> std::unique_ptr<Process> {
       auto& sim_runtime = static_cast<SimRuntime&>(runtime);
       const Machine& here = machines_[place];
@@ -267,7 +282,9 @@ Cluster::Cluster(World& world, const ClusterConfig& config, ClusterSink* sink) :
   world.on_death = [this](NodeIndex index, DeathCause cause) {
     if (owns(index)) {
       const bool power = cause == DeathCause::power_loss || !world_.node(index).powered();
-      tell_stopped(index, power ? StopCause::power_loss : cause == DeathCause::stop ? StopCause::orderly : StopCause::kill);
+      tell_stopped(index, power                       ? StopCause::power_loss
+                          : cause == DeathCause::stop ? StopCause::orderly
+                                                      : StopCause::kill);
     }
     if (on_death) on_death(index, cause);
   };
@@ -283,7 +300,9 @@ void Cluster::start(NodeIndex index) {
   if (!world_.node(index).running()) world_.start(index);
 }
 
-Cluster::NodeProcess* Cluster::process(NodeIndex index) { return static_cast<NodeProcess*>(world_.node(index).process()); }
+Cluster::NodeProcess* Cluster::process(NodeIndex index) {
+  return static_cast<NodeProcess*>(world_.node(index).process());
+}
 
 void Cluster::stop_orderly(NodeIndex index) {
   if (NodeProcess* running = process(index)) running->stop();

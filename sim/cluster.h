@@ -18,7 +18,7 @@ namespace verdict::sim {
 
 struct ClusterConfig {
   std::int32_t brokers = 3;
-  bool combined = false;  // broker 1 is the controller too
+  bool combined = false;                                        // broker 1 is the controller too
   std::vector<std::pair<std::string, std::string>> properties;  // of every node, over simulated_defaults()
   DefectSet defects;
 };
@@ -88,9 +88,9 @@ struct ClusterView {
   Offset committed{0};  // of the metadata log
   Offset decided{-1};   // newest decision seen
 
-  const Topic* topic(std::string_view name) const;                            // null: none, or deleted
+  const Topic* topic(std::string_view name) const;                               // null: none, or deleted
   const Partition* partition(std::string_view topic, std::int32_t index) const;  // also of a deleted topic
-  std::string name_of(const PartitionKey& key) const;                         // "orders-0"; "?-0" if unknown
+  std::string name_of(const PartitionKey& key) const;                            // "orders-0"; "?-0" if unknown
   void apply(NodeId from, const protocol::Event& event);
 };
 

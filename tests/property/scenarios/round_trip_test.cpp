@@ -36,7 +36,8 @@ TEST(Writer, RoundTripsDrawnScenarios) {
     Scenario scenario;
     scenario.name = "drawn";
     scenario.cluster.brokers = *rc::gen::inRange(1, 10);
-    scenario.cluster.config["a"] = *rc::gen::container<std::string>(rc::gen::map(rc::gen::inRange(1, 128), [](int c) { return static_cast<char>(c); }));
+    scenario.cluster.config["a"] = *rc::gen::container<std::string>(
+        rc::gen::map(rc::gen::inRange(1, 128), [](int c) { return static_cast<char>(c); }));
     scenario.seeds.first = *rc::gen::inRange<std::uint64_t>(0, 1000);
     scenario.seeds.last = scenario.seeds.first + *rc::gen::inRange<std::uint64_t>(0, 1000);
     FaultSpec fault;

@@ -1,7 +1,7 @@
 // The library against the real core: each scenario passes, and each fails to count when what it is about is taken away.
-#include <algorithm>
-
 #include <gtest/gtest.h>
+
+#include <algorithm>
 
 #include "scenarios/catalogue.h"
 #include "scenarios/runner.h"
@@ -16,8 +16,8 @@ std::vector<std::string> names() {
 }
 
 std::string explain(const RunResult& result) {
-  std::string text = result.scenario + " seed " + std::to_string(result.seed) + ": " + std::string(name_of(result.outcome)) + " " +
-                     result.invariant + " " + result.sentence;
+  std::string text = result.scenario + " seed " + std::to_string(result.seed) + ": " +
+                     std::string(name_of(result.outcome)) + " " + result.invariant + " " + result.sentence;
   for (const std::string& line : result.unmet) text += "; unmet: " + line;
   return text;
 }
@@ -74,7 +74,8 @@ TEST_P(Planted, IsFoundByAnAcceptedInvariant) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Planted,
-                         testing::Values("unclean-election", "majority-hw", "no-truncation", "local-shrink", "kip-101", "min-isr-off", "ack-by-offset"),
+                         testing::Values("unclean-election", "majority-hw", "no-truncation", "local-shrink", "kip-101",
+                                         "min-isr-off", "ack-by-offset"),
                          [](const auto& param) {
                            std::string name = param.param;
                            std::ranges::replace(name, '-', '_');
@@ -93,7 +94,9 @@ TEST(Determinism, OneSeedIsOneRun) {
 TEST(Determinism, AnObserverChangesNothingAndSeedsDiffer) {
   struct Counter final : RunObserver {
     std::uint64_t events = 0, messages = 0, lines = 0;
-    void on_event(sim::VirtualTime, sim::NodeIndex, NodeId, std::uint32_t, const protocol::Event&) override { ++events; }
+    void on_event(sim::VirtualTime, sim::NodeIndex, NodeId, std::uint32_t, const protocol::Event&) override {
+      ++events;
+    }
     void on_message(const sim::FrameHead&, sim::VirtualTime, sim::VirtualTime) override { ++messages; }
     void on_history(std::string_view) override { ++lines; }
   } counter;

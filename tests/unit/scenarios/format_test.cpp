@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+
 #include <nlohmann/json.hpp>
 
 #include "scenarios/catalogue.h"
@@ -49,15 +50,19 @@ TEST(Format, BadScenariosNamePathAndWhatIsAllowed) {
       {R"j({"version":1,"name":"a","cluster":{"brokers":0}})j", "$.cluster.brokers", "between 1 and 9"},
       {R"j({"version":1,"name":"a","cluster":{"brokers":"3"}})j", "$.cluster.brokers", "an integer"},
       {R"j({"version":1,"name":"a","cluster":{"config":{"k":[1]}}})j", "$.cluster.config[k]", "a string"},
-      {R"j({"version":1,"name":"a","workload":{"producers":[{"acks":"2"}]}})j", "$.workload.producers[0].acks", "one of all, 1, 0"},
+      {R"j({"version":1,"name":"a","workload":{"producers":[{"acks":"2"}]}})j", "$.workload.producers[0].acks",
+       "one of all, 1, 0"},
       {R"j({"version":1,"name":"a","seeds":"9..1"})j", "$.seeds", "range"},
       {R"j({"version":1,"name":"a","seeds":-1})j", "$.seeds", "range"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"broker(1)"}]})j", "$.faults[0]", "exactly one"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1}]})j", "$.faults[0].target", "needs it"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(1)","ppm":3}]})j", "$.faults[0].ppm", "no such field"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(1)","ppm":3}]})j",
+       "$.faults[0].ppm", "no such field"},
       {R"j({"version":1,"name":"a","faults":[{"action":"burn","at_ms":1}]})j", "$.faults[0].action", "one of kill"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(1)","when":{"event":"x"}}]})j", "$.faults[0]", "exactly one"},
-      {R"j({"version":1,"name":"a","expect":{"events":[{"event":"x","match":{"f":[1]}}]}})j", "$.expect.events[0].match.f", "an integer"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(1)","when":{"event":"x"}}]})j",
+       "$.faults[0]", "exactly one"},
+      {R"j({"version":1,"name":"a","expect":{"events":[{"event":"x","match":{"f":[1]}}]}})j",
+       "$.expect.events[0].match.f", "an integer"},
       {R"j({"version":1,"name":"a")j", "$", "JSON"},
       {R"j({"version":1,"name":"a","phases":{"run_ms":99999999999999999999}})j", "$.phases.run_ms", "an integer"},
   };
@@ -72,20 +77,31 @@ TEST(Format, BadScenariosNamePathAndWhatIsAllowed) {
 
 TEST(Format, ValidationNamesWhatParsingCannotSee) {
   const Bad cases[] = {
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(4)"}]})j", "$.faults[0].target", "broker(1) to broker(3)"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"leader(nope-0)"}]})j", "$.faults[0].target", "topics"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"coordinator(g)"}]})j", "$.faults[0].target", "reserved"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"of(x)"}]})j", "$.faults[0].target", "id of a fault"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node","when":{"event":"no_event"}}]})j", "$.faults[0].when.event", "log_opened"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node","when":{"event":"log_opened","match":{"isr":1}}}]})j", "$.faults[0].when.match.isr", "log_end"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"message","at_ms":1,"api":"Nope"}]})j", "$.faults[0].api", "Kafka"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(4)"}]})j",
+       "$.faults[0].target", "broker(1) to broker(3)"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"leader(nope-0)"}]})j",
+       "$.faults[0].target", "topics"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"coordinator(g)"}]})j",
+       "$.faults[0].target", "reserved"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"of(x)"}]})j", "$.faults[0].target",
+       "id of a fault"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node","when":{"event":"no_event"}}]})j",
+       "$.faults[0].when.event", "log_opened"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node","when":{"event":"log_opened","match":{"isr":1}}}]})j",
+       "$.faults[0].when.match.isr", "log_end"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"message","at_ms":1,"api":"Nope"}]})j", "$.faults[0].api",
+       "Kafka"},
       {R"j({"version":1,"name":"a","expect":{"marks":["nope"]}})j", "$.expect.marks[0]", "a mark"},
       {R"j({"version":1,"name":"a","expect":{"faults":["nope"]}})j", "$.expect.faults[0]", "a fault"},
       {R"j({"version":1,"name":"a","defects":["nope"]})j", "$.defects[0]", "a defect"},
-      {R"j({"version":1,"name":"a","cluster":{"config":{"no.such.key":1}}})j", "$.cluster.config[no.such.key]", "broker configuration key"},
-      {R"j({"version":1,"name":"a","topics":[{"name":"t","config":{"min.insync.replicas":0}}]})j", "$.topics[0].config[min.insync.replicas]", "1"},
-      {R"j({"version":1,"name":"a","topics":[{"name":"t","replication_factor":5}]})j", "$.topics[0].replication_factor", "at most"},
-      {R"j({"version":1,"name":"a","workload":{"producers":[{"topic":"t"}]}})j", "$.workload.producers[0].topic", "topics"},
+      {R"j({"version":1,"name":"a","cluster":{"config":{"no.such.key":1}}})j", "$.cluster.config[no.such.key]",
+       "broker configuration key"},
+      {R"j({"version":1,"name":"a","topics":[{"name":"t","config":{"min.insync.replicas":0}}]})j",
+       "$.topics[0].config[min.insync.replicas]", "1"},
+      {R"j({"version":1,"name":"a","topics":[{"name":"t","replication_factor":5}]})j", "$.topics[0].replication_factor",
+       "at most"},
+      {R"j({"version":1,"name":"a","workload":{"producers":[{"topic":"t"}]}})j", "$.workload.producers[0].topic",
+       "topics"},
   };
   for (const Bad& bad : cases) {
     const auto parsed = parse_scenario(bad.json);
@@ -101,14 +117,17 @@ TEST(Format, SettingsChangeOneField) {
   Scenario scenario = *library_scenario("leader-crash-acks-all");
   EXPECT_EQ(with_setting(scenario, "phases.run_ms=77")->phases.run_ms, 77);
   EXPECT_EQ(with_setting(scenario, "faults[0].at_ms=5")->faults[0].at_ms, 5);
-  EXPECT_EQ(with_setting(scenario, "cluster.config[broker.session.timeout.ms]=900")->cluster.config.at("broker.session.timeout.ms"), "900");
+  EXPECT_EQ(with_setting(scenario, "cluster.config[broker.session.timeout.ms]=900")
+                ->cluster.config.at("broker.session.timeout.ms"),
+            "900");
   EXPECT_EQ(with_setting(scenario, "name=other")->name, "other");
   EXPECT_EQ(with_setting(scenario, "phases.nope=1").error().path, "$.phases.nope");
   EXPECT_FALSE(with_setting(scenario, "faults[9].at_ms=5").has_value());
   EXPECT_FALSE(with_setting(scenario, "nothing").has_value());
 }
 
-// The schema speaks of the same fields as the parser: whatever it names parses somewhere, whatever it doesn't is refused.
+// The schema speaks of the same fields as the parser: whatever it names parses somewhere, whatever it doesn't is
+// refused.
 TEST(Format, SchemaNamesTheParsersFields) {
   const Json schema = Json::parse(scenario_schema());
   EXPECT_EQ(schema["additionalProperties"], false);
@@ -122,7 +141,8 @@ TEST(Format, SchemaNamesTheParsersFields) {
     EXPECT_TRUE(member.contains("description")) << name;
   }
   const Json& fault = schema["properties"]["faults"]["items"]["properties"];
-  for (const char* field : {"action", "at_ms", "when", "target", "restart_ms", "policy", "topic"}) EXPECT_TRUE(fault.contains(field)) << field;
+  for (const char* field : {"action", "at_ms", "when", "target", "restart_ms", "policy", "topic"})
+    EXPECT_TRUE(fault.contains(field)) << field;
 }
 
 TEST(Format, DefaultsAreResolved) {
