@@ -11,7 +11,6 @@ import re
 import shutil
 import socket
 import struct
-import sys
 import tempfile
 import unittest
 
@@ -339,4 +338,4 @@ class DamagedFiles(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2, argv=sys.argv)
+    live_cluster.main()

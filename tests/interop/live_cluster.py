@@ -1,6 +1,6 @@
 """Nodes of the built program as processes of this machine, for the tests beside this file.
 
-VERDICT_PROGRAM names the program; without it build/release/verdict is taken. Client libraries come from PyPI into a
+--build DIR or VERDICT_PROGRAM names the program; without them build/release/verdict is taken. Client libraries come from PyPI into a
 virtual environment of their own (VERDICT_TEST_CACHE, else ~/.cache/verdict-tests); where that can't be made, tests that
 need them are skipped with the reason.
 """
@@ -20,10 +20,33 @@ import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = pathlib.Path(os.environ.get("VERDICT_PROGRAM", ROOT / "build/release/verdict")).resolve()
+
+
+def take_program():
+    """The program under test; `--build DIR` is taken off the command line."""
+    if "--build" in sys.argv[:-1]:
+        at = sys.argv.index("--build")
+        os.environ["VERDICT_PROGRAM"] = str(pathlib.Path(sys.argv[at + 1]) / "verdict")
+        del sys.argv[at:at + 2]
+    return pathlib.Path(os.environ.get("VERDICT_PROGRAM", ROOT / "build/release/verdict")).resolve()
+
+
+PROGRAM = take_program()
 CACHE = pathlib.Path(os.environ.get("VERDICT_TEST_CACHE", pathlib.Path.home() / ".cache/verdict-tests"))
 CLIENTS = ["confluent-kafka==2.16.1", "kafka-python==3.0.12"]
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
+
+
+def main():
+    """Runs the calling module's tests; the last line counts them, as tests/interop/run.py wants it."""
+    result = unittest.main(verbosity=2, argv=sys.argv, exit=False).result
+    failed = len(result.failures) + len(result.errors) + len(result.unexpectedSuccesses)
+    for test, why in result.skipped:
+        print(f"skipped: {test}: {why}")
+    passed = max(0, result.testsRun - failed - len(result.skipped))
+    sys.stderr.flush()
+    print(f"{passed} passed, {failed} failed, {len(result.skipped)} skipped", flush=True)
+    sys.exit(int(failed != 0))
 
 
 def client_python():

@@ -9,7 +9,6 @@ VERDICT_SEED=N repeats the moments.
 import os
 import random
 import re
-import sys
 import threading
 import time
 import unittest
@@ -191,4 +190,4 @@ class Kill(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(verbosity=2, argv=sys.argv)
+    live_cluster.main()
