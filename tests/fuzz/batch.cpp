@@ -32,7 +32,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       broken = !more;
       if (broken || !*more) break;
       ++count;
-      VERDICT_ASSERT(record.offset >= batch->header().base_offset && record.offset <= batch->header().last_offset(), "offset outside");
+      VERDICT_ASSERT(record.offset >= batch->header().base_offset && record.offset <= batch->header().last_offset(),
+                     "offset outside");
       RecordHeaders headers(record);
       RecordHeaderView header;
       while (headers.next(header)) {

@@ -1,6 +1,7 @@
 // Any bytes as one of the small text files of a log directory: refused, or written back with the same meaning.
-#include "runtime/assert.h"
 #include "storage/checkpoint.h"
+
+#include "runtime/assert.h"
 #include "storage/epoch_cache.h"
 #include "storage/meta_properties.h"
 #include "storage/partition_metadata.h"
@@ -9,7 +10,8 @@
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace verdict::storage;
   const std::string_view text = verdict::fuzz::text_of(data, size);
-  if (const auto offsets = parse_offsets(text)) VERDICT_ASSERT(parse_offsets(format_offsets(*offsets)) == *offsets, "offsets change");
+  if (const auto offsets = parse_offsets(text))
+    VERDICT_ASSERT(parse_offsets(format_offsets(*offsets)) == *offsets, "offsets change");
   if (const auto epochs = parse_epochs(text)) {
     const auto again = parse_epochs(format_epochs(*epochs));
     VERDICT_ASSERT(again && again->entries() == epochs->entries(), "epochs change");

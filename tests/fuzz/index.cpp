@@ -1,12 +1,14 @@
 // Any bytes as an offset index and as a time index: refused, or in order and within the log.
-#include "runtime/assert.h"
 #include "storage/index.h"
+
+#include "runtime/assert.h"
 #include "tests/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace verdict::storage;
   if (size < 4) return 0;
-  const std::uint64_t log_size = std::uint64_t{data[0]} << 24U | std::uint64_t{data[1]} << 16U | std::uint64_t{data[2]} << 8U | data[3];
+  const std::uint64_t log_size =
+      std::uint64_t{data[0]} << 24U | std::uint64_t{data[1]} << 16U | std::uint64_t{data[2]} << 8U | data[3];
   const auto bytes = verdict::fuzz::bytes_of(data + 4, size - 4);
   if (auto index = OffsetIndex::parse(bytes, log_size)) {
     for (const OffsetIndex::Entry& entry : index->entries()) {
@@ -24,7 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     index->encode(0, written);
     const auto again = TimeIndex::parse(written);
     VERDICT_ASSERT(again && again->entries() == index->entries(), "an index changes on its way");
-    for (const TimeIndex::Entry& entry : index->entries()) VERDICT_ASSERT(index->lookup(entry.timestamp), "an entry that isn't found");
+    for (const TimeIndex::Entry& entry : index->entries())
+      VERDICT_ASSERT(index->lookup(entry.timestamp), "an entry that isn't found");
     index->truncate(100);
   }
   return 0;

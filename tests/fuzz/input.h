@@ -15,6 +15,8 @@ inline std::vector<std::byte> bytes_of(const std::uint8_t* data, std::size_t siz
   return {first, first + size};
 }
 
-inline std::string_view text_of(const std::uint8_t* data, std::size_t size) { return {reinterpret_cast<const char*>(data), size}; }
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
 
 }  // namespace verdict::fuzz

@@ -1,6 +1,7 @@
 // Any bytes as a scenario: refused with a path, or written back with the same meaning.
-#include "runtime/assert.h"
 #include "scenarios/scenario.h"
+
+#include "runtime/assert.h"
 #include "tests/fuzz/input.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

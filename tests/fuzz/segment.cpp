@@ -1,5 +1,5 @@
-// Any bytes as the only segment of a log after an unclean stop: recovery ends at the last valid batch, what it keeps can
-// be read and appended to, and a second recovery finds nothing more to cut.
+// Any bytes as the only segment of a log after an unclean stop: recovery ends at the last valid batch, what it keeps
+// can be read and appended to, and a second recovery finds nothing more to cut.
 #include "runtime/assert.h"
 #include "tests/fuzz/input.h"
 #include "tests/unit/storage/support.h"
