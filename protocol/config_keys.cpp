@@ -146,8 +146,9 @@ std::expected<void, std::string> check_value(const ConfigKey& key, std::string_v
   }
   if (!key.allowed.empty()) {
     const auto members = key.type == ConfigType::list ? split_trimmed(value, ',') : std::vector{std::string(value)};
-    if (!std::ranges::all_of(members, [&](const std::string& one) { return allows(key, one); })) {
-      return invalid(key, value, "String must be one of: " + comma_separated(key.allowed));
+    const auto bad = std::ranges::find_if_not(members, [&](const std::string& one) { return allows(key, one); });
+    if (bad != members.end()) {
+      return invalid(key, *bad, "String must be one of: " + comma_separated(key.allowed));
     }
   }
   return {};

@@ -20,7 +20,7 @@ constexpr std::string_view kTimestampTypes = "CreateTime|LogAppendTime";
 
 // name, type, default, update, min, max, allowed; by name.
 constexpr auto kBrokerKeys = std::to_array<ConfigKey>({
-    {"advertised.listeners", string, kNone, per_broker},
+    {"advertised.listeners", string, kNone},
     {"auto.create.topics.enable", boolean, "true"},
     {"auto.leader.rebalance.enable", boolean, "true"},
     {"broker.heartbeat.interval.ms", int32, "2000", read_only, 1, kInt32Max},
@@ -29,14 +29,14 @@ constexpr auto kBrokerKeys = std::to_array<ConfigKey>({
     {"compression.type", string, "producer", cluster_wide, kNone, kNone, kCompressions},
     {"connections.max.idle.ms", int64, "600000"},
     {"controlled.shutdown.enable", boolean, "true"},
-    {"controller.listener.names", list, kNone},
+    {"controller.listener.names", string, kNone},
     {"controller.quorum.voters", list, ""},
     {"default.replication.factor", int32, "1", read_only, 1, 32767},
     {"delete.topic.enable", boolean, "true"},
     {"fetch.max.bytes", int32, "57671680", read_only, 1024, kInt32Max},
     {"inter.broker.listener.name", string, kNone},
     {"leader.imbalance.check.interval.seconds", int64, "300", read_only, 1, kInt64Max / 1'000'000'000},
-    {"listener.security.protocol.map", list,
+    {"listener.security.protocol.map", string,
      "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", per_broker},
     {"listeners", list, "PLAINTEXT://:9092", per_broker},
     {"log.cleanup.policy", list, "delete", cluster_wide, kNone, kNone, kPolicies},
@@ -64,7 +64,6 @@ constexpr auto kBrokerKeys = std::to_array<ConfigKey>({
     {"log.segment.bytes", int32, "1073741824", cluster_wide, 1048576, kInt32Max},
     {"log.segment.delete.delay.ms", int64, "60000", cluster_wide, 0, kInt64Max},
     {"max.connections", int32, "2147483647", cluster_wide, 0, kInt32Max},
-    {"max.incremental.fetch.session.cache.slots", int32, "1000", read_only, 0, kInt32Max},
     {"max.incremental.fetch.session.cache.slots", int32, "1000", read_only, 0, kInt32Max},
     {"message.max.bytes", int32, "1048588", cluster_wide, 0, kInt32Max},
     {"metadata.log.dir", string, kNone},

@@ -23,8 +23,8 @@ std::optional<BatchError> check_set(Bytes bytes, const BatchView& batch, const V
     return BatchError::bad_sequence;
   }
   if (!header.codec()) return BatchError::unknown_codec;
-  // Only a broker sets it.
-  if (header.log_append_time() && rules.timestamp_type == TimestampType::create_time) return BatchError::bad_timestamp;
+  // Only a broker sets it; Kafka minds where it would set it itself, and else takes it off.
+  if (header.log_append_time() && rules.timestamp_type == TimestampType::log_append_time) return BatchError::bad_timestamp;
   return std::nullopt;
 }
 
@@ -74,7 +74,7 @@ std::expected<BatchSummary, BatchError> validate_batch(Bytes bytes, const Valida
 void stamp_timestamps(std::span<std::byte> batch, const BatchSummary& summary, const ValidationRules& rules) {
   if (rules.timestamp_type == TimestampType::log_append_time) {
     set_timestamps(batch, true, rules.now_ms);
-  } else if (summary.max_timestamp != summary.header.max_timestamp) {
+  } else if (summary.max_timestamp != summary.header.max_timestamp || summary.header.log_append_time()) {
     set_timestamps(batch, false, summary.max_timestamp);
   }
 }

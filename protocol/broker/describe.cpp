@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <limits>
+#include <set>
 
 #include "protocol/config_values.h"
 #include "protocol/controller/topic_rules.h"
@@ -37,6 +39,15 @@ constexpr std::array kApis{
 constexpr std::int32_t kTopicOperations = 0x0df8;
 constexpr std::int32_t kClusterOperations = 0x1fa0;
 
+constexpr int kSoftwareNamesFrom = 3;  // KIP-511
+
+// KIP-511: letters and digits, with dots and dashes between.
+bool is_software_text(std::string_view text) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
+  return !text.empty() && letter(text.front()) && letter(text.back()) &&
+         std::ranges::all_of(text, [&](char c) { return letter(c) || c == '.' || c == '-'; });
+}
+
 bool is_internal(std::string_view topic) {
   return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state";
 }
@@ -54,6 +65,7 @@ struct MetadataWriter {
   MetaResponse::MetadataResponsePartition partition(std::int32_t index, const protocol::PartitionRegistration& registration) const;
   MetaResponse::MetadataResponseTopic topic(const protocol::TopicImage& image) const;
   MetaResponse::MetadataResponseTopic wanted(const wire::MetadataRequest::MetadataRequestTopic& asked) const;
+  std::vector<MetaResponse::MetadataResponseTopic> wanted_all() const;
   void list_brokers(MetaResponse& response) const;
 };
 
@@ -131,6 +143,23 @@ MetaResponse::MetadataResponseTopic MetadataWriter::wanted(const wire::MetadataR
   return out;
 }
 
+// Each topic once; Kafka begins with the ids that nobody has, and ends with the names that nobody has.
+std::vector<MetaResponse::MetadataResponseTopic> MetadataWriter::wanted_all() const {
+  std::vector<MetaResponse::MetadataResponseTopic> unknown_ids;
+  std::vector<MetaResponse::MetadataResponseTopic> known;
+  std::vector<MetaResponse::MetadataResponseTopic> unknown_names;
+  std::set<std::pair<std::string_view, Uuid>> seen;
+  for (const auto& asked : *request.topics) {
+    const bool by_id = !asked.topic_id.is_zero();
+    if (!seen.emplace(by_id ? "" : asked.name.value_or(""), asked.topic_id).second) continue;
+    MetaResponse::MetadataResponseTopic answer = wanted(asked);
+    (answer.error_code == 0 ? known : by_id ? unknown_ids : unknown_names).push_back(answer);
+  }
+  std::ranges::copy(known, std::back_inserter(unknown_ids));
+  std::ranges::copy(unknown_names, std::back_inserter(unknown_ids));
+  return unknown_ids;
+}
+
 void MetadataWriter::list_brokers(MetaResponse& response) const {
   std::vector<MetaResponse::MetadataResponseBroker> brokers;
   for (const auto& [id, broker] : context.image.brokers()) {
@@ -155,7 +184,7 @@ void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   for (std::size_t i = 0; i < kApis.size(); ++i) {
     response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key), .min_version = kApis[i].lowest, .max_version = kApis[i].highest};
   }
-  if (exchange->version() > wire::ApiVersionsRequest::highest_version) {
+  if (exchange->version() < 0 || exchange->version() > wire::ApiVersionsRequest::highest_version) {
     response.error_code = static_cast<std::int16_t>(ErrorCode::UNSUPPORTED_VERSION);
     Response only_itself = response;
     only_itself.api_keys = exchange->arena().make_span<Response::ApiVersion>(1);
@@ -164,6 +193,12 @@ void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   }
   wire::ApiVersionsRequest request;
   if (!exchange->decode(request)) return;
+  if (exchange->version() >= kSoftwareNamesFrom &&
+      (!is_software_text(request.client_software_name) || !is_software_text(request.client_software_version))) {
+    Response refusal;
+    refusal.error_code = static_cast<std::int16_t>(ErrorCode::INVALID_REQUEST);
+    return exchange->respond(refusal);
+  }
   const std::vector<protocol::FeatureRange> supported = protocol::supported_features();
   const auto& finalized = context.image.features();
   if (exchange->version() >= 3) {
@@ -181,11 +216,37 @@ void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   exchange->respond(response);
 }
 
+namespace {
+
+// Kafka refuses the whole request for one such topic; neither name nor id is a case that it forgot.
+ErrorCode unusable(const wire::MetadataRequest& request, int version) {
+  constexpr int kIdsWorkFrom = 12;
+  if (!request.topics) return ErrorCode::NONE;
+  for (const auto& topic : *request.topics) {
+    if (version < kIdsWorkFrom && (!topic.topic_id.is_zero() || !topic.name)) return ErrorCode::INVALID_REQUEST;
+    if (topic.topic_id.is_zero() && !topic.name) return ErrorCode::UNKNOWN_SERVER_ERROR;
+  }
+  return ErrorCode::NONE;
+}
+
+}  // namespace
+
 void handle_metadata(BrokerContext& context, TopicRequests& topics, const ExchangePtr& exchange) {
   wire::MetadataRequest request;
   if (!exchange->decode(request)) return;
   const MetadataWriter writer{.context = context, .topics = topics, .exchange = *exchange, .request = request};
   MetaResponse response;
+  if (const ErrorCode refused = unusable(request, exchange->version()); refused != ErrorCode::NONE) {
+    response.topics = exchange->arena().make_span<MetaResponse::MetadataResponseTopic>(request.topics->size());
+    for (std::size_t i = 0; i < response.topics.size(); ++i) {
+      const auto& asked = (*request.topics)[i];
+      response.topics[i].name = asked.name.value_or("");
+      response.topics[i].topic_id = asked.topic_id;
+      response.topics[i].error_code = static_cast<std::int16_t>(refused);
+    }
+    response.error_code = static_cast<std::int16_t>(refused);
+    return exchange->respond(response);
+  }
   response.cluster_id = context.cluster_id;
   writer.list_brokers(response);
   const bool all = !request.topics || (exchange->version() == 0 && request.topics->empty());
@@ -193,7 +254,7 @@ void handle_metadata(BrokerContext& context, TopicRequests& topics, const Exchan
   if (all) {
     for (const auto& [name, id] : context.image.topics_by_name()) answers.push_back(writer.topic(*context.image.topic(id)));
   } else {
-    for (const auto& asked : *request.topics) answers.push_back(writer.wanted(asked));
+    answers = writer.wanted_all();
   }
   response.topics = answers;
   if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = kClusterOperations;
@@ -205,6 +266,7 @@ void handle_describe_cluster(BrokerContext& context, const ExchangePtr& exchange
   wire::DescribeClusterRequest request;
   if (!exchange->decode(request)) return;
   Response response;
+  response.cluster_id = context.cluster_id;
   constexpr std::int8_t kBrokers = 1;
   constexpr std::int8_t kControllers = 2;
   if (request.endpoint_type != kBrokers) {
@@ -217,7 +279,6 @@ void handle_describe_cluster(BrokerContext& context, const ExchangePtr& exchange
     response.endpoint_type = kBrokers;
     return exchange->respond(response);
   }
-  response.cluster_id = context.cluster_id;
   if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = kClusterOperations;
   std::vector<Response::DescribeClusterBroker> brokers;
   for (const auto& [id, broker] : context.image.brokers()) {
@@ -277,7 +338,6 @@ void describe_one(BrokerContext& context, Exchange& exchange, const ConfigsReque
                   const ConfigsRequest::DescribeConfigsResource& asked, ConfigsResponse::DescribeConfigsResult& out) {
   out.resource_type = asked.resource_type;
   out.resource_name = asked.resource_name;
-  out.error_message = std::nullopt;
   const protocol::ConfigView view(context.config, context.image, context.self());
   if (asked.resource_type == kTopicResource) {
     if (const auto problem = controller::bad_topic_name(asked.resource_name)) {
@@ -305,7 +365,9 @@ void describe_one(BrokerContext& context, Exchange& exchange, const ConfigsReque
     }
     return write_entries(exchange, request, asked, entries, out);
   }
-  refuse(exchange, out, ErrorCode::INVALID_REQUEST, fmt::format("Unsupported resource type: {}", static_cast<int>(asked.resource_type)));
+  refuse(exchange, out, ErrorCode::INVALID_REQUEST,
+         "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
+         "incompatible broker. See the broker logs for more details.");
 }
 
 }  // namespace

@@ -152,7 +152,8 @@ Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& findi
   data.partition_index = wish.key.index;
   data.error_code = static_cast<std::int16_t>(decision.error);
   data.records = wire::Records{};
-  data.aborted_transactions = std::nullopt;
+  // Kafka's answers for partitions that it doesn't know carry an empty list, all others none.
+  if (finding.partition != nullptr) data.aborted_transactions = std::nullopt;
   if (decision.error != ErrorCode::NONE) {
     data.high_watermark = data.last_stable_offset = data.log_start_offset = -1;
     const bool moved = decision.error == ErrorCode::NOT_LEADER_OR_FOLLOWER || decision.error == ErrorCode::FENCED_LEADER_EPOCH;
@@ -187,8 +188,15 @@ Response AnswerWriter::whole() {
   const std::size_t begin = session.first;
   partitions.reserve(count);
   std::vector<std::size_t> firsts;
+  std::vector<std::size_t> order;
+  std::vector<std::size_t> unknown;  // a whole answer ends with what is not known here
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t index = (begin + i) % count;
+    const bool last = !job.fetch.incremental && job.findings[index].partition == nullptr;
+    (last ? unknown : order).push_back(index);
+  }
+  order.insert(order.end(), unknown.begin(), unknown.end());
+  for (const std::size_t index : order) {
     FetchWish& wish = session.wishes[index];
     Finding& finding = job.findings[index];
     if (job.fetch.incremental && !job.is_news(wish, finding)) continue;

@@ -1,6 +1,7 @@
 #include "protocol/broker/offsets.h"
 
 #include <set>
+#include <vector>
 
 #include "protocol/wire/gen/list_offsets.h"
 #include "protocol/wire/gen/offset_for_leader_epoch.h"
@@ -92,7 +93,7 @@ Task<ListPart> answer_one(BrokerContext* context, Question question) {
   }
   if (timestamp == kEarliest || timestamp == kEarliestLocal) {
     part.offset = decision.log_start.value();
-    part.leader_epoch = epoch_beside(*partition, decision.log_start, kNoEpoch).value();
+    part.leader_epoch = epoch_beside(*partition, decision.log_start, decision.leader_epoch).value();
     co_return part;
   }
   if (timestamp == kLatestTiered) {
@@ -123,6 +124,7 @@ Task<void> handle_list_offsets(BrokerContext* context, ExchangePtr exchange) {
   response.topics = exchange->arena().make_span<ListResponse::ListOffsetsTopicResponse>(request.topics.size());
   std::set<std::pair<std::string_view, std::int32_t>> seen;
   std::set<std::pair<std::string_view, std::int32_t>> repeated;
+  std::set<std::pair<std::string_view, std::int32_t>> answered;
   for (const auto& topic : request.topics) {
     for (const auto& asked : topic.partitions) {
       if (!seen.emplace(topic.name, asked.partition_index).second) repeated.emplace(topic.name, asked.partition_index);
@@ -131,16 +133,19 @@ Task<void> handle_list_offsets(BrokerContext* context, ExchangePtr exchange) {
   for (std::size_t i = 0; i < request.topics.size(); ++i) {
     const ListRequest::ListOffsetsTopic topic = request.topics[i];
     response.topics[i].name = topic.name;
-    response.topics[i].partitions = exchange->arena().make_span<ListPart>(topic.partitions.size());
-    for (std::size_t k = 0; k < topic.partitions.size(); ++k) {
+    std::vector<ListRequest::ListOffsetsPartition> once;  // a partition that is named twice is refused once
+    for (const auto& asked : topic.partitions) {
+      if (answered.emplace(topic.name, asked.partition_index).second) once.push_back(asked);
+    }
+    response.topics[i].partitions = exchange->arena().make_span<ListPart>(once.size());
+    for (std::size_t k = 0; k < once.size(); ++k) {
       ListPart& part = response.topics[i].partitions[k];
-      part.partition_index = topic.partitions[k].partition_index;
+      part.partition_index = once[k].partition_index;
       if (repeated.contains({topic.name, part.partition_index})) {
         refuse(part, ErrorCode::INVALID_REQUEST);
         continue;
       }
-      const Question question{
-          .topic = topic.name, .asked = topic.partitions[k], .replica_id = request.replica_id, .version = exchange->version()};
+      const Question question{.topic = topic.name, .asked = once[k], .replica_id = request.replica_id, .version = exchange->version()};
       part = co_await answer_one(context, question);
       if (exchange->version() < kLeaderEpochFrom) part.leader_epoch = -1;
     }

@@ -103,6 +103,7 @@ class Partition final : public replication::LogView {
 
   // `batch` is what a Produce request holds for this partition; it is stamped in place.
   ProduceOutcome produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter);
+  storage::ValidationRules rules() const;  // what produce() asks of a batch now
   void expire(WaiterId waiter) { turn(replication::WaiterExpired{waiter}); }
 
   replication::FetchDecision fetch(const replication::FollowerFetch& fetch) { return turn(fetch); }
@@ -149,7 +150,6 @@ class Partition final : public replication::LogView {
   void cut(std::expected<storage::Truncated, storage::LogError> result, protocol::events::TruncateReason reason);
   void appended(const storage::Appended& batch, storage::Bytes bytes, protocol::events::Role role);
   bool failed(const storage::LogError& error);
-  storage::ValidationRules rules() const;
 
   Runtime* runtime_;
   PartitionHost* host_;

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
+#include "protocol/broker/produce_errors.h"
 #include "protocol/wire/gen/produce.h"
 
 namespace verdict::broker {
@@ -18,20 +21,6 @@ constexpr int kCurrentLeaderFrom = 10;
 constexpr int kZstdFrom = 7;
 constexpr std::int16_t kAll = -1;
 
-// The sentence that Kafka puts beside the error.
-std::string_view message_of(storage::BatchError error) {
-  using enum storage::BatchError;
-  switch (error) {
-    case keyless:
-      return "Compacted topic cannot accept message without key in topic partition";
-    case empty:
-    case several_batches:
-      return "Produce requests must have exactly one record batch per partition";
-    default:
-      return storage::name_of(error);
-  }
-}
-
 // One request on its way; lives in the handler's frame.
 struct Job {
   BrokerContext& context;
@@ -45,6 +34,7 @@ struct Job {
 
   Job(BrokerContext& of, Exchange& from) : context(of), exchange(from), wait(of.runtime) {}
   void refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why);
+  void refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchError fault, storage::Bytes batch);
   void name_leader(PartAnswer& answer, const PartitionKey& key);
   void append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer);
   void append_all();
@@ -59,6 +49,17 @@ void Job::refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_
   answer.log_append_time_ms = -1;
   answer.log_start_offset = -1;
   answer.error_message = why;
+}
+
+void Job::refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchError fault, storage::Bytes batch) {
+  wire::Arena& arena = exchange.arena();
+  const BatchRefusal why = refusal_of(fault, batch, partition.name(), partition.rules(), context.replicas.decompressor());
+  refuse(answer, why.error, why.message ? std::optional(arena.copy(*why.message)) : std::nullopt);
+  if (why.names_log_start) answer.log_start_offset = partition.log().log_start().value();
+  answer.record_errors = arena.make_span<Response::BatchIndexAndErrorMessage>(why.records.size());
+  for (std::size_t i = 0; i < why.records.size(); ++i) {
+    answer.record_errors[i] = {.batch_index = why.records[i].first, .batch_index_error_message = arena.copy(why.records[i].second)};
+  }
 }
 
 // KIP-951: who leads instead.
@@ -84,11 +85,11 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
   const storage::Bytes records = data.records.bytes();
   const auto header = storage::parse_header(records);
   if (header && header->codec() == storage::Codec::zstd && exchange.version() < kZstdFrom) {
-    refuse(answer, ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, "Produce requests with version below 7 are not allowed to use ZStandard compression");
+    refuse(answer, ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, std::nullopt);
     return;
   }
   if (records.empty()) {
-    refuse(answer, ErrorCode::INVALID_RECORD, message_of(storage::BatchError::empty));
+    refuse(answer, ErrorCode::INVALID_RECORD, std::nullopt);
     return;
   }
   // The frame is this exchange's own: its batches are stamped where they lie.
@@ -105,32 +106,39 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     wait.parts[part].finished = true;
     wait.parts[part].error = outcome.error;
     --wait.unfinished;
-    refuse(answer, outcome.error, outcome.invalid ? std::optional(message_of(*outcome.invalid)) : std::nullopt);
-    if (outcome.error == ErrorCode::NOT_LEADER_OR_FOLLOWER) name_leader(answer, (*found)->key());
-    if (outcome.bad_record) {
-      answer.record_errors = exchange.arena().make_span<Response::BatchIndexAndErrorMessage>(1);
-      answer.record_errors[0] = {.batch_index = *outcome.bad_record, .batch_index_error_message = answer.error_message};
+    if (outcome.invalid) {
+      refuse_batch(answer, **found, *outcome.invalid, batch);
+    } else {
+      refuse(answer, outcome.error, std::nullopt);
     }
+    if (outcome.error == ErrorCode::NOT_LEADER_OR_FOLLOWER) name_leader(answer, (*found)->key());
     return;
   }
   answer.log_append_time_ms = outcome.append_time_ms;
 }
 
 void Job::append_all() {
+  // Of a partition that is named twice the last batch counts, and it is answered once.
+  std::set<std::tuple<std::string_view, Uuid, std::int32_t>> seen;
+  std::vector<std::vector<const Request::PartitionProduceData*>> chosen(request.topic_data.size());
+  for (std::size_t i = request.topic_data.size(); i-- > 0;) {
+    const Request::TopicProduceData& topic = request.topic_data[i];
+    for (std::size_t k = topic.partition_data.size(); k-- > 0;) {
+      const Request::PartitionProduceData& data = topic.partition_data[k];
+      if (seen.emplace(topic.name, topic.topic_id, data.index).second) chosen[i].push_back(&data);
+    }
+    std::ranges::reverse(chosen[i]);
+  }
   response.responses = exchange.arena().make_span<Response::TopicProduceResponse>(request.topic_data.size());
-  std::size_t parts = 0;
-  for (const auto& topic : request.topic_data) parts += topic.partition_data.size();
-  wait.parts.reserve(parts);
-  answers.reserve(parts);
+  wait.parts.reserve(seen.size());
+  answers.reserve(seen.size());
   for (std::size_t i = 0; i < request.topic_data.size(); ++i) {
     const Request::TopicProduceData& topic = request.topic_data[i];
     Response::TopicProduceResponse& out = response.responses[i];
     out.name = topic.name;
     out.topic_id = topic.topic_id;
-    out.partition_responses = exchange.arena().make_span<PartAnswer>(topic.partition_data.size());
-    for (std::size_t k = 0; k < topic.partition_data.size(); ++k) {
-      append(topic, topic.partition_data[k], out.partition_responses[k]);
-    }
+    out.partition_responses = exchange.arena().make_span<PartAnswer>(chosen[i].size());
+    for (std::size_t k = 0; k < chosen[i].size(); ++k) append(topic, *chosen[i][k], out.partition_responses[k]);
   }
 }
 
@@ -183,7 +191,6 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
       for (std::size_t k = 0; k < topic.partition_data.size(); ++k) {
         out.partition_responses[k].index = topic.partition_data[k].index;
         job.refuse(out.partition_responses[k], ErrorCode::INVALID_REQUIRED_ACKS, std::nullopt);
-        out.partition_responses[k].log_start_offset = 0;
       }
     }
     exchange->respond(job.response);

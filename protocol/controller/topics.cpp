@@ -239,6 +239,23 @@ void put_configs(const protocol::ConfigView& view, const protocol::ConfigValues&
   result.configs = arena.copy_span(std::span<const wire::CreateTopicsResponse::CreatableTopicConfigs>(out));
 }
 
+// One answer a name, in the request's order; names that are refused unseen come last.
+std::vector<const CreatableTopic*> answer_order(const wire::CreateTopicsRequest& request, const std::map<std::string_view, int>& mentions) {
+  std::vector<const CreatableTopic*> out;
+  std::vector<const CreatableTopic*> unseen;
+  for (const CreatableTopic& topic : request.topics) {
+    const bool refused = topic.name == kMetadataTopic || mentions.at(topic.name) > 1;
+    const auto same = [&](const CreatableTopic* other) { return other->name == topic.name; };
+    if (!refused) {
+      out.push_back(&topic);
+    } else if (std::ranges::none_of(unseen, same)) {
+      unseen.push_back(&topic);
+    }
+  }
+  out.insert(out.end(), unseen.begin(), unseen.end());
+  return out;
+}
+
 // Which of the image's topics a deletion means, or why none.
 Outcome<const protocol::TopicImage*> find_topic(const protocol::MetadataImage& image, std::optional<std::string_view> name, Uuid id) {
   if (name && !id.is_zero()) {
@@ -304,12 +321,15 @@ wire::CreateTopicsResponse Controller::State::create_topics(const events_in::Cre
     }
     return records;
   };
+  const std::vector<const CreatableTopic*> order = answer_order(request, mentions);
   std::vector<MetadataRecord> records;
-  const auto results = arena.make_span<Created>(request.topics.size());
+  const auto results = arena.make_span<Created>(order.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
-    results[i].name = request.topics[i].name;
+    results[i].name = order[i]->name;
     results[i].error_message = std::nullopt;
-    if (auto made = create_one(request.topics[i], results[i])) {
+    if (request.timeout_ms <= 0) {
+      results[i].error_code = code(ErrorCode::REQUEST_TIMED_OUT);
+    } else if (auto made = create_one(*order[i], results[i])) {
       std::ranges::move(*made, std::back_inserter(records));
     } else {
       results[i].error_code = code(made.error().error);
@@ -338,28 +358,43 @@ wire::DeleteTopicsResponse Controller::State::delete_topics(const events_in::Del
       asked.push_back({name, Uuid{}});
     }
   }
-  std::map<Uuid, int> mentions;
+  // A name or an id that stands in the request twice is refused, and answered once.
+  std::map<std::pair<std::optional<std::string_view>, Uuid>, int> mentions;
+  std::map<Uuid, int> ids;
   for (const Asked& one : asked) {
-    if (const auto found = find_topic(image, one.name, one.id)) {
-      ++mentions[(*found)->id];
-    }
+    ++mentions[{one.name, one.id}];
+    if (!one.name) ++ids[one.id];
+  }
+  std::vector<Asked> once;
+  for (const Asked& one : asked) {
+    const auto same = [&](const Asked& other) { return other.name == one.name && other.id == one.id; };
+    const bool also_by_name = !one.name && std::ranges::any_of(asked, [&](const Asked& other) {
+      const auto* named = other.name && other.id.is_zero() ? image.topic(*other.name) : nullptr;
+      return named != nullptr && named->id == one.id;
+    });
+    if (also_by_name || std::ranges::any_of(once, same)) continue;
+    once.push_back(one);
   }
   std::vector<MetadataRecord> records;
   const bool enabled = options.config.boolean("delete.topic.enable");
-  const auto results = arena.make_span<Deleted>(asked.size());
+  const auto results = arena.make_span<Deleted>(once.size());
   for (std::size_t i = 0; i < results.size(); ++i) {
-    results[i] = {.name = asked[i].name, .topic_id = asked[i].id};
-    const auto fail = [&](ErrorCode error, std::string_view message) {
+    const Asked& one = once[i];
+    results[i] = {.name = one.name, .topic_id = one.id};
+    const auto fail = [&](ErrorCode error, std::optional<std::string_view> message) {
       results[i].error_code = code(error);
-      results[i].error_message = arena.copy(message);
+      results[i].error_message = message ? std::optional(arena.copy(*message)) : std::nullopt;
     };
-    const auto found = find_topic(image, asked[i].name, asked[i].id);
+    const auto found = find_topic(image, one.name, one.id);
     if (!enabled) {
-      fail(event.version < 3 ? ErrorCode::INVALID_REQUEST : ErrorCode::TOPIC_DELETION_DISABLED, "Topic deletion is disabled.");
+      fail(event.version < 3 ? ErrorCode::INVALID_REQUEST : ErrorCode::TOPIC_DELETION_DISABLED, std::nullopt);
+    } else if (one.name && one.id.is_zero() && found && ids.contains((*found)->id)) {
+      fail(ErrorCode::INVALID_REQUEST, "The provided topic name maps to an ID that was already supplied.");
+      results[i].topic_id = (*found)->id;
+    } else if (mentions[{one.name, one.id}] > 1 && (one.name.has_value() == one.id.is_zero())) {
+      fail(ErrorCode::INVALID_REQUEST, one.name ? "Duplicate topic name." : "Duplicate topic id.");
     } else if (!found) {
       fail(found.error().error, found.error().message);
-    } else if (mentions[(*found)->id] > 1) {
-      fail(ErrorCode::INVALID_REQUEST, asked[i].name ? "Duplicate topic name." : "Duplicate topic id.");
     } else {
       records.emplace_back(rec::RemoveTopic{.id = (*found)->id});
       results[i].name = arena.copy((*found)->name);

@@ -37,8 +37,12 @@ BOUND = {"topicId", "sessionId", "port"}
 CLOCKS = {"logAppendTimeMs"}
 # The number of records in a cluster's metadata log: any number >= 0.
 COUNTS = {"finalizedFeaturesEpoch"}
-# Lists in the order of a Java hash map: compared as sorted by this key.
-UNORDERED = {("DescribeConfigs", "configs"): "name", ("CreateTopics", "configs"): "name", ("DescribeConfigs", "results"): "resourceName"}
+# Lists in the order of a Java hash map, and DeleteTopics' answers, which Kafka shuffles: compared as sorted by this key.
+UNORDERED = {("DescribeConfigs", "configs"): "name", ("CreateTopics", "configs"): "name", ("DescribeConfigs", "results"): "resourceName",
+             ("DeleteTopics", "responses"): "name", ("ListOffsets", "partitions"): "partitionIndex", ("Produce", "responses"): "name",
+             ("Produce", "partitionResponses"): "index", ("Metadata", "partitions"): "partitionIndex"}
+# The broker's clock within a sentence.
+CLOCK_SENTENCE = re.compile(r"(timestamp should be within) \[-?\d+, -?\d+\]")
 # ApiVersions names what a broker serves: of Kafka's answer only the APIs and features that we serve are kept.
 SERVED_FEATURES = {"metadata.version"}
 # Prose of Kafka's own manual: whether there is one is compared, not its words.
@@ -140,6 +144,7 @@ class Names:
         return value
 
     def named(self, text):
+        text = CLOCK_SENTENCE.sub(r"\1 [@time, @time]", text)
         for name, value in self.value_of.items():
             if isinstance(value, str) and len(value) > 8:
                 text = text.replace(value, "$" + name)
@@ -171,7 +176,7 @@ def canonical(api, value, names, key=None):
         if key == "configs":
             value = [item for item in value if item["name"] not in unserved(api)]
         if (api, key) in UNORDERED:
-            value = sorted(value, key=lambda item: item[UNORDERED[api, key]])
+            value = sorted(value, key=lambda item: str(item.get(UNORDERED[api, key])))
         if api == "Metadata" and key == "topics":
             names.value_of.setdefault("sorted", False)
             if names.value_of["sorted"]:
