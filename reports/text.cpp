@@ -44,6 +44,24 @@ std::string role_text(const ReplicaState& replica) {
   return replica.role == ReplicaRole::leader ? "leader" : replica.role == ReplicaRole::follower ? "follower" : "-";
 }
 
+constexpr std::size_t kSeries = 4;  // witnesses alike, from which on their middle is left out
+
+// The same but for numbers?
+bool alike(const scenarios::WitnessLine& a, const scenarios::WitnessLine& b) {
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (a.node != b.node || a.incarnation != b.incarnation) return false;
+  std::size_t i = 0, j = 0;
+  while (i < a.text.size() && j < b.text.size()) {
+    if (digit(a.text[i]) && digit(b.text[j])) {
+      while (i < a.text.size() && digit(a.text[i])) ++i;
+      while (j < b.text.size() && digit(b.text[j])) ++j;
+    } else if (a.text[i++] != b.text[j++]) {
+      return false;
+    }
+  }
+  return i == a.text.size() && j == b.text.size();
+}
+
 }  // namespace
 
 std::string invariant_title(const std::string& id) {
@@ -73,7 +91,10 @@ std::string failure_text(const RunRecord& record) {
   const RunResult& result = record.result;
   std::string out;
   line(out, run_line(result));
-  for (const scenarios::WitnessLine& witness : result.witnesses) line(out, "    " + witness_text(witness));
+  for (const WitnessView& witness : condensed(result.witnesses)) {
+    if (witness.skipped > 0) line(out, fmt::format("    {:>12}  {} like it", "...", witness.skipped));
+    line(out, "    " + witness_text(*witness.line));
+  }
   for (const std::string& unmet : result.unmet) line(out, "    not seen: " + unmet);
   for (const std::string& anomaly : result.black_box) line(out, "    clients saw: " + anomaly);
   for (const std::string& said : record.stderr_tail) line(out, "    | " + said);
@@ -125,9 +146,10 @@ std::string summary_markdown(const RunRecord& record, const TraceData& trace) {
     section("Witnesses");
     line(out, "| time | node | what |");
     line(out, "|---|---|---|");
-    for (const scenarios::WitnessLine& witness : result.witnesses) {
-      line(out, fmt::format("| {} | {} | {} |", seconds_text(witness.time_ns), node_name(trace, witness.node),
-                            witness.text));
+    for (const auto& [witness, number, skipped] : condensed(result.witnesses)) {
+      if (skipped > 0) line(out, fmt::format("| ... | | {} like it |", skipped));
+      line(out, fmt::format("| {} | {} | {} |", seconds_text(witness->time_ns), node_name(trace, witness->node),
+                            witness->text));
     }
   }
   const auto list = [&](std::string_view title, const std::vector<std::string>& items) {
@@ -189,6 +211,22 @@ std::string junit_xml(const RunRecord& record) {
       "{}  </testsuite>\n</testsuites>\n",
       escape_markup(result.scenario), tests, bad ? 1 : 0, skipped.empty() ? 0 : tests, seconds, result.seed,
       result.hash, cases);
+}
+
+std::vector<WitnessView> condensed(const std::vector<scenarios::WitnessLine>& witnesses) {
+  std::vector<WitnessView> shown;
+  for (std::size_t i = 0; i < witnesses.size();) {
+    std::size_t end = i + 1;
+    while (end < witnesses.size() && alike(witnesses[i], witnesses[end])) ++end;
+    if (end - i < kSeries) {
+      for (; i < end; ++i) shown.push_back({.line = &witnesses[i], .number = i + 1, .skipped = 0});
+      continue;
+    }
+    shown.push_back({.line = &witnesses[i], .number = i + 1, .skipped = 0});
+    shown.push_back({.line = &witnesses[end - 1], .number = end, .skipped = end - i - 2});
+    i = end;
+  }
+  return shown;
 }
 
 std::string verdict_json(const RunRecord& record) {

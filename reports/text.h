@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
+#include <vector>
 
 #include "reports/run_record.h"
 #include "reports/trace_data.h"
@@ -19,6 +21,14 @@ std::string failure_text(const RunRecord& record);
 
 // "1.250000 s  broker 2 (life 3)  appended ..."
 std::string witness_text(const scenarios::WitnessLine& witness);
+
+// Witnesses for people: of a series by one node that differs in numbers only, the first and the last.
+struct WitnessView {
+  const scenarios::WitnessLine* line = nullptr;
+  std::size_t number = 0;   // its place among all, from 1
+  std::size_t skipped = 0;  // how many like it were left out before it
+};
+std::vector<WitnessView> condensed(const std::vector<scenarios::WitnessLine>& witnesses);
 
 // summary.md
 std::string summary_markdown(const RunRecord& record, const TraceData& trace);

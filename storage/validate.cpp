@@ -24,7 +24,8 @@ std::optional<BatchError> check_set(Bytes bytes, const BatchView& batch, const V
   }
   if (!header.codec()) return BatchError::unknown_codec;
   // Only a broker sets it; Kafka minds where it would set it itself, and else takes it off.
-  if (header.log_append_time() && rules.timestamp_type == TimestampType::log_append_time) return BatchError::bad_timestamp;
+  if (header.log_append_time() && rules.timestamp_type == TimestampType::log_append_time)
+    return BatchError::bad_timestamp;
   return std::nullopt;
 }
 

@@ -41,15 +41,27 @@ class KafkaNode(live_cluster.Node):
     home = None
 
     def java(self, *arguments):
-        return ["java", f"-Dlog4j2.configurationFile={self.home}/log4j2.properties", "-Xmx1g", "-cp", f"{self.home}/*", *arguments]
+        return [
+            "java",
+            f"-Dlog4j2.configurationFile={self.home}/log4j2.properties",
+            "-Xmx1g",
+            "-cp",
+            f"{self.home}/*",
+            *arguments,
+        ]
 
     def format(self):
-        subprocess.run(self.java("kafka.tools.StorageTool", "format", "-t", live_cluster.CLUSTER_ID, "-c", str(self.path)), check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(
+            self.java("kafka.tools.StorageTool", "format", "-t", live_cluster.CLUSTER_ID, "-c", str(self.path)),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
     def start(self):
         with open(self.log_path, "a") as log:
-            self.process = subprocess.Popen(self.java("kafka.Kafka", str(self.path)), stdout=log, stderr=log, cwd=self.folder)
+            self.process = subprocess.Popen(
+                self.java("kafka.Kafka", str(self.path)), stdout=log, stderr=log, cwd=self.folder
+            )
         return self
 
 
@@ -60,8 +72,9 @@ class Bench(live_cluster.Cluster):
         self.start_s = 0.0
 
     def add(self, common, node_id, roles_key, roles, listeners):
-        self.nodes[node_id] = self.node_type(self.folder / str(node_id), {roles_key: roles, "node.id": node_id,
-                                                                          "listeners": listeners, **common})
+        self.nodes[node_id] = self.node_type(
+            self.folder / str(node_id), {roles_key: roles, "node.id": node_id, "listeners": listeners, **common}
+        )
 
     def __enter__(self):
         for node in self.nodes.values():
@@ -85,7 +98,10 @@ class Bench(live_cluster.Cluster):
         return total / TICKS
 
     def rss_mb(self):
-        pages = sum(int(pathlib.Path(f"/proc/{node.process.pid}/statm").read_text().split()[1]) for node in self.nodes.values())
+        pages = sum(
+            int(pathlib.Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
+            for node in self.nodes.values()
+        )
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def create(self, topic, factor):
@@ -102,7 +118,11 @@ class Bench(live_cluster.Cluster):
         cpu, begin = self.cpu_s(), time.monotonic()
         subprocess.run(command, check=True, stdin=stdin, stdout=subprocess.DEVNULL, timeout=600)
         wall, used = time.monotonic() - begin, self.cpu_s() - cpu
-        return {"per_s": round(count / wall), "per_cpu_s": round(count / max(used, 1 / TICKS)), "cpu_s": round(used, 2)}
+        return {
+            "per_s": round(count / wall),
+            "per_cpu_s": round(count / max(used, 1 / TICKS)),
+            "cpu_s": round(used, 2),
+        }
 
 
 def make_lines(folder, size, count):
@@ -124,8 +144,11 @@ def throughput(bench, factor, folder, records):
             bench.create(topic, factor)
             base = ["kcat", "-b", bench.bootstrap, "-t", topic, "-q"]
             with open(lines, "rb") as source:
-                produced = bench.measured(count, [*base, "-P", "-X", "acks=all", "-X", "linger.ms=5", "-X", "queue.buffering.max.messages=500000"],
-                                          source)
+                produced = bench.measured(
+                    count,
+                    [*base, "-P", "-X", "acks=all", "-X", "linger.ms=5", "-X", "queue.buffering.max.messages=500000"],
+                    source,
+                )
             consumed = bench.measured(count, [*base, "-C", "-e", "-o", "beginning", "-f", ""])
         result[f"produce {name}"] = produced
         result[f"consume {name}"] = consumed
@@ -135,14 +158,22 @@ def throughput(bench, factor, folder, records):
 def latency(bench, factor):
     """Milliseconds from produce() to the delivery report, one record each millisecond."""
     bench.create("latency", factor)
-    producer = confluent_kafka.Producer({"bootstrap.servers": bench.bootstrap, "acks": "all", "linger.ms": 0, "log_level": 0})
+    producer = confluent_kafka.Producer(
+        {"bootstrap.servers": bench.bootstrap, "acks": "all", "linger.ms": 0, "log_level": 0}
+    )
     times = []
     failed = []
 
     def send(counted):
         begin = time.perf_counter()
-        producer.produce("latency", b"x" * 100, partition=0, on_delivery=lambda error, _: failed.append(error) if error else (
-            times.append(time.perf_counter() - begin) if counted else None))
+        producer.produce(
+            "latency",
+            b"x" * 100,
+            partition=0,
+            on_delivery=lambda error, _: (
+                failed.append(error) if error else (times.append(time.perf_counter() - begin) if counted else None)
+            ),
+        )
 
     first = time.perf_counter()
     total = (LATENCY_S + 3) * 1000
@@ -153,8 +184,13 @@ def latency(bench, factor):
     late_s = time.perf_counter() - first - total / 1000
     producer.flush(60)
     times.sort()
-    return {"p50_ms": round(times[len(times) // 2] * 1e3, 2), "p99_ms": round(times[len(times) * 99 // 100] * 1e3, 2),
-            "max_ms": round(times[-1] * 1e3, 1), "failed": len(failed), "late_s": round(late_s, 2)}
+    return {
+        "p50_ms": round(times[len(times) // 2] * 1e3, 2),
+        "p99_ms": round(times[len(times) * 99 // 100] * 1e3, 2),
+        "max_ms": round(times[-1] * 1e3, 1),
+        "failed": len(failed),
+        "late_s": round(late_s, 2),
+    }
 
 
 def trial(node_type, records):

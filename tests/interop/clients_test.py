@@ -25,10 +25,18 @@ COUNT = 2000
 
 
 def call(command, feed=None, seconds=120):
-    done = subprocess.run([str(part) for part in command], input=feed, text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, timeout=seconds)
+    done = subprocess.run(
+        [str(part) for part in command],
+        input=feed,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=seconds,
+    )
     if done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        raise AssertionError(
+            f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
@@ -59,7 +67,9 @@ class Kcat(OneNode):
         call(["kcat", "-b", self.at, "-t", "keys", "-P", "-K:", "-H", "colour=red"], "a:1\nb:2\nc:3\n")
         shown = call(["kcat", "-b", self.at, "-t", "keys", "-C", "-e", "-q", "-o", "1", "-f", "%o %k %s %h\n"])
         self.assertEqual(shown, "1 b 2 colour=red\n2 c 3 colour=red\n")
-        self.assertEqual(call(["kcat", "-b", self.at, "-t", "keys", "-C", "-e", "-q", "-o", "-1", "-f", "%s\n"]), "3\n")
+        self.assertEqual(
+            call(["kcat", "-b", self.at, "-t", "keys", "-C", "-e", "-q", "-o", "-1", "-f", "%s\n"]), "3\n"
+        )
 
     def test_offset_of_a_time(self):
         call(["kcat", "-b", self.at, "-t", "times", "-P"], "early\n")
@@ -67,7 +77,9 @@ class Kcat(OneNode):
         between = int(time.time() * 1000)
         time.sleep(0.05)
         call(["kcat", "-b", self.at, "-t", "times", "-P"], "late\n")
-        self.assertEqual(call(["kcat", "-b", self.at, "-Q", "-t", f"times:0:{between}"]).strip(), "times [0] offset 1")
+        self.assertEqual(
+            call(["kcat", "-b", self.at, "-Q", "-t", f"times:0:{between}"]).strip(), "times [0] offset 1"
+        )
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
@@ -90,13 +102,21 @@ class ConfluentKafka(OneNode):
         producer = confluent_kafka.Producer({"bootstrap.servers": self.at, "acks": "all", "linger.ms": 5})
         offsets = []
         for i in range(COUNT):
-            producer.produce("confluent-data", f"value {i}", partition=0,
-                             on_delivery=lambda error, message: offsets.append((error, message.offset())))
+            producer.produce(
+                "confluent-data",
+                f"value {i}",
+                partition=0,
+                on_delivery=lambda error, message: offsets.append((error, message.offset())),
+            )
         self.assertEqual(producer.flush(30), 0)
         self.assertEqual(sorted(offsets, key=lambda pair: pair[1]), [(None, i) for i in range(COUNT)])
-        consumer = confluent_kafka.Consumer({"bootstrap.servers": self.at, "group.id": "none", "enable.auto.commit": False})
+        consumer = confluent_kafka.Consumer(
+            {"bootstrap.servers": self.at, "group.id": "none", "enable.auto.commit": False}
+        )
         self.addCleanup(consumer.close)
-        self.assertEqual(consumer.get_watermark_offsets(confluent_kafka.TopicPartition("confluent-data", 0), 10), (0, COUNT))
+        self.assertEqual(
+            consumer.get_watermark_offsets(confluent_kafka.TopicPartition("confluent-data", 0), 10), (0, COUNT)
+        )
         consumer.assign([confluent_kafka.TopicPartition("confluent-data", 0, 10)])
         values = []
         deadline = time.monotonic() + 30
@@ -156,26 +176,52 @@ class KafkaTools(unittest.TestCase):
         cls.home, why = kafka_home()
         if why:
             raise unittest.SkipTest(why)
-        cls.cluster = cls.enterClassContext(live_cluster.Cluster(3, min_insync_replicas=2, default_replication_factor=3))
+        cls.cluster = cls.enterClassContext(
+            live_cluster.Cluster(3, min_insync_replicas=2, default_replication_factor=3)
+        )
         cls.at = cls.cluster.bootstrap
         cls.tool("TopicCommand", "--create", "--topic", "shared", "--partitions", "2", "--replication-factor", "3")
 
     @classmethod
     def java(cls, name, *arguments, feed=None):
-        return call(["java", f"-Dlog4j2.configurationFile={cls.home}/log4j2.properties", "-Xmx256m", "-XX:TieredStopAtLevel=1",
-                     "-cp", f"{cls.home}/*", name, *arguments], feed)
+        return call(
+            [
+                "java",
+                f"-Dlog4j2.configurationFile={cls.home}/log4j2.properties",
+                "-Xmx256m",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                f"{cls.home}/*",
+                name,
+                *arguments,
+            ],
+            feed,
+        )
 
     @classmethod
     def tool(cls, name, *arguments, feed=None):
         return cls.java("org.apache.kafka.tools." + name, "--bootstrap-server", cls.at, *arguments, feed=feed)
 
     def test_topics(self):
-        created = self.tool("TopicCommand", "--create", "--topic", "orders", "--partitions", "3", "--replication-factor", "3",
-                            "--config", "retention.ms=1000000")
+        created = self.tool(
+            "TopicCommand",
+            "--create",
+            "--topic",
+            "orders",
+            "--partitions",
+            "3",
+            "--replication-factor",
+            "3",
+            "--config",
+            "retention.ms=1000000",
+        )
         self.assertIn("Created topic orders.", created)
         self.assertIn("orders", self.tool("TopicCommand", "--list").split("\n"))
         described = self.tool("TopicCommand", "--describe", "--topic", "orders")
-        self.assertRegex(described, r"Topic: orders\tTopicId: \S{22}\tPartitionCount: 3\tReplicationFactor: 3\tConfigs: .*retention.ms=1000000")
+        self.assertRegex(
+            described,
+            r"Topic: orders\tTopicId: \S{22}\tPartitionCount: 3\tReplicationFactor: 3\tConfigs: .*retention.ms=1000000",
+        )
         rows = re.findall(r"Partition: (\d)\tLeader: (\d)\tReplicas: (\S+)\tIsr: (\S+)", described)
         self.assertEqual([row[0] for row in rows], ["0", "1", "2"])
         self.assertEqual({row[1] for row in rows}, {"1", "2", "3"})
@@ -187,32 +233,87 @@ class KafkaTools(unittest.TestCase):
 
     def test_console(self):
         lines = [f"line {i}" for i in range(200)]
-        self.tool("ConsoleProducer", "--topic", "console", "--producer-property", "enable.idempotence=false", "--producer-property",
-                  "acks=all", feed="\n".join(lines) + "\n")
-        read = self.tool("consumer.ConsoleConsumer", "--topic", "console", "--partition", "0", "--offset", "earliest",
-                         "--max-messages", "200")
+        self.tool(
+            "ConsoleProducer",
+            "--topic",
+            "console",
+            "--producer-property",
+            "enable.idempotence=false",
+            "--producer-property",
+            "acks=all",
+            feed="\n".join(lines) + "\n",
+        )
+        read = self.tool(
+            "consumer.ConsoleConsumer",
+            "--topic",
+            "console",
+            "--partition",
+            "0",
+            "--offset",
+            "earliest",
+            "--max-messages",
+            "200",
+        )
         self.assertEqual(read.split("\n")[:200], lines)
-        tail = self.tool("consumer.ConsoleConsumer", "--topic", "console", "--partition", "0", "--offset", "198", "--max-messages", "2")
+        tail = self.tool(
+            "consumer.ConsoleConsumer",
+            "--topic",
+            "console",
+            "--partition",
+            "0",
+            "--offset",
+            "198",
+            "--max-messages",
+            "2",
+        )
         self.assertEqual(tail.split("\n")[:2], lines[198:])
         self.assertEqual(self.tool("GetOffsetShell", "--topic", "console").strip(), "console:0:200")
-        self.assertEqual(self.tool("GetOffsetShell", "--topic", "console", "--time", "earliest").strip(), "console:0:0")
+        self.assertEqual(
+            self.tool("GetOffsetShell", "--topic", "console", "--time", "earliest").strip(), "console:0:0"
+        )
 
     def test_performance_tool(self):
-        said = self.java("org.apache.kafka.tools.ProducerPerformance", "--topic", "shared", "--num-records", "20000", "--record-size",
-                         "100", "--throughput", "-1", "--producer-props", f"bootstrap.servers={self.at}", "enable.idempotence=false",
-                         "acks=all")
+        said = self.java(
+            "org.apache.kafka.tools.ProducerPerformance",
+            "--topic",
+            "shared",
+            "--num-records",
+            "20000",
+            "--record-size",
+            "100",
+            "--throughput",
+            "-1",
+            "--producer-props",
+            f"bootstrap.servers={self.at}",
+            "enable.idempotence=false",
+            "acks=all",
+        )
         self.assertIn("20000 records sent", said)
         offsets = self.tool("GetOffsetShell", "--topic", "shared").split()
         self.assertEqual(sum(int(line.rsplit(":", 1)[1]) for line in offsets), 20000)
 
     def test_dump_log(self):
         """Kafka's reader finds nothing to complain about in our files, the metadata log included."""
-        self.tool("ConsoleProducer", "--topic", "dumped", "--producer-property", "enable.idempotence=false", "--producer-property",
-                  "compression.type=lz4", feed="".join(f"line {i} {'x' * 300}\n" for i in range(3000)))
+        self.tool(
+            "ConsoleProducer",
+            "--topic",
+            "dumped",
+            "--producer-property",
+            "enable.idempotence=false",
+            "--producer-property",
+            "compression.type=lz4",
+            feed="".join(f"line {i} {'x' * 300}\n" for i in range(3000)),
+        )
         folder = self.cluster.nodes[1].data / "dumped-0"
         files = sorted(path for path in folder.iterdir() if path.suffix in (".log", ".index", ".timeindex"))
         self.assertTrue(files)
-        dump = self.java("kafka.tools.DumpLogSegments", "--deep-iteration", "--print-data-log", "--files", ",".join(map(str, files)))
+        dump = self.java(
+            "kafka.tools.DumpLogSegments",
+            "--deep-iteration",
+            "--print-data-log",
+            "--files",
+            ",".join(map(str, files)),
+        )
         self.assertEqual(len(re.findall(r"payload: line \d+ x+", dump)), 3000)
         self.assertNotRegex(dump, r"isvalid: false|[Mm]ismatch|[Nn]on-consecutive|truncate|invalid")
         log = self.cluster.nodes[100].data / "__cluster_metadata-0/00000000000000000000.log"

@@ -75,8 +75,8 @@ Cluster::Cluster(const ClusterConfig& config) : config_(config) {
   image.leader = replicas_.front();
   images_.push_back(image);
   for (auto& each : nodes_) {
-    each->replica = std::make_unique<Replica>(ReplicaConfig{.self = each->id, .replica_lag_time_max = kLagMax}, each->log,
-                                              defects_, &each->feed);
+    each->replica = std::make_unique<Replica>(ReplicaConfig{.self = each->id, .replica_lag_time_max = kLagMax},
+                                              each->log, defects_, &each->feed);
     Effects effects;
     each->replica->step(LogOpened{}, now_, effects);
     apply_metadata(*each, 0);
@@ -186,9 +186,12 @@ void Cluster::deliver(std::size_t index) {
   const Message message = std::move(network_[index]);
   network_.erase(network_.begin() + static_cast<std::ptrdiff_t>(index));
   switch (message.kind) {
-    case Kind::fetch: return deliver_fetch(message);
-    case Kind::read: return deliver_read(message);
-    case Kind::fetch_answer: return deliver_answer(message);
+    case Kind::fetch:
+      return deliver_fetch(message);
+    case Kind::read:
+      return deliver_read(message);
+    case Kind::fetch_answer:
+      return deliver_answer(message);
     case Kind::alter: {
       Message answer{.kind = Kind::alter_answer, .to = message.from};
       answer.incarnation = message.incarnation;
@@ -200,7 +203,8 @@ void Cluster::deliver(std::size_t index) {
       network_.push_back(std::move(answer));
       return;
     }
-    case Kind::alter_answer: return deliver_alter(message);
+    case Kind::alter_answer:
+      return deliver_alter(message);
   }
 }
 
@@ -344,8 +348,8 @@ void Cluster::restart(Node& at) {
   Image& next = decide();
   at.broker_epoch = BrokerEpoch(next_broker_epoch_++);
   next.brokers[index_of(at.id)].epoch = at.broker_epoch;
-  at.replica = std::make_unique<Replica>(ReplicaConfig{.self = at.id, .replica_lag_time_max = kLagMax}, at.log, defects_,
-                                         &at.feed);
+  at.replica = std::make_unique<Replica>(ReplicaConfig{.self = at.id, .replica_lag_time_max = kLagMax}, at.log,
+                                         defects_, &at.feed);
   Effects effects;
   at.replica->step(LogOpened{at.checkpoint}, now_, effects);
   apply_metadata(at, images_.size() - 1);

@@ -29,8 +29,8 @@ struct ClusterConfig {
 
 // One partition on a few nodes, each a real Replica over an in-memory log, a controller of a few lines, and a network
 // that holds, drops and reorders. Faults: kill (the log stays, the checkpointed high watermark may be old), loss of the
-// tail (not of the last ISR member), pauses long enough to be fenced, metadata and answers late. After each op all rules
-// that a run can break are judged from the logs alone; the first broken one is the run's result.
+// tail (not of the last ISR member), pauses long enough to be fenced, metadata and answers late. After each op all
+// rules that a run can break are judged from the logs alone; the first broken one is the run's result.
 class Cluster {
  public:
   explicit Cluster(const ClusterConfig& config);

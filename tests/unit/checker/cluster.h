@@ -44,11 +44,15 @@ struct Cluster {
   void fence(int id, bool fenced, bool stopping = false) {
     event(0, BrokerFencing{NodeId(id), BrokerEpoch(broker_epoch[id]), fenced, stopping});
   }
-  void up(int id, bool clean = true) { register_broker(id, clean); fence(id, false); }
+  void up(int id, bool clean = true) {
+    register_broker(id, clean);
+    fence(id, false);
+  }
 
   void decide(int leader, int epoch, const std::vector<int>& isr, bool unclean = false) {
     const NodeIds set = nodes(isr);
-    event(0, PartitionDecided{key, replicas, set, NodeId(leader), LeaderEpoch(epoch), PartitionEpoch(++partition_epoch), unclean});
+    event(0, PartitionDecided{key, replicas, set, NodeId(leader), LeaderEpoch(epoch), PartitionEpoch(++partition_epoch),
+                              unclean});
   }
   void open(int id, int end = 0, int epoch = -1, int log_start = 0) {
     event(id, LogOpened{key, "data/orders-0", Offset(log_start), Offset(end), LeaderEpoch(epoch), false, 0});
@@ -56,7 +60,8 @@ struct Cluster {
   }
   void lead(int id, int epoch, const std::vector<int>& isr, int hw = 0) {
     const NodeIds set = nodes(isr);
-    event(id, BecameLeader{key, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), Offset(ends[id]), Offset(hw), set});
+    event(id,
+          BecameLeader{key, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), Offset(ends[id]), Offset(hw), set});
   }
   void follow(int id, int epoch, int leader) {
     event(id, BecameFollower{key, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), NodeId(leader)});
@@ -64,8 +69,9 @@ struct Cluster {
   // One record at `at` (the log end by default) of 100 bytes; what decides its content.
   void append(int id, int epoch, unsigned crc, bool leader = true, int at = -1) {
     const int base = at < 0 ? ends[id] : at;
-    event(id, BatchAppended{key, Offset(base), Offset(base), LeaderEpoch(epoch), leader ? Role::leader : Role::follower, crc, 1,
-                            kNoProducerId, kNoProducerEpoch, -1, 0, Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
+    event(id, BatchAppended{key, Offset(base), Offset(base), LeaderEpoch(epoch), leader ? Role::leader : Role::follower,
+                            crc, 1, kNoProducerId, kNoProducerEpoch, -1, 0, Offset(0),
+                            static_cast<std::uint64_t>(base) * 100, 100});
     ends[id] = base + 1;
   }
   void copy(int id, int epoch, unsigned crc) { append(id, epoch, crc, false); }
@@ -75,39 +81,47 @@ struct Cluster {
   }
   void fetch(int leader, int epoch, int follower, int offset, int of_broker_epoch = -1) {
     event(leader, FollowerFetched{key, LeaderEpoch(epoch), NodeId(follower),
-                                  BrokerEpoch(of_broker_epoch < 0 ? broker_epoch[follower] : of_broker_epoch), Offset(offset),
-                                  LeaderEpoch(epoch)});
+                                  BrokerEpoch(of_broker_epoch < 0 ? broker_epoch[follower] : of_broker_epoch),
+                                  Offset(offset), LeaderEpoch(epoch)});
   }
   void advance(int id, int epoch, int from, int to, const std::vector<int>& maximal, const std::vector<int>& counted) {
     const NodeIds set = nodes(maximal);
     std::vector<Offset> offsets;
     for (const int c : counted) offsets.emplace_back(c);
-    event(id, HighWatermarkAdvanced{key, Role::leader, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), Offset(from), Offset(to),
-                                    set, offsets});
+    event(id, HighWatermarkAdvanced{key, Role::leader, LeaderEpoch(epoch), PartitionEpoch(partition_epoch),
+                                    Offset(from), Offset(to), set, offsets});
   }
   void advance_follower(int id, int epoch, int from, int to) {
-    event(id, HighWatermarkAdvanced{key, Role::follower, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), Offset(from),
-                                    Offset(to), {}, {}});
+    event(id, HighWatermarkAdvanced{key,
+                                    Role::follower,
+                                    LeaderEpoch(epoch),
+                                    PartitionEpoch(partition_epoch),
+                                    Offset(from),
+                                    Offset(to),
+                                    {},
+                                    {}});
   }
   void adopt(int id, int epoch, const std::vector<int>& isr, const std::vector<int>& maximal, bool in_flight = false) {
     const NodeIds a = nodes(isr), b = nodes(maximal);
     event(id, IsrAdopted{key, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), a, b, in_flight});
   }
-  void propose(int id, int epoch, const std::vector<int>& isr, const std::vector<int>& proposed, const std::vector<int>& maximal) {
+  void propose(int id, int epoch, const std::vector<int>& isr, const std::vector<int>& proposed,
+               const std::vector<int>& maximal) {
     const NodeIds a = nodes(isr), b = nodes(proposed), c = nodes(maximal);
     event(id, IsrProposed{key, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), a, b, c});
   }
   void acknowledge(int id, int epoch, int offset, unsigned crc, const std::vector<int>& maximal, int acks = -1) {
     const NodeIds set = nodes(maximal);
-    event(id, ProduceAcknowledged{key, LeaderEpoch(epoch), static_cast<std::int16_t>(acks), 0, Offset(offset), Offset(offset), crc,
-                                  kNoProducerId, kNoProducerEpoch, -1, set});
+    event(id, ProduceAcknowledged{key, LeaderEpoch(epoch), static_cast<std::int16_t>(acks), 0, Offset(offset),
+                                  Offset(offset), crc, kNoProducerId, kNoProducerEpoch, -1, set});
   }
   void deliver(int id, int epoch, int offset, unsigned crc, int batch_epoch, int hw) {
-    event(id, BatchDelivered{key, LeaderEpoch(epoch), Offset(offset), Offset(offset), LeaderEpoch(batch_epoch), crc, Offset(hw), false});
+    event(id, BatchDelivered{key, LeaderEpoch(epoch), Offset(offset), Offset(offset), LeaderEpoch(batch_epoch), crc,
+                             Offset(hw), false});
   }
   void lose(int id, int from_offset, int to_offset) {  // records of 100 bytes
-    box.bytes_lost(time, NodeId(id), "data/orders-0/00000000000000000000.log", static_cast<std::uint64_t>(from_offset) * 100,
-                   static_cast<std::uint64_t>(to_offset) * 100);
+    box.bytes_lost(time, NodeId(id), "data/orders-0/00000000000000000000.log",
+                   static_cast<std::uint64_t>(from_offset) * 100, static_cast<std::uint64_t>(to_offset) * 100);
   }
 
   // Broker 1 leads epoch 1 with all in the ISR; offsets 0..n-1 (crc 100 + offset) are committed.
@@ -117,7 +131,8 @@ struct Cluster {
     for (const int id : all) open(id);
     decide(1, 1, all);
     lead(1, 1, all);
-    for (const int id : all) if (id != 1) follow(id, 1, 1);
+    for (const int id : all)
+      if (id != 1) follow(id, 1, 1);
     more(n, all);
   }
   void more(int n, const std::vector<int>& isr, int leader = 1, int epoch = 1) {
@@ -130,7 +145,8 @@ struct Cluster {
         counted.push_back(at + 1);
       }
       advance(leader, epoch, at, at + 1, isr, counted);
-      for (const int id : isr) if (id != leader) advance_follower(id, epoch, at, at + 1);
+      for (const int id : isr)
+        if (id != leader) advance_follower(id, epoch, at, at + 1);
     }
   }
   std::string found() const { return box.violation() ? std::string(box.violation()->invariant) : "none"; }

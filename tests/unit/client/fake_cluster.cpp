@@ -22,7 +22,8 @@ struct FakeCluster::Node {
 };
 
 struct FakeCluster::Link {
-  Link(int of, std::unique_ptr<Stream> connected) : node(of), stream(std::move(connected)), reader(*stream, 100 << 20) {}
+  Link(int of, std::unique_ptr<Stream> connected)
+      : node(of), stream(std::move(connected)), reader(*stream, 100 << 20) {}
   int node;
   std::unique_ptr<Stream> stream;
   protocol::FrameReader reader;
@@ -40,9 +41,10 @@ void FakePartition::append(std::span<const std::byte> batch) {
   log.push_back({base, epoch, std::move(bytes)});
 }
 
-FakeCluster::FakeCluster(Runtime& runtime, const std::string& host, int nodes) : runtime_(runtime), host_(host), scope_(runtime) {
-  served = {{ApiKey::Produce, {3, 13}},     {ApiKey::Fetch, {4, 18}},       {ApiKey::ListOffsets, {1, 10}},
-            {ApiKey::Metadata, {0, 13}},    {ApiKey::ApiVersions, {0, 4}},  {ApiKey::OffsetForLeaderEpoch, {2, 4}}};
+FakeCluster::FakeCluster(Runtime& runtime, const std::string& host, int nodes)
+    : runtime_(runtime), host_(host), scope_(runtime) {
+  served = {{ApiKey::Produce, {3, 13}},  {ApiKey::Fetch, {4, 18}},      {ApiKey::ListOffsets, {1, 10}},
+            {ApiKey::Metadata, {0, 13}}, {ApiKey::ApiVersions, {0, 4}}, {ApiKey::OffsetForLeaderEpoch, {2, 4}}};
   for (int i = 0; i < nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>());
     nodes_.back()->listener = std::move(*runtime_.network().listen({host, 0}, 50));
@@ -141,13 +143,20 @@ bool FakeCluster::decode(const ParsedHeader& header, const Frame& frame, Request
 
 FakeCluster::Answer FakeCluster::answer(int node, const ParsedHeader& header, const Frame& frame, Duration& wait) {
   switch (header.api) {
-    case ApiKey::ApiVersions: return api_versions(header);
-    case ApiKey::Metadata: return metadata(header, frame);
-    case ApiKey::Produce: return produce(node, header, frame);
-    case ApiKey::Fetch: return fetch(node, header, frame, wait);
-    case ApiKey::ListOffsets: return list_offsets(node, header, frame);
-    case ApiKey::OffsetForLeaderEpoch: return epochs(node, header, frame);
-    default: VERDICT_ASSERT(false, "an api that the fake has not");
+    case ApiKey::ApiVersions:
+      return api_versions(header);
+    case ApiKey::Metadata:
+      return metadata(header, frame);
+    case ApiKey::Produce:
+      return produce(node, header, frame);
+    case ApiKey::Fetch:
+      return fetch(node, header, frame, wait);
+    case ApiKey::ListOffsets:
+      return list_offsets(node, header, frame);
+    case ApiKey::OffsetForLeaderEpoch:
+      return epochs(node, header, frame);
+    default:
+      VERDICT_ASSERT(false, "an api that the fake has not");
   }
   return std::nullopt;
 }
@@ -158,7 +167,8 @@ Frame FakeCluster::api_versions(const ParsedHeader& header) {
   const auto keys = arena.make_span<wire::ApiVersionsResponse::ApiVersion>(served.size());
   std::size_t at = 0;
   for (const auto& [api, range] : served) {
-    keys[at++] = {static_cast<std::int16_t>(api), static_cast<std::int16_t>(range.lowest), static_cast<std::int16_t>(range.highest)};
+    keys[at++] = {static_cast<std::int16_t>(api), static_cast<std::int16_t>(range.lowest),
+                  static_cast<std::int16_t>(range.highest)};
   }
   const wire::ApiVersionsResponse response{
       .error_code = known ? std::int16_t{0} : wire::code(ErrorCode::UNSUPPORTED_VERSION), .api_keys = keys};
@@ -202,7 +212,8 @@ FakeTopic* FakeCluster::find(std::string_view name, const Uuid& id) {
 }
 
 ErrorCode FakeCluster::check(int node, const FakeTopic* topic, int index, std::int32_t epoch) const {
-  if (topic == nullptr || index < 0 || static_cast<std::size_t>(index) >= topic->partitions.size()) return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
+  if (topic == nullptr || index < 0 || static_cast<std::size_t>(index) >= topic->partitions.size())
+    return ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
   const FakePartition& partition = topic->partitions[static_cast<std::size_t>(index)];
   if (partition.leader != node) return ErrorCode::NOT_LEADER_OR_FOLLOWER;
   if (epoch >= 0 && epoch < partition.epoch.value()) return ErrorCode::FENCED_LEADER_EPOCH;
@@ -219,7 +230,8 @@ FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, c
     const auto& data = request.topic_data[t];
     answers[t].name = data.name;
     answers[t].topic_id = data.topic_id;
-    answers[t].partition_responses = arena.make_span<wire::ProduceResponse::PartitionProduceResponse>(data.partition_data.size());
+    answers[t].partition_responses =
+        arena.make_span<wire::ProduceResponse::PartitionProduceResponse>(data.partition_data.size());
     FakeTopic* topic = find(data.name, data.topic_id);
     for (std::size_t p = 0; p < data.partition_data.size(); ++p) {
       const int index = data.partition_data[p].index;
@@ -240,7 +252,51 @@ FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, c
     }
   }
   if (request.acks == 0) return std::nullopt;
-  return *wire::encode_response(header.version, header.header.correlation_id, wire::ProduceResponse{.responses = answers});
+  return *wire::encode_response(header.version, header.header.correlation_id,
+                                wire::ProduceResponse{.responses = answers});
+}
+
+void FakeCluster::remember_wishes(Session& session, const wire::FetchRequest& request) {
+  const auto name_of = [this](std::string_view name, const Uuid& id) {
+    for (const auto& [key, topic] : topics) {
+      if (name.empty() ? topic.id == id : key == name) return key;
+    }
+    return std::string("?");
+  };
+  for (const auto& topic : request.topics) {
+    for (const auto& part : topic.partitions) {
+      session.partitions[{name_of(topic.topic, topic.topic_id), part.partition}] = part;
+    }
+  }
+  for (const auto& topic : request.forgotten_topics_data) {
+    for (const int part : topic.partitions) session.partitions.erase({name_of(topic.topic, topic.topic_id), part});
+  }
+}
+
+// `records` keeps the bytes that the answer points to.
+wire::FetchResponse::PartitionData FakeCluster::partition_data(int node, FakeTopic* topic,
+                                                               const wire::FetchRequest::FetchPartition& asked,
+                                                               wire::Arena& arena, std::vector<std::byte>& records) {
+  wire::FetchResponse::PartitionData data{.partition_index = asked.partition};
+  const ErrorCode wrong = check(node, topic, asked.partition, asked.current_leader_epoch);
+  data.error_code = wire::code(wrong);
+  if (wrong != ErrorCode::NONE) return data;
+  const FakePartition& partition = topic->partitions[static_cast<std::size_t>(asked.partition)];
+  data.high_watermark = data.last_stable_offset = partition.end().value();
+  data.log_start_offset = partition.start.value();
+  if (asked.fetch_offset > partition.end().value() || asked.fetch_offset < partition.start.value()) {
+    data.error_code = wire::code(ErrorCode::OFFSET_OUT_OF_RANGE);
+  }
+  for (const FakeBatch& batch : partition.log) {
+    const auto parsed = storage::parse_header(batch.bytes);
+    if (parsed->next_offset().value() <= asked.fetch_offset) continue;
+    records.insert(records.end(), batch.bytes.begin(), batch.bytes.end());
+  }
+  data.records = wire::Records::of(records);
+  if (!partition.aborted.empty()) {
+    data.aborted_transactions = arena.copy_span<wire::FetchResponse::AbortedTransaction>(partition.aborted);
+  }
+  return data;
 }
 
 Frame FakeCluster::fetch(int node, const ParsedHeader& header, const Frame& frame, Duration& wait) {
@@ -270,48 +326,19 @@ Frame FakeCluster::fetch(int node, const ParsedHeader& header, const Frame& fram
   }
   if (error != ErrorCode::NONE) {
     sessions_.erase(request.session_id);
-    return *wire::encode_response(header.version, header.header.correlation_id, wire::FetchResponse{.error_code = wire::code(error)});
+    return *wire::encode_response(header.version, header.header.correlation_id,
+                                  wire::FetchResponse{.error_code = wire::code(error)});
   }
   if (session == nullptr) session = &once;
-  const auto name_of = [this](std::string_view name, const Uuid& id) {
-    for (const auto& [key, topic] : topics) {
-      if (name.empty() ? topic.id == id : key == name) return key;
-    }
-    return std::string("?");
-  };
-  for (const auto& topic : request.topics) {
-    for (const auto& part : topic.partitions) session->partitions[{name_of(topic.topic, topic.topic_id), part.partition}] = part;
-  }
-  for (const auto& topic : request.forgotten_topics_data) {
-    for (const int part : topic.partitions) session->partitions.erase({name_of(topic.topic, topic.topic_id), part});
-  }
+  remember_wishes(*session, request);
   wire::Arena arena;
   std::vector<wire::FetchResponse::FetchableTopicResponse> answers;
   std::vector<std::unique_ptr<std::vector<std::byte>>> kept;
   bool found = false;
   for (const auto& [name, asked] : session->partitions) {
-    wire::FetchResponse::PartitionData data{.partition_index = name.second};
     FakeTopic* topic = find(name.first, {});
-    const ErrorCode wrong = check(node, topic, name.second, asked.current_leader_epoch);
-    data.error_code = wire::code(wrong);
-    if (wrong == ErrorCode::NONE) {
-      const FakePartition& partition = topic->partitions[static_cast<std::size_t>(name.second)];
-      data.high_watermark = data.last_stable_offset = partition.end().value();
-      data.log_start_offset = partition.start.value();
-      if (asked.fetch_offset > partition.end().value() || asked.fetch_offset < partition.start.value()) {
-        data.error_code = wire::code(ErrorCode::OFFSET_OUT_OF_RANGE);
-      }
-      kept.push_back(std::make_unique<std::vector<std::byte>>());
-      for (const FakeBatch& batch : partition.log) {
-        const auto parsed = storage::parse_header(batch.bytes);
-        if (parsed->next_offset().value() <= asked.fetch_offset) continue;
-        kept.back()->insert(kept.back()->end(), batch.bytes.begin(), batch.bytes.end());
-      }
-      data.records = wire::Records::of(*kept.back());
-      if (!partition.aborted.empty()) {
-        data.aborted_transactions = arena.copy_span<wire::FetchResponse::AbortedTransaction>(partition.aborted);
-      }
-    }
+    kept.push_back(std::make_unique<std::vector<std::byte>>());
+    const auto data = partition_data(node, topic, asked, arena, *kept.back());
     const bool news = data.error_code != 0 || data.records.size != 0;
     found = found || news;
     if (incremental && !news) continue;
@@ -335,7 +362,8 @@ Frame FakeCluster::list_offsets(int node, const ParsedHeader& header, const Fram
   for (std::size_t t = 0; t < answers.size(); ++t) {
     answers[t].name = request.topics[t].name;
     FakeTopic* topic = find(answers[t].name, {});
-    answers[t].partitions = arena.make_span<wire::ListOffsetsResponse::ListOffsetsPartitionResponse>(request.topics[t].partitions.size());
+    answers[t].partitions =
+        arena.make_span<wire::ListOffsetsResponse::ListOffsetsPartitionResponse>(request.topics[t].partitions.size());
     for (std::size_t p = 0; p < answers[t].partitions.size(); ++p) {
       const auto& asked = request.topics[t].partitions[p];
       auto& part = answers[t].partitions[p];
@@ -347,7 +375,8 @@ Frame FakeCluster::list_offsets(int node, const ParsedHeader& header, const Fram
       if (header.version >= 4) part.leader_epoch = partition.epoch.value();
     }
   }
-  return *wire::encode_response(header.version, header.header.correlation_id, wire::ListOffsetsResponse{.topics = answers});
+  return *wire::encode_response(header.version, header.header.correlation_id,
+                                wire::ListOffsetsResponse{.topics = answers});
 }
 
 Frame FakeCluster::epochs(int node, const ParsedHeader& header, const Frame& frame) {
@@ -355,11 +384,13 @@ Frame FakeCluster::epochs(int node, const ParsedHeader& header, const Frame& fra
   VERDICT_ASSERT(decode(header, frame, request));
   VERDICT_ASSERT(request.replica_id == -1);
   wire::Arena arena;
-  const auto answers = arena.make_span<wire::OffsetForLeaderEpochResponse::OffsetForLeaderTopicResult>(request.topics.size());
+  const auto answers =
+      arena.make_span<wire::OffsetForLeaderEpochResponse::OffsetForLeaderTopicResult>(request.topics.size());
   for (std::size_t t = 0; t < answers.size(); ++t) {
     answers[t].topic = request.topics[t].topic;
     FakeTopic* topic = find(answers[t].topic, {});
-    answers[t].partitions = arena.make_span<wire::OffsetForLeaderEpochResponse::EpochEndOffset>(request.topics[t].partitions.size());
+    answers[t].partitions =
+        arena.make_span<wire::OffsetForLeaderEpochResponse::EpochEndOffset>(request.topics[t].partitions.size());
     for (std::size_t p = 0; p < answers[t].partitions.size(); ++p) {
       const auto& asked = request.topics[t].partitions[p];
       auto& part = answers[t].partitions[p];
@@ -373,7 +404,8 @@ Frame FakeCluster::epochs(int node, const ParsedHeader& header, const Frame& fra
       }
     }
   }
-  return *wire::encode_response(header.version, header.header.correlation_id, wire::OffsetForLeaderEpochResponse{.topics = answers});
+  return *wire::encode_response(header.version, header.header.correlation_id,
+                                wire::OffsetForLeaderEpochResponse{.topics = answers});
 }
 
 }  // namespace verdict::client::testing

@@ -16,8 +16,8 @@
 #include "runtime/scope.h"
 #include "storage/batch_builder.h"
 
-// Brokers that keep batches in memory and do what a test tells them: the far end of client tests, over any runtime. They
-// share one truth and answer in it; each test bends it by hooks.
+// Brokers that keep batches in memory and do what a test tells them: the far end of client tests, over any runtime.
+// They share one truth and answer in it; each test bends it by hooks.
 namespace verdict::client::testing {
 
 using wire::ErrorCode;
@@ -61,7 +61,9 @@ class FakeCluster {
 
   std::vector<Endpoint> endpoints() const;
   FakeTopic& add_topic(const std::string& name, std::size_t partitions);
-  FakePartition& partition(const std::string& name, std::size_t index = 0) { return topics.at(name).partitions.at(index); }
+  FakePartition& partition(const std::string& name, std::size_t index = 0) {
+    return topics.at(name).partitions.at(index);
+  }
   void close_listener(int node);
 
   std::map<std::string, FakeTopic> topics;
@@ -81,6 +83,10 @@ class FakeCluster {
  private:
   struct Node;
   struct Link;
+  struct Session {
+    std::int32_t epoch = 0;
+    std::map<std::pair<std::string, int>, wire::FetchRequest::FetchPartition> partitions;
+  };
   using Answer = std::optional<std::vector<std::byte>>;
   Task<void> accept_task(int node);
   Task<void> serve_task(std::shared_ptr<Link> link);
@@ -93,7 +99,12 @@ class FakeCluster {
   std::vector<std::byte> api_versions(const wire::ParsedHeader& header);
   std::vector<std::byte> metadata(const wire::ParsedHeader& header, const std::vector<std::byte>& frame);
   Answer produce(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame);
-  std::vector<std::byte> fetch(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame, Duration& wait);
+  std::vector<std::byte> fetch(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame,
+                               Duration& wait);
+  void remember_wishes(Session& session, const wire::FetchRequest& request);
+  wire::FetchResponse::PartitionData partition_data(int node, FakeTopic* topic,
+                                                    const wire::FetchRequest::FetchPartition& asked, wire::Arena& arena,
+                                                    std::vector<std::byte>& records);
   std::vector<std::byte> list_offsets(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame);
   std::vector<std::byte> epochs(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame);
   FakeTopic* find(std::string_view name, const Uuid& id);
@@ -103,10 +114,6 @@ class FakeCluster {
   std::string host_;
   wire::Arena arena_;  // of the request at hand
   std::vector<std::unique_ptr<Node>> nodes_;
-  struct Session {
-    std::int32_t epoch = 0;
-    std::map<std::pair<std::string, int>, wire::FetchRequest::FetchPartition> partitions;
-  };
   std::map<std::int32_t, Session> sessions_;
   std::int32_t next_session_ = 1;
   bool stopping_ = false;
