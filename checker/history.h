@@ -10,9 +10,12 @@
 // A clients' history: what each client asked and was told, one JSON object a line, in real-time order. The black box
 // reads nothing else, so that a history of any Kafka cluster can be judged.
 //
-//   {"op":7,"process":2,"type":"invoke","f":"send","topic":"orders","partition":0,"acks":-1,"value":123,"key":"k","time_ns":1}
-//   {"op":7,"process":2,"type":"ok","f":"send","topic":"orders","partition":0,"acks":-1,"value":123,"offset":41,"time_ns":9}
-//   {"op":8,"process":3,"type":"ok","f":"poll","topic":"orders","partition":0,"records":[[41,123],[42,124]],"time_ns":12}
+//   {"op":7,"process":2,"type":"invoke","f":"send","topic":"orders","partition":0,"acks":-1,"value":123,"key":"k",
+//    "time_ns":1}
+//   {"op":7,"process":2,"type":"ok","f":"send","topic":"orders","partition":0,"acks":-1,"value":123,"offset":41,
+//    "time_ns":9}
+//   {"op":8,"process":3,"type":"ok","f":"poll","topic":"orders","partition":0,"records":[[41,123],[42,124]],
+//    "time_ns":12}
 //   {"op":9,"process":3,"type":"ok","f":"assign","topic":"orders","partition":0,"offset":0,"time_ns":2}
 //
 // op: unique per operation; each has one invoke and at most one completion. process: one client, whose operations may

@@ -38,7 +38,7 @@ constexpr auto kBrokerKeys = std::to_array<ConfigKey>({
     {"leader.imbalance.check.interval.seconds", int64, "300", read_only, 1, kInt64Max / 1'000'000'000},
     {"listener.security.protocol.map", string,
      "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", per_broker},
-    {"listeners", list, "PLAINTEXT://:9092", per_broker},
+    {"listeners", string, "PLAINTEXT://:9092", per_broker},
     {"log.cleanup.policy", list, "delete", cluster_wide, kNone, kNone, kPolicies},
     {"log.dir", string, "/tmp/kafka-logs"},
     {"log.dirs", list, kNone},

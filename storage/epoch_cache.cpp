@@ -40,7 +40,7 @@ std::optional<EpochStart> EpochCache::latest() const {
 }
 
 std::optional<EpochEnd> EpochCache::end_offset_for(LeaderEpoch asked, Offset log_end) const {
-  if (entries_.empty() || asked < LeaderEpoch(0) || asked > entries_.back().epoch) return std::nullopt;
+  if (entries_.empty() || asked == kNoEpoch || asked > entries_.back().epoch) return std::nullopt;
   if (asked == entries_.back().epoch) return EpochEnd{asked, log_end};
   const auto higher = std::ranges::upper_bound(entries_, asked, {}, &EpochStart::epoch);
   if (higher == entries_.begin()) return EpochEnd{asked, higher->start};

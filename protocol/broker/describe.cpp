@@ -266,7 +266,6 @@ void handle_describe_cluster(BrokerContext& context, const ExchangePtr& exchange
   wire::DescribeClusterRequest request;
   if (!exchange->decode(request)) return;
   Response response;
-  response.cluster_id = context.cluster_id;
   constexpr std::int8_t kBrokers = 1;
   constexpr std::int8_t kControllers = 2;
   if (request.endpoint_type != kBrokers) {
@@ -279,6 +278,7 @@ void handle_describe_cluster(BrokerContext& context, const ExchangePtr& exchange
     response.endpoint_type = kBrokers;
     return exchange->respond(response);
   }
+  response.cluster_id = context.cluster_id;
   if (request.include_cluster_authorized_operations) response.cluster_authorized_operations = kClusterOperations;
   std::vector<Response::DescribeClusterBroker> brokers;
   for (const auto& [id, broker] : context.image.brokers()) {
@@ -303,12 +303,29 @@ using ConfigsRequest = wire::DescribeConfigsRequest;
 constexpr std::int8_t kTopicResource = 2;
 constexpr std::int8_t kBrokerResource = 4;
 
+// Kafka's too, and internal: DescribeConfigs doesn't show it.
+constexpr std::string_view kInternalBrokerKey = "unclean.leader.election.interval.ms";
+
+// Of a topic's key Kafka shows the broker's values from the one of the first synonym on: segment.ms without log.roll.ms
+// shows no log.roll.hours, and counts as the default.
+void drop_hidden_synonyms(protocol::ConfigEntry& entry) {
+  const auto names = protocol::synonyms_of_topic_key(entry.name);
+  if (names.empty()) return;
+  const auto own = [](const protocol::ConfigEntry::Synonym& one) { return one.source == protocol::ConfigSource::dynamic_topic; };
+  const auto begin = std::ranges::find_if_not(entry.synonyms, own);
+  const auto shown = std::find_if(begin, entry.synonyms.end(), [&](const auto& one) { return one.name == names.front().name; });
+  entry.synonyms.erase(begin, shown);
+  entry.source = entry.synonyms.empty() ? protocol::ConfigSource::default_value : entry.synonyms.front().source;
+}
+
 void write_entries(Exchange& exchange, const ConfigsRequest& request, const ConfigsRequest::DescribeConfigsResource& asked,
                    const std::vector<protocol::ConfigEntry>& entries, ConfigsResponse::DescribeConfigsResult& out) {
   wire::Arena& arena = exchange.arena();
   std::vector<ConfigsResponse::DescribeConfigsResourceResult> configs;
   for (const protocol::ConfigEntry& entry : entries) {
-    if (asked.configuration_keys && std::ranges::find(*asked.configuration_keys, entry.name) == asked.configuration_keys->end()) continue;
+    if (entry.name == kInternalBrokerKey) continue;
+    const bool chosen = asked.configuration_keys && !asked.configuration_keys->empty();
+    if (chosen && std::ranges::find(*asked.configuration_keys, entry.name) == asked.configuration_keys->end()) continue;
     ConfigsResponse::DescribeConfigsResourceResult& config = configs.emplace_back();
     config.name = arena.copy(entry.name);
     config.value = entry.value ? std::optional(arena.copy(*entry.value)) : std::nullopt;
@@ -343,10 +360,10 @@ void describe_one(BrokerContext& context, Exchange& exchange, const ConfigsReque
     if (const auto problem = controller::bad_topic_name(asked.resource_name)) {
       return refuse(exchange, out, ErrorCode::INVALID_TOPIC_EXCEPTION, *problem);
     }
-    if (context.image.topic(asked.resource_name) == nullptr) {
-      return refuse(exchange, out, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "This server does not host this topic-partition.");
-    }
-    return write_entries(exchange, request, asked, view.topic_entries(asked.resource_name), out);
+    if (context.image.topic(asked.resource_name) == nullptr) return refuse(exchange, out, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "");
+    std::vector<protocol::ConfigEntry> entries = view.topic_entries(asked.resource_name);
+    std::ranges::for_each(entries, drop_hidden_synonyms);
+    return write_entries(exchange, request, asked, entries, out);
   }
   if (asked.resource_type == kBrokerResource) {
     const std::string_view name = asked.resource_name;

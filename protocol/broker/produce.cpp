@@ -21,6 +21,15 @@ constexpr int kCurrentLeaderFrom = 10;
 constexpr int kZstdFrom = 7;
 constexpr std::int16_t kAll = -1;
 
+// Kafka drops bytes behind the batch that are no whole batch themselves.
+bool begins_batch(storage::Bytes rest) {
+  constexpr std::size_t kLengthAt = 8;
+  constexpr std::size_t kMagicEnd = 17;
+  if (rest.size() < kMagicEnd) return false;
+  const auto length = storage::load_be<std::int32_t>(rest.data() + kLengthAt);
+  return length < 0 || rest.size() >= static_cast<std::size_t>(length) + storage::kBatchOverhead;
+}
+
 // One request on its way; lives in the handler's frame.
 struct Job {
   BrokerContext& context;
@@ -82,7 +91,7 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     }
     return;
   }
-  const storage::Bytes records = data.records.bytes();
+  storage::Bytes records = data.records.bytes();
   const auto header = storage::parse_header(records);
   if (header && header->codec() == storage::Codec::zstd && exchange.version() < kZstdFrom) {
     refuse(answer, ErrorCode::UNSUPPORTED_COMPRESSION_TYPE, std::nullopt);
@@ -92,6 +101,7 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     refuse(answer, ErrorCode::INVALID_RECORD, std::nullopt);
     return;
   }
+  if (header && records.size() > header->size() && !begins_batch(records.subspan(header->size()))) records = records.first(header->size());
   // The frame is this exchange's own: its batches are stamped where they lie.
   const auto offset = static_cast<std::size_t>(records.data() - exchange.frame().data());
   const std::span<std::byte> batch = exchange.frame().subspan(offset, records.size());

@@ -6,6 +6,7 @@
 import argparse
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,12 @@ def load():
             stages.update(content["stages"])
             found += content["conversations"]
     return stages, sorted(found, key=lambda one: "all topics" not in one["name"])
+
+
+def known_differences():
+    """Names in KNOWN_DIFFERENCES.md, each in backquotes at the start of its line."""
+    path = c.DATA / "KNOWN_DIFFERENCES.md"
+    return set(re.findall(r"^- `(.+?)`", path.read_text(), re.M)) if path.exists() else set()
 
 
 def play(player, conversation):
@@ -81,16 +88,23 @@ def main():
     stages, found = load()
     chosen = [one for one in found if options.only in one["name"]]
     codec = c.Codec(program)
-    passed = 0
+    passed, skipped, known = 0, 0, known_differences()
     for stage, properties in stages.items():
         part = [one for one in chosen if one["stage"] == stage]
         for conversation, lines in run_stage(program, codec, properties, part) if part else ():
+            if lines and conversation["name"] in known:
+                skipped += 1
+                print(f"skipped {conversation['name']}: a known difference")
+                continue
+            if conversation["name"] in known:
+                lines = ["it agrees by now: take it out of KNOWN_DIFFERENCES.md"]
             passed += not lines
             if lines:
                 print(f"FAIL {conversation['name']}\n" + "\n".join("  " + line for line in lines), flush=True)
     codec.close()
-    print(f"{passed} passed, {len(chosen) - passed} failed, 0 skipped")
-    return int(passed != len(chosen))
+    failed = len(chosen) - passed - skipped  # those that were not played, too
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    return int(failed != 0)
 
 
 if __name__ == "__main__":

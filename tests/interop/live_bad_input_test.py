@@ -38,13 +38,18 @@ def batch(value):
 
 def produce(topic, records, acks=-1):
     """The body of Produce v3 to partition 0."""
-    return struct.pack(">hhiih", -1, acks, 5000, 1, len(topic)) + topic + struct.pack(">iii", 1, 0, len(records)) + records
+    return (
+        struct.pack(">hhiih", -1, acks, 5000, 1, len(topic))
+        + topic
+        + struct.pack(">iii", 1, 0, len(records))
+        + records
+    )
 
 
 def produce_answer(frame):
     """(correlation, error, base offset) of an answer to produce() for a topic with a name of five letters."""
-    correlation, = struct.unpack(">i", frame[:4])
-    error, base = struct.unpack(">hq", frame[4 + 4 + 2 + 5 + 4 + 4:][:10])
+    (correlation,) = struct.unpack(">i", frame[:4])
+    error, base = struct.unpack(">hq", frame[4 + 4 + 2 + 5 + 4 + 4 :][:10])
     return correlation, error, base
 
 
@@ -54,7 +59,7 @@ def list_end(port, topic):
         body = struct.pack(">iih", -1, 1, len(topic)) + topic + struct.pack(">iiq", 1, 0, -1)
         connection.sendall(request(2, 1, 1, body))
         answer = receive(connection)
-    error, _, offset = struct.unpack(">hqq", answer[4 + 4 + 2 + len(topic) + 4 + 4:][:18])
+    error, _, offset = struct.unpack(">hqq", answer[4 + 4 + 2 + len(topic) + 4 + 4 :][:18])
     return offset if error == 0 else None
 
 
@@ -64,7 +69,9 @@ class Sockets(unittest.TestCase):
         cls.cluster = cls.enterClassContext(live_cluster.Cluster(0, socket_request_max_bytes=LIMIT))
         cls.node = cls.cluster.nodes[100]
         cls.port = cls.cluster.ports[100]
-        with socket.create_connection(("127.0.0.1", cls.port), timeout=10) as connection:  # the topic is made at first use
+        with socket.create_connection(
+            ("127.0.0.1", cls.port), timeout=10
+        ) as connection:  # the topic is made at first use
             connection.sendall(request(3, 4, 1, struct.pack(">ih", 1, 5) + b"frame" + b"\x01"))
             receive(connection)
         live_cluster.until("the topic is there", lambda: list_end(cls.port, b"frame") == 0)
@@ -93,7 +100,7 @@ class Sockets(unittest.TestCase):
         connection.sendall(data)
         self.assertIsNone(receive(connection))
         self.assert_served()
-        lines = self.node.log()[len(before):].strip().split("\n")
+        lines = self.node.log()[len(before) :].strip().split("\n")
         self.assertEqual(len(lines), 1, lines)
         self.assertRegex(lines[0], "WARN .*" + says)
 
@@ -126,7 +133,10 @@ class Sockets(unittest.TestCase):
         connection.sendall(request(18, 77, 5, b"\x00"))
         answer = receive(connection)
         self.assertEqual(struct.unpack(">ih", answer[:6]), (5, 35))
-        keys = {struct.unpack(">h", answer[10 + 6 * i:12 + 6 * i])[0] for i in range(struct.unpack(">i", answer[6:10])[0])}
+        keys = {
+            struct.unpack(">h", answer[10 + 6 * i : 12 + 6 * i])[0]
+            for i in range(struct.unpack(">i", answer[6:10])[0])
+        }
         self.assertIn(18, keys)
 
     def test_truncated_frame(self):
@@ -137,7 +147,7 @@ class Sockets(unittest.TestCase):
         connection.shutdown(socket.SHUT_WR)
         self.assertIsNone(receive(connection))
         self.assert_served()
-        self.assertEqual(len(re.findall("ended within a frame", self.node.log()[len(before):])), 1)
+        self.assertEqual(len(re.findall("ended within a frame", self.node.log()[len(before) :])), 1)
 
     def test_corrupt_batch(self):
         end = list_end(self.port, b"frame")
@@ -152,16 +162,24 @@ class Sockets(unittest.TestCase):
     def test_mutations(self):
         """Changed, cut and repeated frames in thousands: the node lives and serves."""
         chance = random.Random(20261122)
-        frames = [request(0, 3, 1, produce(b"frame", batch(b"value"), acks=chance.choice([-1, 0, 1]))), request(18, 0, 2),
-                  request(3, 4, 3, struct.pack(">ih", 1, 5) + b"frame" + b"\x00"),
-                  request(1, 4, 4, struct.pack(">iiiibiH", -1, 10, 1, LIMIT, 0, 1, 5) + b"frame" + struct.pack(">iiqi", 1, 0, 0, LIMIT))]
+        frames = [
+            request(0, 3, 1, produce(b"frame", batch(b"value"), acks=chance.choice([-1, 0, 1]))),
+            request(18, 0, 2),
+            request(3, 4, 3, struct.pack(">ih", 1, 5) + b"frame" + b"\x00"),
+            request(
+                1,
+                4,
+                4,
+                struct.pack(">iiiibiH", -1, 10, 1, LIMIT, 0, 1, 5) + b"frame" + struct.pack(">iiqi", 1, 0, 0, LIMIT),
+            ),
+        ]
         for _ in range(1500):
             data = bytearray(b"".join(chance.choice(frames) for _ in range(chance.randint(1, 3))))
             for _ in range(chance.randint(1, 4)):
                 data[chance.randrange(len(data))] = chance.randrange(256)
             connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
             try:
-                connection.sendall(data[:chance.randint(1, len(data))])
+                connection.sendall(data[: chance.randint(1, len(data))])
             except OSError:
                 pass
             connection.close()
@@ -178,10 +196,16 @@ class Start(unittest.TestCase):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="verdict-bad-"))
         self.addCleanup(shutil.rmtree, self.folder)
         self.port, self.controller_port = live_cluster.free_ports(2)
-        self.node = live_cluster.Node(self.folder / "node", {
-            "process.roles": "broker,controller", "node.id": 1,
-            "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}", "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}"})
+        self.node = live_cluster.Node(
+            self.folder / "node",
+            {
+                "process.roles": "broker,controller",
+                "node.id": 1,
+                "controller.quorum.voters": f"1@127.0.0.1:{self.controller_port}",
+                "controller.listener.names": "CONTROLLER",
+                "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self.controller_port}",
+            },
+        )
 
     def assert_refused(self, says, *arguments):
         done = live_cluster.run_program(*(arguments or ("serve", self.node.path)), cwd=self.folder, timeout=20)
@@ -203,7 +227,9 @@ class Start(unittest.TestCase):
         self.assert_refused(r"server.properties:\d+: .*listenrs=x.*allowed")
 
     def test_bad_override(self):
-        self.assert_refused("--override log.dirs: must be key=value", "serve", self.node.path, "--override", "log.dirs")
+        self.assert_refused(
+            "--override log.dirs: must be key=value", "serve", self.node.path, "--override", "log.dirs"
+        )
 
     def test_bad_log_level(self):
         self.assert_refused("--log-level loud.*allowed", "serve", self.node.path, "--log-level", "loud")
@@ -226,14 +252,20 @@ class Start(unittest.TestCase):
 
     def test_formatted_for_another_cluster(self):
         self.node.format()
-        self.assert_refused("formatted already", "storage", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", self.node.path)
+        self.assert_refused(
+            "formatted already", "storage", "format", "-t", "AAAAAAAAAAAAAAAAAAAAAA", "-c", self.node.path
+        )
 
     def test_half_written_meta(self):
         self.node.format()
         meta = self.node.data / "meta.properties"
         whole = meta.read_bytes()
-        for content, says in ((b"", "version"), (b"version=1\nnode.id=1\n", "cluster.id is missing"), (b"\x00\xff" * 4, "is not key=value"),
-                              (whole.replace(b"node.id=1", b"node.id=zz"), "node.id.*zz")):
+        for content, says in (
+            (b"", "version"),
+            (b"version=1\nnode.id=1\n", "cluster.id is missing"),
+            (b"\x00\xff" * 4, "is not key=value"),
+            (whole.replace(b"node.id=1", b"node.id=zz"), "node.id.*zz"),
+        ):
             meta.write_bytes(content)
             self.assert_refused("ERROR .*meta.properties: .*" + says)
 
@@ -247,8 +279,13 @@ class Start(unittest.TestCase):
         self.addCleanup(lambda: self.node.process and self.node.kill())
         live_cluster.until("it answers", lambda: live_cluster.api_versions(self.port))
         ports = live_cluster.free_ports(2)
-        self.assert_refused("ERROR .*data: is locked", "serve", self.node.path, "--override",
-                            f"listeners=PLAINTEXT://127.0.0.1:{ports[0]},CONTROLLER://127.0.0.1:{ports[1]}")
+        self.assert_refused(
+            "ERROR .*data: is locked",
+            "serve",
+            self.node.path,
+            "--override",
+            f"listeners=PLAINTEXT://127.0.0.1:{ports[0]},CONTROLLER://127.0.0.1:{ports[1]}",
+        )
         self.assertIsNotNone(live_cluster.api_versions(self.port))
 
     def test_port_in_use(self):
@@ -288,13 +325,21 @@ class DamagedFiles(unittest.TestCase):
         self.node.start()
         self.cluster.wait_serving(100)
         live_cluster.until("the partition is served", lambda: list_end(self.port, b"frame") is not None)
-        return self.node.log()[len(before):]
+        return self.node.log()[len(before) :]
 
     def read_values(self):
         values = []
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(request(1, 4, 4, struct.pack(">iiiibiH", -1, 10, 1, LIMIT, 0, 1, 5) + b"frame" +
-                                       struct.pack(">iiqi", 1, 0, 0, LIMIT)))
+            connection.sendall(
+                request(
+                    1,
+                    4,
+                    4,
+                    struct.pack(">iiiibiH", -1, 10, 1, LIMIT, 0, 1, 5)
+                    + b"frame"
+                    + struct.pack(">iiqi", 1, 0, 0, LIMIT),
+                )
+            )
             values = re.findall(rb"value \d{5}", receive(connection))
         return values
 

@@ -27,7 +27,7 @@ def take_program():
     if "--build" in sys.argv[:-1]:
         at = sys.argv.index("--build")
         os.environ["VERDICT_PROGRAM"] = str(pathlib.Path(sys.argv[at + 1]) / "verdict")
-        del sys.argv[at:at + 2]
+        del sys.argv[at : at + 2]
     return pathlib.Path(os.environ.get("VERDICT_PROGRAM", ROOT / "build/release/verdict")).resolve()
 
 
@@ -62,7 +62,9 @@ def client_python():
         shutil.rmtree(home, ignore_errors=True)
         for command in ([sys.executable, "-m", "venv", home], [python, "-m", "pip", "install", "-q", *CLIENTS]):
             try:
-                done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+                done = subprocess.run(
+                    command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300
+                )
             except (OSError, subprocess.TimeoutExpired) as error:
                 return None, f"{' '.join(map(str, command))}: {error}"
             if done.returncode != 0:
@@ -109,9 +111,17 @@ def until(what, check, seconds=30.0):
 
 
 def run_program(*arguments, timeout=60, cwd=None, env=None):
-    return subprocess.run([str(PROGRAM), *map(str, arguments)], text=True, errors="replace", stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, cwd=cwd,
-                          env={**os.environ, **(env or {})})
+    return subprocess.run(
+        [str(PROGRAM), *map(str, arguments)],
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=timeout,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )
 
 
 class Node:
@@ -145,8 +155,13 @@ class Node:
     def start(self):
         assert self.process is None
         with open(self.log_path, "a") as log:
-            self.process = subprocess.Popen([str(PROGRAM), "serve", str(self.path)], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, cwd=self.folder)
+            self.process = subprocess.Popen(
+                [str(PROGRAM), "serve", str(self.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
         return self
 
     def kill(self):
@@ -177,13 +192,21 @@ class Cluster:
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="verdict-live-"))
         ports = free_ports(brokers + 2)
         self.ports = {}
-        common = {"controller.quorum.voters": f"100@127.0.0.1:{ports[0]}", "controller.listener.names": "CONTROLLER",
-                  **{key.replace("_", "."): value for key, value in extra.items()}}
+        common = {
+            "controller.quorum.voters": f"100@127.0.0.1:{ports[0]}",
+            "controller.listener.names": "CONTROLLER",
+            **{key.replace("_", "."): value for key, value in extra.items()},
+        }
         self.nodes = {}
         if brokers == 0:
             self.ports[100] = ports[1]
-            self.add(common, 100, "process.roles", "broker,controller",
-                     f"PLAINTEXT://127.0.0.1:{ports[1]},CONTROLLER://127.0.0.1:{ports[0]}")
+            self.add(
+                common,
+                100,
+                "process.roles",
+                "broker,controller",
+                f"PLAINTEXT://127.0.0.1:{ports[1]},CONTROLLER://127.0.0.1:{ports[0]}",
+            )
         else:
             self.add(common, 100, "process.roles", "controller", f"CONTROLLER://127.0.0.1:{ports[0]}")
         for number in range(1, brokers + 1):
@@ -191,8 +214,9 @@ class Cluster:
             self.add(common, number, "process.roles", "broker", f"PLAINTEXT://127.0.0.1:{ports[number]}")
 
     def add(self, common, node_id, roles_key, roles, listeners):
-        self.nodes[node_id] = Node(self.folder / str(node_id), {roles_key: roles, "node.id": node_id,
-                                                                "listeners": listeners, **common})
+        self.nodes[node_id] = Node(
+            self.folder / str(node_id), {roles_key: roles, "node.id": node_id, "listeners": listeners, **common}
+        )
 
     @property
     def bootstrap(self):
@@ -234,6 +258,7 @@ class Cluster:
 
 # ---- frames by hand, where no client library would send them ----
 
+
 def request(api, version, correlation, body=b"", client=b"test"):
     head = struct.pack(">hhi", api, version, correlation) + struct.pack(">h", len(client)) + client
     return struct.pack(">i", len(head) + len(body)) + head + body
@@ -241,6 +266,7 @@ def request(api, version, correlation, body=b"", client=b"test"):
 
 def receive(connection):
     """The next frame without its length; None: the other side closed the connection."""
+
     def exactly(size):
         data = b""
         while len(data) < size:
@@ -252,6 +278,7 @@ def receive(connection):
                 return None
             data += part
         return data
+
     head = exactly(4)
     return exactly(struct.unpack(">i", head)[0]) if head else None
 

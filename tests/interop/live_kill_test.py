@@ -23,8 +23,15 @@ if not WHY_NOT:
 TOPIC = "trial"
 KILLS = 10
 ACKNOWLEDGED_BETWEEN = 1000
-AMBIGUOUS = ("_TRANSPORT", "_TIMED_OUT", "_MSG_TIMED_OUT", "REQUEST_TIMED_OUT", "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
-             "_FAIL", "NETWORK_EXCEPTION")
+AMBIGUOUS = (
+    "_TRANSPORT",
+    "_TIMED_OUT",
+    "_MSG_TIMED_OUT",
+    "REQUEST_TIMED_OUT",
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND",
+    "_FAIL",
+    "NETWORK_EXCEPTION",
+)
 
 
 class Writer(threading.Thread):
@@ -32,14 +39,26 @@ class Writer(threading.Thread):
 
     def __init__(self, bootstrap, in_flight, rate):
         super().__init__(daemon=True)
-        self.producer = Producer({
-            "bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": False,
-            "max.in.flight.requests.per.connection": in_flight,
-            # With several in flight a request is never sent twice: what the kill leaves open stays so.
-            "retries": 0 if in_flight > 1 else 1000000, "message.timeout.ms": 60000,
-            "batch.num.messages": 50, "linger.ms": 1, "socket.timeout.ms": 10000, "request.timeout.ms": 5000,
-            "topic.metadata.refresh.interval.ms": 1000, "reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200,
-            "retry.backoff.ms": 50, "log_level": 0})
+        self.producer = Producer(
+            {
+                "bootstrap.servers": bootstrap,
+                "acks": "all",
+                "enable.idempotence": False,
+                "max.in.flight.requests.per.connection": in_flight,
+                # With several in flight a request is never sent twice: what the kill leaves open stays so.
+                "retries": 0 if in_flight > 1 else 1000000,
+                "message.timeout.ms": 60000,
+                "batch.num.messages": 50,
+                "linger.ms": 1,
+                "socket.timeout.ms": 10000,
+                "request.timeout.ms": 5000,
+                "topic.metadata.refresh.interval.ms": 1000,
+                "reconnect.backoff.ms": 50,
+                "reconnect.backoff.max.ms": 200,
+                "retry.backoff.ms": 50,
+                "log_level": 0,
+            }
+        )
         self.rate = rate
         self.acknowledged = []  # (offset, number), in the order of the answers
         self.ambiguous = 0
@@ -52,7 +71,9 @@ class Writer(threading.Thread):
         while not self.stopping.is_set():
             if len(self.producer) < 2000:
                 for _ in range(self.rate // 100):
-                    self.producer.produce(TOPIC, value=b"value-%d" % self.sent, partition=0, on_delivery=self.delivered)
+                    self.producer.produce(
+                        TOPIC, value=b"value-%d" % self.sent, partition=0, on_delivery=self.delivered
+                    )
                     self.sent += 1
             self.producer.poll(0.01)
         self.producer.flush(90)
@@ -78,8 +99,15 @@ def partition_of(admin):
 
 def read_all(bootstrap, end):
     """offset -> value, from the beginning to `end` (exclusive)."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False,
-                         "auto.offset.reset": "error", "log_level": 0})
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "none",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "log_level": 0,
+        }
+    )
     consumer.assign([TopicPartition(TOPIC, 0, 0)])
     values = {}
     deadline = time.monotonic() + 120
@@ -109,17 +137,28 @@ class Kill(unittest.TestCase):
         self.random = random.Random(self.seed)
 
     def cluster(self):
-        return live_cluster.Cluster(3, min_insync_replicas=2, default_replication_factor=3,
-                                    broker_session_timeout_ms=2500, broker_heartbeat_interval_ms=400,
-                                    replica_lag_time_max_ms=4000)
+        return live_cluster.Cluster(
+            3,
+            min_insync_replicas=2,
+            default_replication_factor=3,
+            broker_session_timeout_ms=2500,
+            broker_heartbeat_interval_ms=400,
+            replica_lag_time_max_ms=4000,
+        )
 
     def wait_whole(self, admin):
-        return live_cluster.until("three replicas in sync", lambda: (lambda p: p and p.leader >= 0 and len(p.isrs) == 3 and p)(
-            partition_of(admin)), 60)
+        return live_cluster.until(
+            "three replicas in sync",
+            lambda: (lambda p: p and p.leader >= 0 and len(p.isrs) == 3 and p)(partition_of(admin)),
+            60,
+        )
 
     def wait_acknowledged(self, writer, count):
-        live_cluster.until(f"{count} acknowledgements (errors so far: {writer.errors})",
-                           lambda: len(writer.acknowledged) >= count, 60)
+        live_cluster.until(
+            f"{count} acknowledgements (errors so far: {writer.errors})",
+            lambda: len(writer.acknowledged) >= count,
+            60,
+        )
 
     def kill_leaders(self, cluster, admin, writer, kills):
         leaders = []
@@ -129,8 +168,11 @@ class Kill(unittest.TestCase):
             time.sleep(self.random.uniform(0, 0.5))
             cluster.nodes[leader].kill()
             leaders.append(leader)
-            successor = live_cluster.until("another leader", lambda old=leader: (
-                lambda p: p and p.leader not in (-1, old) and p.leader)(partition_of(admin)), 30)
+            successor = live_cluster.until(
+                "another leader",
+                lambda old=leader: (lambda p: p and p.leader not in (-1, old) and p.leader)(partition_of(admin)),
+                30,
+            )
             if self.random.random() < 0.5:  # back before, or while, its successor takes new records
                 self.wait_acknowledged(writer, len(writer.acknowledged) + 200)
             self.assertNotEqual(successor, leader)
@@ -158,8 +200,14 @@ class Kill(unittest.TestCase):
 
     def trial(self, in_flight, kills, rate):
         with self.cluster() as cluster:
-            admin = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200,
-                                 "topic.metadata.refresh.interval.ms": 500})
+            admin = AdminClient(
+                {
+                    "bootstrap.servers": cluster.bootstrap,
+                    "log_level": 0,
+                    "reconnect.backoff.max.ms": 200,
+                    "topic.metadata.refresh.interval.ms": 500,
+                }
+            )
             admin.create_topics([NewTopic(TOPIC, 1, 3)])[TOPIC].result(30)
             writer = Writer(cluster.bootstrap, in_flight, rate)
             writer.start()
@@ -171,11 +219,16 @@ class Kill(unittest.TestCase):
             acknowledged = list(writer.acknowledged)
             values = read_all(cluster.bootstrap, max(offset for offset, _ in acknowledged) + 1)
             epochs = self.epochs_written(cluster)
-        print(f"seed {self.seed}: {in_flight} in flight, leaders killed {leaders}, {len(acknowledged)} acknowledged, "
-              f"{writer.ambiguous} ambiguous, {writer.refused} refused ({writer.errors}), {epochs} epochs written to", flush=True)
+        print(
+            f"seed {self.seed}: {in_flight} in flight, leaders killed {leaders}, {len(acknowledged)} acknowledged, "
+            f"{writer.ambiguous} ambiguous, {writer.refused} refused ({writer.errors}), {epochs} epochs written to",
+            flush=True,
+        )
         lost = [(offset, number) for offset, number in acknowledged if values.get(offset) != b"value-%d" % number]
         self.assertEqual(lost[:5], [], f"{len(lost)} acknowledged records are not at their offsets")
-        self.assertEqual(len({offset for offset, _ in acknowledged}), len(acknowledged), "an offset was acknowledged twice")
+        self.assertEqual(
+            len({offset for offset, _ in acknowledged}), len(acknowledged), "an offset was acknowledged twice"
+        )
         self.assertGreaterEqual(epochs, kills + 1)
         return writer, acknowledged
 

@@ -66,7 +66,8 @@ TEST(SingleVoter, ItsEpochIsDurableBeforeItIsUsed) {
   const auto state = m.take<effects::PersistState>().at(0);
   EXPECT_EQ(
       state.json,
-      R"({"clusterId":"c","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,"currentVoters":[{"voterId":1}],"data_version":0})");
+      R"({"clusterId":"c","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,)"
+      R"("currentVoters":[{"voterId":1}],"data_version":0})");
   EXPECT_FALSE(m.voter.is_leader());
   m.step(events_in::Durable{.token = state.token});
   const auto opening = m.take<effects::Persist>().at(0);

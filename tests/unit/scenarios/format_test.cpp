@@ -87,7 +87,8 @@ TEST(Format, ValidationNamesWhatParsingCannotSee) {
        "id of a fault"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node","when":{"event":"no_event"}}]})j",
        "$.faults[0].when.event", "log_opened"},
-      {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node","when":{"event":"log_opened","match":{"isr":1}}}]})j",
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","target":"node",)j"
+       R"j("when":{"event":"log_opened","match":{"isr":1}}}]})j",
        "$.faults[0].when.match.isr", "log_end"},
       {R"j({"version":1,"name":"a","faults":[{"action":"message","at_ms":1,"api":"Nope"}]})j", "$.faults[0].api",
        "Kafka"},
