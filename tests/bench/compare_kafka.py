@@ -5,7 +5,8 @@
 
 Each of the two, with the same properties: start (formatted directory) until ApiVersions answers, resident memory when
 idle and after the load, then with one combined node (RF 1) and with a controller and three brokers (RF 3, acks=all,
-min.insync.replicas=2) records of 100 B and 1 KiB produced and consumed by librdkafka (kcat) without compression: records
+min.insync.replicas=2) records of 100 B and 1 KiB produced and consumed by librdkafka (kcat) without compression:
+records
 a second, and records for each CPU second of all node processes; last, the time to acknowledgement of 1,000 single
 records a second at RF 3.
 Kafka needs a JDK and Maven (tests/interop/kafka.sh fetches its jars); kcat and confluent-kafka drive the load. A first,

@@ -1,6 +1,7 @@
 """What a running node does with garbage: on its sockets, in its properties, in its data directory.
 
-A bad frame costs its own connection and one log line; a bad start ends with one line that names the file or key, and exit
+A bad frame costs its own connection and one log line; a bad start ends with one line that names the file or key, and
+exit
 code 64; damaged files are cut back to what is whole, with a warning. Nothing acknowledged is lost by any of it.
 """
 

@@ -1,6 +1,7 @@
 """Nodes of the built program as processes of this machine, for the tests beside this file.
 
---build DIR or VERDICT_PROGRAM names the program; without them build/release/verdict is taken. Client libraries come from PyPI into a
+--build DIR or VERDICT_PROGRAM names the program; without them build/release/verdict is taken. Client libraries come
+from PyPI into a
 virtual environment of their own (VERDICT_TEST_CACHE, else ~/.cache/verdict-tests); where that can't be made, tests that
 need them are skipped with the reason.
 """
