@@ -28,11 +28,11 @@ struct Api {
 // Only what works: clients and tools switch features on advertised keys. Produce 0-2 are named, and refused when they
 // come, as Kafka 4 does it: librdkafka drops compression without a word where Produce 0 is missing.
 constexpr std::array kApis{
-    Api{wire::ApiKey::Produce, 0, 13},          Api{wire::ApiKey::Fetch, 4, 18},
-    Api{wire::ApiKey::ListOffsets, 1, 10},      Api{wire::ApiKey::Metadata, 0, 13},
-    Api{wire::ApiKey::ApiVersions, 0, 4},       Api{wire::ApiKey::CreateTopics, 2, 7},
-    Api{wire::ApiKey::DeleteTopics, 1, 6},      Api{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
-    Api{wire::ApiKey::DescribeConfigs, 1, 4},   Api{wire::ApiKey::DescribeCluster, 0, 2},
+    Api{wire::ApiKey::Produce, 0, 13},        Api{wire::ApiKey::Fetch, 4, 18},
+    Api{wire::ApiKey::ListOffsets, 1, 10},    Api{wire::ApiKey::Metadata, 0, 13},
+    Api{wire::ApiKey::ApiVersions, 0, 4},     Api{wire::ApiKey::CreateTopics, 2, 7},
+    Api{wire::ApiKey::DeleteTopics, 1, 6},    Api{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
+    Api{wire::ApiKey::DescribeConfigs, 1, 4}, Api{wire::ApiKey::DescribeCluster, 0, 2},
 };
 
 // Bits of AclOperation, without an authorizer: everything that the resource knows.
@@ -62,7 +62,8 @@ struct MetadataWriter {
 
   const protocol::BrokerListener* alive_listener(NodeId id) const;
   std::span<std::int32_t> ids(const NodeIds& nodes) const;
-  MetaResponse::MetadataResponsePartition partition(std::int32_t index, const protocol::PartitionRegistration& registration) const;
+  MetaResponse::MetadataResponsePartition partition(std::int32_t index,
+                                                    const protocol::PartitionRegistration& registration) const;
   MetaResponse::MetadataResponseTopic topic(const protocol::TopicImage& image) const;
   MetaResponse::MetadataResponseTopic wanted(const wire::MetadataRequest::MetadataRequestTopic& asked) const;
   std::vector<MetaResponse::MetadataResponseTopic> wanted_all() const;
@@ -80,14 +81,15 @@ std::span<std::int32_t> MetadataWriter::ids(const NodeIds& nodes) const {
   return out;
 }
 
-MetaResponse::MetadataResponsePartition MetadataWriter::partition(std::int32_t index,
-                                                                  const protocol::PartitionRegistration& registration) const {
+MetaResponse::MetadataResponsePartition MetadataWriter::partition(
+    std::int32_t index, const protocol::PartitionRegistration& registration) const {
   MetaResponse::MetadataResponsePartition out;
   out.partition_index = index;
   out.leader_epoch = registration.leader_epoch.value();
   NodeIds alive;
   NodeIds offline;
-  for (const NodeId replica : registration.replicas) (alive_listener(replica) != nullptr ? alive : offline).push_back(replica);
+  for (const NodeId replica : registration.replicas)
+    (alive_listener(replica) != nullptr ? alive : offline).push_back(replica);
   NodeIds isr = registration.isr;
   const bool old = exchange.version() == 0;
   if (old) std::erase_if(isr, [&](NodeId id) { return alive_listener(id) == nullptr; });
@@ -100,7 +102,8 @@ MetaResponse::MetadataResponsePartition MetadataWriter::partition(std::int32_t i
     out.error_code = static_cast<std::int16_t>(ErrorCode::LEADER_NOT_AVAILABLE);
     out.leader_id = -1;
   } else if (alive_listener(registration.leader) == nullptr) {
-    out.error_code = static_cast<std::int16_t>(exchange.version() >= 6 ? ErrorCode::LISTENER_NOT_FOUND : ErrorCode::LEADER_NOT_AVAILABLE);
+    out.error_code = static_cast<std::int16_t>(exchange.version() >= 6 ? ErrorCode::LISTENER_NOT_FOUND
+                                                                       : ErrorCode::LEADER_NOT_AVAILABLE);
     out.leader_id = -1;
   } else if (old && alive.size() < registration.replicas.size()) {
     out.error_code = static_cast<std::int16_t>(ErrorCode::REPLICA_NOT_AVAILABLE);
@@ -120,7 +123,8 @@ MetaResponse::MetadataResponseTopic MetadataWriter::topic(const protocol::TopicI
   return out;
 }
 
-MetaResponse::MetadataResponseTopic MetadataWriter::wanted(const wire::MetadataRequest::MetadataRequestTopic& asked) const {
+MetaResponse::MetadataResponseTopic MetadataWriter::wanted(
+    const wire::MetadataRequest::MetadataRequestTopic& asked) const {
   MetaResponse::MetadataResponseTopic out;
   if (!asked.topic_id.is_zero()) {
     if (const protocol::TopicImage* known = context.image.topic(asked.topic_id)) return topic(*known);
@@ -182,13 +186,16 @@ void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   Response response;
   response.api_keys = exchange->arena().make_span<Response::ApiVersion>(kApis.size());
   for (std::size_t i = 0; i < kApis.size(); ++i) {
-    response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key), .min_version = kApis[i].lowest, .max_version = kApis[i].highest};
+    response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key),
+                            .min_version = kApis[i].lowest,
+                            .max_version = kApis[i].highest};
   }
   if (exchange->version() < 0 || exchange->version() > wire::ApiVersionsRequest::highest_version) {
     response.error_code = static_cast<std::int16_t>(ErrorCode::UNSUPPORTED_VERSION);
     Response only_itself = response;
     only_itself.api_keys = exchange->arena().make_span<Response::ApiVersion>(1);
-    only_itself.api_keys[0] = {.api_key = static_cast<std::int16_t>(wire::ApiKey::ApiVersions), .min_version = 0, .max_version = 4};
+    only_itself.api_keys[0] = {
+        .api_key = static_cast<std::int16_t>(wire::ApiKey::ApiVersions), .min_version = 0, .max_version = 4};
     return exchange->respond_in(0, only_itself);
   }
   wire::ApiVersionsRequest request;
@@ -204,7 +211,8 @@ void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   if (exchange->version() >= 3) {
     response.supported_features = exchange->arena().make_span<Response::SupportedFeatureKey>(supported.size());
     for (std::size_t i = 0; i < supported.size(); ++i) {
-      response.supported_features[i] = {.name = supported[i].name, .min_version = supported[i].min, .max_version = supported[i].max};
+      response.supported_features[i] = {
+          .name = supported[i].name, .min_version = supported[i].min, .max_version = supported[i].max};
     }
     response.finalized_features = exchange->arena().make_span<Response::FinalizedFeatureKey>(finalized.size());
     std::size_t i = 0;
@@ -252,7 +260,8 @@ void handle_metadata(BrokerContext& context, TopicRequests& topics, const Exchan
   const bool all = !request.topics || (exchange->version() == 0 && request.topics->empty());
   std::vector<MetaResponse::MetadataResponseTopic> answers;
   if (all) {
-    for (const auto& [name, id] : context.image.topics_by_name()) answers.push_back(writer.topic(*context.image.topic(id)));
+    for (const auto& [name, id] : context.image.topics_by_name())
+      answers.push_back(writer.topic(*context.image.topic(id)));
   } else {
     answers = writer.wanted_all();
   }
@@ -271,8 +280,9 @@ void handle_describe_cluster(BrokerContext& context, const ExchangePtr& exchange
   if (request.endpoint_type != kBrokers) {
     const bool known = request.endpoint_type == kControllers;
     const auto error = known ? ErrorCode::MISMATCHED_ENDPOINT_TYPE : ErrorCode::UNSUPPORTED_ENDPOINT_TYPE;
-    const std::string why = known ? "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
-                                  : fmt::format("Unsupported endpoint type {}", static_cast<int>(request.endpoint_type));
+    const std::string why =
+        known ? "The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER"
+              : fmt::format("Unsupported endpoint type {}", static_cast<int>(request.endpoint_type));
     response.error_code = static_cast<std::int16_t>(error);
     response.error_message = why;
     response.endpoint_type = kBrokers;
@@ -311,14 +321,18 @@ constexpr std::string_view kInternalBrokerKey = "unclean.leader.election.interva
 void drop_hidden_synonyms(protocol::ConfigEntry& entry) {
   const auto names = protocol::synonyms_of_topic_key(entry.name);
   if (names.empty()) return;
-  const auto own = [](const protocol::ConfigEntry::Synonym& one) { return one.source == protocol::ConfigSource::dynamic_topic; };
+  const auto own = [](const protocol::ConfigEntry::Synonym& one) {
+    return one.source == protocol::ConfigSource::dynamic_topic;
+  };
   const auto begin = std::ranges::find_if_not(entry.synonyms, own);
-  const auto shown = std::find_if(begin, entry.synonyms.end(), [&](const auto& one) { return one.name == names.front().name; });
+  const auto shown =
+      std::find_if(begin, entry.synonyms.end(), [&](const auto& one) { return one.name == names.front().name; });
   entry.synonyms.erase(begin, shown);
   entry.source = entry.synonyms.empty() ? protocol::ConfigSource::default_value : entry.synonyms.front().source;
 }
 
-void write_entries(Exchange& exchange, const ConfigsRequest& request, const ConfigsRequest::DescribeConfigsResource& asked,
+void write_entries(Exchange& exchange, const ConfigsRequest& request,
+                   const ConfigsRequest::DescribeConfigsResource& asked,
                    const std::vector<protocol::ConfigEntry>& entries, ConfigsResponse::DescribeConfigsResult& out) {
   wire::Arena& arena = exchange.arena();
   std::vector<ConfigsResponse::DescribeConfigsResourceResult> configs;
@@ -360,7 +374,8 @@ void describe_one(BrokerContext& context, Exchange& exchange, const ConfigsReque
     if (const auto problem = controller::bad_topic_name(asked.resource_name)) {
       return refuse(exchange, out, ErrorCode::INVALID_TOPIC_EXCEPTION, *problem);
     }
-    if (context.image.topic(asked.resource_name) == nullptr) return refuse(exchange, out, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "");
+    if (context.image.topic(asked.resource_name) == nullptr)
+      return refuse(exchange, out, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION, "");
     std::vector<protocol::ConfigEntry> entries = view.topic_entries(asked.resource_name);
     std::ranges::for_each(entries, drop_hidden_synonyms);
     return write_entries(exchange, request, asked, entries, out);
@@ -370,20 +385,25 @@ void describe_one(BrokerContext& context, Exchange& exchange, const ConfigsReque
     std::int32_t id = -1;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), id);
     if (!name.empty() && (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size())) {
-      return refuse(exchange, out, ErrorCode::INVALID_REQUEST, fmt::format("Broker id must be an integer, but it is: {}", name));
+      return refuse(exchange, out, ErrorCode::INVALID_REQUEST,
+                    fmt::format("Broker id must be an integer, but it is: {}", name));
     }
     if (!name.empty() && NodeId(id) != context.self()) {
       return refuse(exchange, out, ErrorCode::INVALID_REQUEST,
-                    fmt::format("Unexpected broker id, expected {} or empty string, but received {}", context.self().value(), name));
+                    fmt::format("Unexpected broker id, expected {} or empty string, but received {}",
+                                context.self().value(), name));
     }
     std::vector<protocol::ConfigEntry> entries = view.broker_entries();
     if (name.empty()) {
-      std::erase_if(entries, [](const protocol::ConfigEntry& entry) { return entry.source != protocol::ConfigSource::dynamic_default_broker; });
+      std::erase_if(entries, [](const protocol::ConfigEntry& entry) {
+        return entry.source != protocol::ConfigSource::dynamic_default_broker;
+      });
     }
     return write_entries(exchange, request, asked, entries, out);
   }
   refuse(exchange, out, ErrorCode::INVALID_REQUEST,
-         "This most likely occurs because of a request being malformed by the client library or the message was sent to an "
+         "This most likely occurs because of a request being malformed by the client library or the message was sent "
+         "to an "
          "incompatible broker. See the broker logs for more details.");
 }
 

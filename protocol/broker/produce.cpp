@@ -62,12 +62,14 @@ void Job::refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_
 
 void Job::refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchError fault, storage::Bytes batch) {
   wire::Arena& arena = exchange.arena();
-  const BatchRefusal why = refusal_of(fault, batch, partition.name(), partition.rules(), context.replicas.decompressor());
+  const BatchRefusal why =
+      refusal_of(fault, batch, partition.name(), partition.rules(), context.replicas.decompressor());
   refuse(answer, why.error, why.message ? std::optional(arena.copy(*why.message)) : std::nullopt);
   if (why.names_log_start) answer.log_start_offset = partition.log().log_start().value();
   answer.record_errors = arena.make_span<Response::BatchIndexAndErrorMessage>(why.records.size());
   for (std::size_t i = 0; i < why.records.size(); ++i) {
-    answer.record_errors[i] = {.batch_index = why.records[i].first, .batch_index_error_message = arena.copy(why.records[i].second)};
+    answer.record_errors[i] = {.batch_index = why.records[i].first,
+                               .batch_index_error_message = arena.copy(why.records[i].second)};
   }
 }
 
@@ -75,11 +77,13 @@ void Job::refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchE
 void Job::name_leader(PartAnswer& answer, const PartitionKey& key) {
   const protocol::PartitionRegistration* registration = context.image.partition(key);
   if (registration == nullptr || exchange.version() < kCurrentLeaderFrom) return;
-  answer.current_leader = {.leader_id = registration->leader.value(), .leader_epoch = registration->leader_epoch.value()};
+  answer.current_leader = {.leader_id = registration->leader.value(),
+                           .leader_epoch = registration->leader_epoch.value()};
   leaders_named.push_back(registration->leader);
 }
 
-void Job::append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer) {
+void Job::append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data,
+                 PartAnswer& answer) {
   const bool by_id = exchange.version() >= kIdsFrom;
   answer.index = data.index;
   const auto found = locate(context, topic.name, topic.topic_id, data.index, by_id);
@@ -101,7 +105,8 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     refuse(answer, ErrorCode::INVALID_RECORD, std::nullopt);
     return;
   }
-  if (header && records.size() > header->size() && !begins_batch(records.subspan(header->size()))) records = records.first(header->size());
+  if (header && records.size() > header->size() && !begins_batch(records.subspan(header->size())))
+    records = records.first(header->size());
   // The frame is this exchange's own: its batches are stamped where they lie.
   const auto offset = static_cast<std::size_t>(records.data() - exchange.frame().data());
   const std::span<std::byte> batch = exchange.frame().subspan(offset, records.size());
@@ -173,7 +178,8 @@ void Job::list_endpoints() {
   std::vector<Response::NodeEndpoint> endpoints;
   for (const NodeId leader : leaders_named) {
     const protocol::BrokerRegistration* broker = context.image.broker(leader);
-    const protocol::BrokerListener* at = broker == nullptr ? nullptr : broker->listener(exchange.connection().listener());
+    const protocol::BrokerListener* at =
+        broker == nullptr ? nullptr : broker->listener(exchange.connection().listener());
     if (at == nullptr) continue;
     endpoints.push_back({.node_id = leader.value(),
                          .host = at->host,
