@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <istream>
-#include <istream>
 #include <map>
 #include <span>
 #include <tuple>

@@ -45,10 +45,10 @@ struct RunOptions {
   std::string seeds;                   // N or A..B; empty: the scenario's
   std::vector<std::string> settings;   // path=value
   std::string out = "out";
-  int jobs = 0;                        // 0: one a core
-  double check_determinism = 0;        // share of runs that are executed twice
+  int jobs = 0;                  // 0: one a core
+  double check_determinism = 0;  // share of runs that are executed twice
   Format format = Format::text;
-  bool trace = false;                  // files of passing runs too
+  bool trace = false;  // files of passing runs too
   bool fail_fast = false;
 };
 int run(const RunOptions& options);

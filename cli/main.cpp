@@ -1,9 +1,10 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
-#include <map>
 #include <string>
 
 #include "cli/commands.h"
+#include "cli/jobs.h"
 
 namespace verdict::cli {
 namespace {
@@ -46,10 +47,16 @@ void add_wire(CLI::App& app, Action& action) {
 }
 
 void add_format(CLI::App* command, Format& format, bool lines) {
-  std::map<std::string, Format> names{{"text", Format::text}, {"json", Format::json}};
-  if (lines) names.emplace("jsonl", Format::jsonl);
-  command->add_option("--format", format, lines ? "text, json or jsonl" : "text or json")
-      ->transform(CLI::Transformer(names));
+  const std::string allowed = lines ? "text, json or jsonl" : "text or json";
+  command->add_option_function<std::string>(
+      "--format",
+      [&format, lines, allowed](const std::string& text) {
+        if (text != "text" && text != "json" && !(lines && text == "jsonl")) {
+          throw CLI::ValidationError("--format " + text, allowed);
+        }
+        format = text == "text" ? Format::text : text == "json" ? Format::json : Format::jsonl;
+      },
+      allowed);
 }
 
 void add_run(CLI::App& app, RunOptions& options, Action& action) {
@@ -132,7 +139,10 @@ int run_main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kOk : kUsage;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help
+    std::string text = error.what();
+    std::ranges::replace(text, '\n', ' ');
+    return usage(text + " (verdict --help)");
   }
   return action();
 }

@@ -35,7 +35,8 @@ Pairs environment() {
   return pairs;
 }
 
-std::expected<protocol::BrokerConfig, int> parse(std::string_view text, std::string_view name, const std::vector<std::string>& overrides) {
+std::expected<protocol::BrokerConfig, int> parse(std::string_view text, std::string_view name,
+                                                 const std::vector<std::string>& overrides) {
   Pairs given = protocol::properties_of_environment(environment());
   for (const std::string& override : overrides) {
     const std::size_t equals = override.find('=');
@@ -56,7 +57,8 @@ std::expected<protocol::BrokerConfig, int> parse(std::string_view text, std::str
 
 }  // namespace
 
-std::expected<protocol::BrokerConfig, int> load_properties(const std::string& path, const std::vector<std::string>& overrides) {
+std::expected<protocol::BrokerConfig, int> load_properties(const std::string& path,
+                                                           const std::vector<std::string>& overrides) {
   AsioRuntime runtime;
   const auto text = storage::read_small_file(runtime.disk(), path);
   if (!text) {

@@ -24,7 +24,8 @@ std::optional<LogLevel> level_of(std::string_view name) {
 // The node from start to stop; lives on the loop's stack.
 class Service {
  public:
-  Service(AsioRuntime& runtime, protocol::BrokerConfig config) : runtime_(&runtime), node_(runtime, std::move(config), nullptr), scope_(runtime) {}
+  Service(AsioRuntime& runtime, protocol::BrokerConfig config)
+      : runtime_(&runtime), node_(runtime, std::move(config), nullptr), scope_(runtime) {}
 
   int run() {
     runtime_->on_signal([this](int) { stop(); });
@@ -70,7 +71,8 @@ class Service {
 
 int serve(const ServeOptions& options) {
   const bool embedded = options.properties.empty();
-  auto config = embedded ? embedded_properties(options.overrides) : load_properties(options.properties, options.overrides);
+  auto config =
+      embedded ? embedded_properties(options.overrides) : load_properties(options.properties, options.overrides);
   if (!config) return config.error();
   const auto level = level_of(options.log_level);
   if (!level || (options.log_format != "text" && options.log_format != "json")) {

@@ -31,12 +31,15 @@ int dump_file(AsioRuntime& runtime, const std::string& path) {
   std::size_t position = 0;
   for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
     const storage::BatchHeader& header = batch->header();
-    fmt::print("baseOffset: {} lastOffset: {} count: {} baseSequence: {} producerId: {} producerEpoch: {} partitionLeaderEpoch: {} "
-               "isTransactional: {} isControl: {} position: {} CreateTime: {} size: {} magic: {} compresscodec: {} crc: {} isvalid: {}\n",
-               header.base_offset.value(), header.last_offset().value(), header.count, header.base_sequence, header.producer_id.value(),
-               header.producer_epoch.value(), header.leader_epoch.value(), header.transactional(), header.control(), position,
-               header.max_timestamp, header.size(), header.magic, storage::name_of(header.codec().value_or(storage::Codec::none)), header.crc,
-               batch->crc_valid());
+    fmt::print(
+        "baseOffset: {} lastOffset: {} count: {} baseSequence: {} producerId: {} producerEpoch: {} "
+        "partitionLeaderEpoch: {} "
+        "isTransactional: {} isControl: {} position: {} CreateTime: {} size: {} magic: {} compresscodec: {} crc: {} "
+        "isvalid: {}\n",
+        header.base_offset.value(), header.last_offset().value(), header.count, header.base_sequence,
+        header.producer_id.value(), header.producer_epoch.value(), header.leader_epoch.value(), header.transactional(),
+        header.control(), position, header.max_timestamp, header.size(), header.magic,
+        storage::name_of(header.codec().value_or(storage::Codec::none)), header.crc, batch->crc_valid());
     position += header.size();
   }
   if (!rest.empty()) fmt::print("{} bytes at position {} are no valid batch\n", rest.size(), position);
@@ -64,7 +67,8 @@ int storage_format(const StorageOptions& options) {
     return kUsage;
   }
   if (*formatted) {
-    fmt::print("Formatted {} for cluster {}, node {}.\n", config->log_dirs().front(), options.cluster_id, config->node_id().value());
+    fmt::print("Formatted {} for cluster {}, node {}.\n", config->log_dirs().front(), options.cluster_id,
+               config->node_id().value());
     return kOk;
   }
   if (options.ignore_formatted) {

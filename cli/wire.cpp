@@ -16,7 +16,8 @@ using Json = nlohmann::ordered_json;
 // The line with both forms; the error is a sentence.
 std::expected<std::string, std::string> convert(const std::string& line) {
   const Json in = Json::parse(line, nullptr, false);
-  if (!in.is_object() || !in.contains("name") || !in["name"].is_string() || !in.contains("version") || !in["version"].is_number_integer()) {
+  if (!in.is_object() || !in.contains("name") || !in["name"].is_string() || !in.contains("version") ||
+      !in["version"].is_number_integer()) {
     return std::unexpected("a line must be an object with \"name\", \"version\" and \"hex\" or \"value\"");
   }
   const std::string name = in["name"];

@@ -41,7 +41,7 @@ constexpr auto kBrokerKeys = std::to_array<ConfigKey>({
     {"listeners", string, "PLAINTEXT://:9092", per_broker},
     {"log.cleanup.policy", list, "delete", cluster_wide, kNone, kNone, kPolicies},
     {"log.dir", string, "/tmp/kafka-logs"},
-    {"log.dirs", list, kNone},
+    {"log.dirs", string, kNone},
     {"log.flush.interval.messages", int64, "9223372036854775807", cluster_wide, 1, kInt64Max},
     {"log.flush.interval.ms", int64, kNone, cluster_wide, 0, kInt64Max},
     {"log.flush.offset.checkpoint.interval.ms", int32, "60000", read_only, 0, kInt32Max},

@@ -53,15 +53,17 @@ std::string witnesses(const RunRecord& record, const TraceData& trace) {
       "<section><h2>Witnesses</h2><table "
       "id=\"witnesses\"><thead><tr><th></th><th>time</th><th>node</th><th>what</th></tr>"
       "</thead><tbody>";
-  for (std::size_t i = 0; i < result.witnesses.size(); ++i) {
-    const auto& witness = result.witnesses[i];
+  for (const WitnessView& view : condensed(result.witnesses)) {
+    const auto& witness = *view.line;
+    if (view.skipped > 0)
+      out += fmt::format("<tr class=\"dim\"><td></td><td></td><td></td><td>{} like it</td></tr>", view.skipped);
     std::string host = witness.node < 0 ? "client" : fmt::format("node {}", witness.node);
     for (const TraceNode& node : trace.nodes) {
       if (!node.client && witness.node >= 0 && node.id == witness.node) host = node.host;
     }
     if (witness.incarnation > 1) host += fmt::format(" (life {})", witness.incarnation);
     out += fmt::format("<tr data-t=\"{}\"><td>{}</td><td class=\"num\">{}</td><td>{}</td><td>{}</td></tr>",
-                       witness.time_ns, i + 1, seconds_text(witness.time_ns), escape_markup(host),
+                       witness.time_ns, view.number, seconds_text(witness.time_ns), escape_markup(host),
                        escape_markup(witness.text));
   }
   return out + "</tbody></table></section>";
@@ -157,8 +159,13 @@ Json coarse_json(const RunRecord& record, const TraceData& trace, const LoadStat
   for (const TracePhase& phase : trace.phases) json["phases"].push_back({phase.t_ns, phase.name});
   for (const TraceElection& e : trace.elections) json["elections"].push_back({e.t_ns, e.partition, e.leader, e.epoch});
   json["witnesses"] = Json::array();
-  for (const auto& witness : result.witnesses) {
-    json["witnesses"].push_back({{"t", witness.time_ns}, {"node", witness.node}, {"text", witness.text}});
+  for (const WitnessView& view : condensed(result.witnesses)) {
+    const auto& witness = *view.line;
+    json["witnesses"].push_back({{"t", witness.time_ns},
+                                 {"node", witness.node},
+                                 {"text", witness.text},
+                                 {"number", view.number},
+                                 {"skipped", view.skipped}});
   }
   Json buckets = Json::array();
   for (const LoadStats::Bucket& b : load.buckets())

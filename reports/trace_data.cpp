@@ -239,12 +239,22 @@ struct TraceLoader::State {
     coarse(data.faults, std::move(made));
   }
 
+  // A process's death is over when it runs again.
+  void end_death(std::uint16_t at, std::int64_t t_ns) {
+    for (TraceFault& fault : data.faults) {
+      const bool death = fault.action == "kill" || fault.action == "power_loss" || fault.action == "doom" ||
+                         fault.action == "doom_power" || fault.action == "stop";
+      if (death && fault.to_ns < 0 && fault.lanes == std::vector<std::uint16_t>{at}) fault.to_ns = t_ns;
+    }
+  }
+
   void up(std::int64_t t_ns, const Json& json) {
     TraceUp made{.t_ns = t_ns,
                  .lane = lane(get<std::string>(json, "host")),
                  .up = get<bool>(json, "up"),
                  .incarnation = get<std::uint32_t>(json, "incarnation"),
                  .why = get<std::string>(json, "why")};
+    if (made.up) end_death(made.lane, t_ns);
     if (!made.up) note({.kind = Note::Kind::down, .partition = -1, .lane = made.lane, .decision = {}});
     coarse(data.ups, std::move(made));
   }

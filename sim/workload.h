@@ -68,7 +68,7 @@ class ProducerProcess final : private client::DeliverySink {
   void stop() {
     stopping_ = true;
     wake_.notify();
-  }                                            // no new records; those sent get their outcomes
+  }  // no new records; those sent get their outcomes
   bool finished() const { return finished_; }  // stopped, and every record has its outcome
   Task<void> close();                          // at once: what is in flight becomes unknown
   const LoadStats& stats() const { return stats_; }

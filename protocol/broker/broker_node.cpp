@@ -17,25 +17,27 @@ constexpr Duration kShutdownLimit = 30s;  // controlled.shutdown: how long to wa
 
 }  // namespace
 
-std::expected<PartitionPtr, ErrorCode> locate(const BrokerContext& context, std::string_view topic_name, const Uuid& topic_id,
-                                              std::int32_t index, bool by_id) {
+std::expected<PartitionPtr, ErrorCode> locate(const BrokerContext& context, std::string_view topic_name,
+                                              const Uuid& topic_id, std::int32_t index, bool by_id) {
   const protocol::TopicImage* topic = by_id ? context.image.topic(topic_id) : context.image.topic(topic_name);
-  if (topic == nullptr) return std::unexpected(by_id ? ErrorCode::UNKNOWN_TOPIC_ID : ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+  if (topic == nullptr)
+    return std::unexpected(by_id ? ErrorCode::UNKNOWN_TOPIC_ID : ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
   if (!topic->partitions.contains(index)) return std::unexpected(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
   PartitionPtr partition = context.replicas.find({.topic = topic->id, .index = index});
   if (partition == nullptr || !partition->opened()) return std::unexpected(ErrorCode::NOT_LEADER_OR_FOLLOWER);
   return partition;
 }
 
-BrokerNode::BrokerNode(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory, std::string cluster_id,
-                       Endpoint controller, protocol::Observer* observer)
+BrokerNode::BrokerNode(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory,
+                       std::string cluster_id, Endpoint controller, protocol::Observer* observer)
     : runtime_(&runtime),
       config_(&config),
       directory_(&directory),
       cluster_id_(std::move(cluster_id)),
       controller_at_(std::move(controller)),
       observer_(observer),
-      controller_(runtime, controller_at_, {.client_id = fmt::format("broker-{}", config.node_id().value()), .connect_timeout = 2s}),
+      controller_(runtime, controller_at_,
+                  {.client_id = fmt::format("broker-{}", config.node_id().value()), .connect_timeout = 2s}),
       sessions_(runtime, static_cast<std::size_t>(config.integer("max.incremental.fetch.session.cache.slots"))),
       handlers_(runtime),
       scope_(runtime) {}
@@ -47,9 +49,11 @@ std::expected<std::vector<ListenerAddress>, std::string> BrokerNode::bind() {
   const std::vector<std::string> controller_names = config_->list("controller.listener.names");
   for (const protocol::EndpointName& listener : config_->listeners()) {
     if (std::ranges::find(controller_names, listener.name) != controller_names.end()) continue;
-    auto server = std::make_unique<Server>(*runtime_, listener.name, limits, [this](ExchangePtr exchange) { dispatch(std::move(exchange)); });
+    auto server = std::make_unique<Server>(*runtime_, listener.name, limits,
+                                           [this](ExchangePtr exchange) { dispatch(std::move(exchange)); });
     if (const auto bound = server->listen({.host = listener.host, .port = listener.port}); !bound) {
-      return std::unexpected(fmt::format("can't listen on {}:{} (listeners): {}", listener.host, listener.port, bound.error().message()));
+      return std::unexpected(
+          fmt::format("can't listen on {}:{} (listeners): {}", listener.host, listener.port, bound.error().message()));
     }
     servers_.push_back(std::move(server));
   }
@@ -74,14 +78,17 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
   options.incarnation.high = runtime_->random(Purpose::Incarnation, 0);
   options.incarnation.low = runtime_->random(Purpose::Incarnation, 0);
   options.advertised = advertised_;
-  if (directory_->meta() && directory_->meta()->directory_id) options.directories.push_back(*directory_->meta()->directory_id);
+  if (directory_->meta() && directory_->meta()->directory_id)
+    options.directories.push_back(*directory_->meta()->directory_id);
   if (const auto rack = config_->find("broker.rack"); rack && !rack->empty()) options.rack = *rack;
   options.previous_epoch = BrokerEpoch(directory_->previous_broker_epoch());
   options.heartbeat_interval = config_->duration_ms("broker.heartbeat.interval.ms");
   options.session_timeout = config_->duration_ms("broker.session.timeout.ms");
-  lifecycle_ = std::make_unique<Lifecycle>(*runtime_, controller_, std::move(options), [this] { return metadata_->published_end(); });
+  lifecycle_ = std::make_unique<Lifecycle>(*runtime_, controller_, std::move(options),
+                                           [this] { return metadata_->published_end(); });
   metadata_ = std::make_unique<MetadataFollower>(
-      *runtime_, controller_at_, config_->node_id(), epoch, [this](const protocol::MetadataDelta* delta) { return publish(delta); }, observer_);
+      *runtime_, controller_at_, config_->node_id(), epoch,
+      [this](const protocol::MetadataDelta* delta) { return publish(delta); }, observer_);
   replicas_ = std::make_unique<ReplicaManager>(*runtime_, *config_, *directory_, controller_, epoch, observer_);
   context_ = std::make_unique<BrokerContext>(BrokerContext{.runtime = *runtime_,
                                                            .config = *config_,

@@ -16,8 +16,8 @@ namespace verdict::broker {
 // The broker role of a node: registers, follows the metadata, opens its logs, and serves clients once it is unfenced.
 class BrokerNode {
  public:
-  BrokerNode(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory, std::string cluster_id,
-             Endpoint controller, protocol::Observer* observer);
+  BrokerNode(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory,
+             std::string cluster_id, Endpoint controller, protocol::Observer* observer);
   BrokerNode(const BrokerNode&) = delete;
   BrokerNode& operator=(const BrokerNode&) = delete;
 

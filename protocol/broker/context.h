@@ -27,8 +27,9 @@ struct BrokerContext {
 };
 
 // The partition that a request means, if this broker hosts it. By name where `topic_name` is not empty, else by id.
-// Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (known, hosted elsewhere or not open yet).
-std::expected<PartitionPtr, ErrorCode> locate(const BrokerContext& context, std::string_view topic_name, const Uuid& topic_id,
-                                              std::int32_t index, bool by_id);
+// Errors: UNKNOWN_TOPIC_OR_PARTITION, UNKNOWN_TOPIC_ID, NOT_LEADER_OR_FOLLOWER (known, hosted elsewhere or not open
+// yet).
+std::expected<PartitionPtr, ErrorCode> locate(const BrokerContext& context, std::string_view topic_name,
+                                              const Uuid& topic_id, std::int32_t index, bool by_id);
 
 }  // namespace verdict::broker

@@ -25,9 +25,9 @@ struct Api {
   std::int16_t highest;
 };
 constexpr std::array kApis{
-    Api{wire::ApiKey::Fetch, 4, 18},           Api{wire::ApiKey::ApiVersions, 0, 4},
-    Api{wire::ApiKey::CreateTopics, 2, 7},     Api{wire::ApiKey::DeleteTopics, 1, 6},
-    Api{wire::ApiKey::AlterPartition, 2, 3},   Api{wire::ApiKey::BrokerRegistration, 0, 4},
+    Api{wire::ApiKey::Fetch, 4, 18},          Api{wire::ApiKey::ApiVersions, 0, 4},
+    Api{wire::ApiKey::CreateTopics, 2, 7},    Api{wire::ApiKey::DeleteTopics, 1, 6},
+    Api{wire::ApiKey::AlterPartition, 2, 3},  Api{wire::ApiKey::BrokerRegistration, 0, 4},
     Api{wire::ApiKey::BrokerHeartbeat, 0, 1},
 };
 
@@ -41,7 +41,8 @@ ControllerNode::ControllerNode(Runtime& runtime, const protocol::BrokerConfig& c
       cluster_id_(std::move(cluster_id)),
       files_(runtime.disk(), 64),
       quorum_({.self = config.node_id(), .cluster_id = cluster_id_}, observer),
-      controller_({.self = config.node_id(), .cluster_id = cluster_id_, .config = config, .defects = runtime.defects()}, observer),
+      controller_({.self = config.node_id(), .cluster_id = cluster_id_, .config = config, .defects = runtime.defects()},
+                  observer),
       sync_wanted_(runtime),
       quorum_wake_(runtime),
       controller_wake_(runtime),
@@ -64,7 +65,8 @@ Task<std::expected<void, std::string>> ControllerNode::start() {
   const storage::PartitionName name{.topic = "__cluster_metadata", .partition = 0};
   const auto& there = directory_->partitions();
   if (std::ranges::find(there, name, &storage::LogDirectory::Partition::name) == there.end()) {
-    if (const auto made = directory_->create_partition(name, kMetadataTopicId); !made) co_return std::unexpected(made.error().message);
+    if (const auto made = directory_->create_partition(name, kMetadataTopicId); !made)
+      co_return std::unexpected(made.error().message);
   }
   storage::LogConfig log_config;
   log_config.delete_old = false;
@@ -80,7 +82,8 @@ Task<std::expected<void, std::string>> ControllerNode::start() {
   if (listeners.empty()) co_return std::unexpected("controller.listener.names names no entry of listeners");
   ServerLimits limits;
   limits.max_request_bytes = static_cast<std::size_t>(config_->integer("socket.request.max.bytes"));
-  server_ = std::make_unique<Server>(*runtime_, listeners.front().name, limits, [this](ExchangePtr exchange) { dispatch(std::move(exchange)); });
+  server_ = std::make_unique<Server>(*runtime_, listeners.front().name, limits,
+                                     [this](ExchangePtr exchange) { dispatch(std::move(exchange)); });
   const Endpoint at{.host = listeners.front().host, .port = listeners.front().port};
   if (const auto listening = server_->listen(at); !listening) {
     co_return std::unexpected(fmt::format("can't listen on {}:{}: {}", at.host, at.port, listening.error().message()));
@@ -88,8 +91,10 @@ Task<std::expected<void, std::string>> ControllerNode::start() {
   scope_.spawn(sync_task());
   scope_.spawn(quorum_timer());
   scope_.spawn(controller_timer());
-  quorum::events_in::Start begin{.state = std::move(*state), .log_start = log_->log_start(), .log_end = log_->log_end(), .epochs = {}};
-  for (const storage::EpochStart& entry : log_->epochs().entries()) begin.epochs.push_back({.epoch = entry.epoch, .start = entry.start});
+  quorum::events_in::Start begin{
+      .state = std::move(*state), .log_start = log_->log_start(), .log_end = log_->log_end(), .epochs = {}};
+  for (const storage::EpochStart& entry : log_->epochs().entries())
+    begin.epochs.push_back({.epoch = entry.epoch, .start = entry.start});
   step_quorum(std::move(begin));
   server_->serve();
   co_return std::expected<void, std::string>();
@@ -117,7 +122,9 @@ void ControllerNode::step_quorum(quorum::Input input) {
   }
 }
 
-void ControllerNode::run(quorum::effects::PersistState effect) { scope_.spawn(persist_state(effect.token, std::move(effect.json))); }
+void ControllerNode::run(quorum::effects::PersistState effect) {
+  scope_.spawn(persist_state(effect.token, std::move(effect.json)));
+}
 
 Task<void> ControllerNode::persist_state(quorum::Token token, std::string json) {
   const std::string path = fmt::format("{}/{}/{}", directory_->path(), kFolder, kStateFile);
@@ -168,7 +175,9 @@ void ControllerNode::run(const quorum::effects::Committed& effect) {
   if (replayed_) step_controller(controller::events_in::Committed{effect.to});
 }
 
-void ControllerNode::run(const quorum::effects::BecameLeader& effect) { scope_.spawn(take_leadership(effect.next_offset, effect.epoch)); }
+void ControllerNode::run(const quorum::effects::BecameLeader& effect) {
+  scope_.spawn(take_leadership(effect.next_offset, effect.epoch));
+}
 
 Task<void> ControllerNode::take_leadership(Offset next_offset, quorum::QuorumEpoch epoch) {
   const bool replayed = co_await replay(next_offset);
@@ -177,7 +186,9 @@ Task<void> ControllerNode::take_leadership(Offset next_offset, quorum::QuorumEpo
     co_return;
   }
   replayed_ = true;
-  runtime_->log(LogLevel::info, kLogger, fmt::format("active controller in epoch {}, metadata up to offset {}", epoch.value(), next_offset.value()));
+  runtime_->log(
+      LogLevel::info, kLogger,
+      fmt::format("active controller in epoch {}, metadata up to offset {}", epoch.value(), next_offset.value()));
   step_controller(controller::events_in::BecameLeader{.epoch = epoch.value(), .next_offset = next_offset});
   step_controller(controller::events_in::Committed{committed_});
 }
@@ -199,7 +210,8 @@ Task<bool> ControllerNode::replay(Offset to) {
         const auto decoded = protocol::decode_record(record.value.value_or(storage::Bytes{}));
         const auto done = decoded ? controller_.replay(*decoded, record.offset) : std::unexpected(decoded.error());
         if (done) continue;
-        runtime_->log(LogLevel::error, kLogger, fmt::format("metadata record at offset {}: {}", record.offset.value(), done.error()));
+        runtime_->log(LogLevel::error, kLogger,
+                      fmt::format("metadata record at offset {}: {}", record.offset.value(), done.error()));
         co_return false;
       }
     }
@@ -273,7 +285,8 @@ void ControllerNode::ask_controller(const ExchangePtr& exchange) {
   waiting_.emplace(token, exchange);
   if constexpr (std::is_same_v<Request, wire::CreateTopicsRequest>) {
     const std::uint64_t random = runtime_->random(Purpose::TopicId, 0);
-    step_controller(controller::events_in::CreateTopics{.token = token, .version = exchange->version(), .request = request, .random = random});
+    step_controller(controller::events_in::CreateTopics{
+        .token = token, .version = exchange->version(), .request = request, .random = random});
   } else {
     step_controller(controller::Call<Request>{.token = token, .version = exchange->version(), .request = request});
   }
@@ -304,7 +317,9 @@ void ControllerNode::api_versions(const ExchangePtr& exchange) {
   wire::ApiVersionsResponse response;
   response.api_keys = exchange->arena().make_span<wire::ApiVersionsResponse::ApiVersion>(kApis.size());
   for (std::size_t i = 0; i < kApis.size(); ++i) {
-    response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key), .min_version = kApis[i].lowest, .max_version = kApis[i].highest};
+    response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key),
+                            .min_version = kApis[i].lowest,
+                            .max_version = kApis[i].highest};
   }
   if (exchange->version() > wire::ApiVersionsRequest::highest_version) {
     response.error_code = static_cast<std::int16_t>(wire::ErrorCode::UNSUPPORTED_VERSION);
@@ -317,7 +332,8 @@ void ControllerNode::api_versions(const ExchangePtr& exchange) {
 void ControllerNode::fetch(const ExchangePtr& exchange) {
   wire::FetchRequest request;
   if (!exchange->decode(request)) return;
-  if (request.topics.size() != 1 || request.topics[0].topic_id != kMetadataTopicId || request.topics[0].partitions.size() != 1) {
+  if (request.topics.size() != 1 || request.topics[0].topic_id != kMetadataTopicId ||
+      request.topics[0].partitions.size() != 1) {
     wire::FetchResponse refusal;
     refusal.error_code = static_cast<std::int16_t>(wire::ErrorCode::INVALID_REQUEST);
     return exchange->respond(refusal);
@@ -326,14 +342,15 @@ void ControllerNode::fetch(const ExchangePtr& exchange) {
   const std::uint64_t token = next_token_++;
   waiting_.emplace(token, exchange);
   const std::int32_t replica = exchange->version() >= 15 ? request.replica_state.replica_id : request.replica_id;
-  step_quorum(quorum::events_in::Fetch{.request = token,
-                                       .replica = NodeId(replica),
-                                       .current_leader_epoch = LeaderEpoch(asked.current_leader_epoch),
-                                       .fetch_offset = Offset(asked.fetch_offset),
-                                       .last_fetched_epoch = LeaderEpoch(asked.last_fetched_epoch),
-                                       // Only decided records are given away, so whoever fetched to here knows of them.
-                                       .known_high_watermark = Offset(exchange->version() >= 18 ? asked.high_watermark : asked.fetch_offset),
-                                       .max_wait = from_ms(std::max(request.max_wait_ms, 0))});
+  step_quorum(quorum::events_in::Fetch{
+      .request = token,
+      .replica = NodeId(replica),
+      .current_leader_epoch = LeaderEpoch(asked.current_leader_epoch),
+      .fetch_offset = Offset(asked.fetch_offset),
+      .last_fetched_epoch = LeaderEpoch(asked.last_fetched_epoch),
+      // Only decided records are given away, so whoever fetched to here knows of them.
+      .known_high_watermark = Offset(exchange->version() >= 18 ? asked.high_watermark : asked.fetch_offset),
+      .max_wait = from_ms(std::max(request.max_wait_ms, 0))});
 }
 
 void ControllerNode::run(quorum::effects::AnswerFetch effect) {
@@ -356,7 +373,8 @@ Task<void> ControllerNode::answer_fetch(quorum::effects::AnswerFetch effect, Exc
   data.log_start_offset = effect.log_start.value();
   data.current_leader = {.leader_id = effect.leader.value(), .leader_epoch = effect.epoch.value()};
   data.aborted_transactions = std::nullopt;
-  if (effect.diverging) data.diverging_epoch = {.epoch = effect.diverging->epoch.value(), .end_offset = effect.diverging->start.value()};
+  if (effect.diverging)
+    data.diverging_epoch = {.epoch = effect.diverging->epoch.value(), .end_offset = effect.diverging->start.value()};
   std::vector<std::byte> records;
   if (effect.read_from < effect.read_to) {
     auto bytes = co_await log_->read_bytes(effect.read_from, kReplayBytes, effect.read_to, true);

@@ -21,8 +21,8 @@ namespace verdict::broker {
 // brokers talk to. An answer leaves only when what it says is committed.
 class ControllerNode {
  public:
-  ControllerNode(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory, std::string cluster_id,
-                 protocol::Observer* observer);
+  ControllerNode(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory,
+                 std::string cluster_id, protocol::Observer* observer);
   ControllerNode(const ControllerNode&) = delete;
   ControllerNode& operator=(const ControllerNode&) = delete;
 

@@ -331,6 +331,25 @@ void drop_hidden_synonyms(protocol::ConfigEntry& entry) {
   entry.source = entry.synonyms.empty() ? protocol::ConfigSource::default_value : entry.synonyms.front().source;
 }
 
+// Broker keys that say the same in other units: a key that has a value shows those of the keys behind it too.
+void add_other_units(std::vector<protocol::ConfigEntry>& entries) {
+  using Family = std::array<std::string_view, 3>;
+  constexpr std::array<Family, 4> kFamilies{{{"log.retention.ms", "log.retention.minutes", "log.retention.hours"},
+                                             {"log.roll.ms", "log.roll.hours", ""},
+                                             {"log.roll.jitter.ms", "log.roll.jitter.hours", ""},
+                                             {"log.flush.interval.ms", "log.flush.scheduler.interval.ms", ""}}};
+  for (const Family& family : kFamilies) {
+    for (std::size_t i = 0; i < family.size(); ++i) {
+      const auto entry = std::ranges::find(entries, family[i], &protocol::ConfigEntry::name);
+      if (entry == entries.end() || entry->synonyms.empty()) continue;
+      for (std::size_t k = i + 1; k < family.size(); ++k) {
+        const auto other = std::ranges::find(entries, family[k], &protocol::ConfigEntry::name);
+        if (other != entries.end()) std::ranges::copy(other->synonyms, std::back_inserter(entry->synonyms));
+      }
+    }
+  }
+}
+
 void write_entries(Exchange& exchange, const ConfigsRequest& request,
                    const ConfigsRequest::DescribeConfigsResource& asked,
                    const std::vector<protocol::ConfigEntry>& entries, ConfigsResponse::DescribeConfigsResult& out) {
@@ -394,6 +413,7 @@ void describe_one(BrokerContext& context, Exchange& exchange, const ConfigsReque
                                 context.self().value(), name));
     }
     std::vector<protocol::ConfigEntry> entries = view.broker_entries();
+    add_other_units(entries);
     if (name.empty()) {
       std::erase_if(entries, [](const protocol::ConfigEntry& entry) {
         return entry.source != protocol::ConfigSource::dynamic_default_broker;

@@ -60,15 +60,16 @@ class Exchange {
   template <wire::WireMessage Response>
   void respond_with(const Response& response, std::vector<FilePart> parts) {
     std::vector<wire::Splice> splices;
-    finish(wire::encode_response(header_.version, correlation_id(), response, &splices), std::move(splices), std::move(parts));
+    finish(wire::encode_response(header_.version, correlation_id(), response, &splices), std::move(splices),
+           std::move(parts));
   }
   // In a version other than the request's (ApiVersions in v0 to an unknown version).
   template <wire::WireMessage Response>
   void respond_in(int version, const Response& response) {
     finish(wire::encode_response(version, correlation_id(), response), {}, {});
   }
-  void finish_silently();             // acks=0
-  void close(std::string_view why);   // no answer; the connection ends after the answers before it
+  void finish_silently();            // acks=0
+  void close(std::string_view why);  // no answer; the connection ends after the answers before it
 
  private:
   friend class Connection;

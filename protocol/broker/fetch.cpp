@@ -31,7 +31,7 @@ struct Job {
   FetchContext fetch;
   NodeId replica = kNoNode;  // the follower; kNoNode: a consumer
   BrokerEpoch replica_epoch = kNoBrokerEpoch;
-  bool recorded = false;     // progress of the follower was counted
+  bool recorded = false;          // progress of the follower was counted
   std::vector<Finding> findings;  // beside the session's wishes
   std::size_t bytes = 0;
   bool suspended = false;    // a read had to wait for the disk
@@ -60,9 +60,10 @@ Finding Job::decide(const FetchWish& wish) {
         .last_fetched_epoch = wish.last_fetched_epoch,
         .progress = recorded ? replication::Progress::ignore : replication::Progress::record});
   } else {
-    finding.decision = finding.partition->fetch(replication::ConsumerFetch{.current_leader_epoch = wish.current_leader_epoch,
-                                                                           .fetch_offset = wish.fetch_offset,
-                                                                           .last_fetched_epoch = wish.last_fetched_epoch});
+    finding.decision =
+        finding.partition->fetch(replication::ConsumerFetch{.current_leader_epoch = wish.current_leader_epoch,
+                                                            .fetch_offset = wish.fetch_offset,
+                                                            .last_fetched_epoch = wish.last_fetched_epoch});
   }
   return finding;
 }
@@ -74,8 +75,9 @@ bool Job::is_news(const FetchWish& wish, const Finding& finding) const {
          decision.high_watermark != wish.told_high_watermark || decision.log_start != wish.told_log_start;
 }
 
-Task<std::expected<storage::ReadSlice, storage::LogError>> read_cold(PartitionPtr partition, Offset from, std::size_t max_bytes,
-                                                                     Offset limit, bool at_least_one) {
+Task<std::expected<storage::ReadSlice, storage::LogError>> read_cold(PartitionPtr partition, Offset from,
+                                                                     std::size_t max_bytes, Offset limit,
+                                                                     bool at_least_one) {
   auto slice = co_await partition->log().read(from, max_bytes, limit, at_least_one);
   co_return slice;
 }
@@ -123,14 +125,15 @@ Task<void> announce_delivery(Job* job) {
     storage::Bytes rest = storage::Bytes(bytes).first(read.bytes);
     for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
       const storage::BatchHeader& header = batch->header();
-      partition->announce(protocol::events::BatchDelivered{.partition = partition->key(),
-                                                           .leader_epoch = partition->replica().leader_epoch(),
-                                                           .base = header.base_offset,
-                                                           .last = header.last_offset(),
-                                                           .epoch = header.leader_epoch,
-                                                           .crc = header.crc,
-                                                           .high_watermark = high_watermark,
-                                                           .read_committed = job->request.isolation_level == kReadCommitted});
+      partition->announce(
+          protocol::events::BatchDelivered{.partition = partition->key(),
+                                           .leader_epoch = partition->replica().leader_epoch(),
+                                           .base = header.base_offset,
+                                           .last = header.last_offset(),
+                                           .epoch = header.leader_epoch,
+                                           .crc = header.crc,
+                                           .high_watermark = high_watermark,
+                                           .read_committed = job->request.isolation_level == kReadCommitted});
     }
   }
 }
@@ -156,7 +159,8 @@ Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& findi
   if (finding.partition != nullptr) data.aborted_transactions = std::nullopt;
   if (decision.error != ErrorCode::NONE) {
     data.high_watermark = data.last_stable_offset = data.log_start_offset = -1;
-    const bool moved = decision.error == ErrorCode::NOT_LEADER_OR_FOLLOWER || decision.error == ErrorCode::FENCED_LEADER_EPOCH;
+    const bool moved =
+        decision.error == ErrorCode::NOT_LEADER_OR_FOLLOWER || decision.error == ErrorCode::FENCED_LEADER_EPOCH;
     if (finding.partition != nullptr && moved && job.exchange.version() >= kEndpointsFrom) {
       const auto* known = job.context.image.partition(finding.partition->key());
       if (known != nullptr) {
@@ -169,12 +173,14 @@ Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& findi
   data.high_watermark = decision.high_watermark.value();
   data.last_stable_offset = decision.high_watermark.value();
   data.log_start_offset = decision.log_start.value();
-  if (job.request.isolation_level == kReadCommitted) data.aborted_transactions = std::span<Response::AbortedTransaction>{};
+  if (job.request.isolation_level == kReadCommitted)
+    data.aborted_transactions = std::span<Response::AbortedTransaction>{};
   if (decision.diverging.known()) {
     data.diverging_epoch = {.epoch = decision.diverging.epoch.value(), .end_offset = decision.diverging.end.value()};
   }
   if (!finding.slice.empty()) {
-    data.records = wire::Records::spliced(static_cast<std::int32_t>(parts.size()), static_cast<std::uint32_t>(finding.slice.size));
+    data.records =
+        wire::Records::spliced(static_cast<std::int32_t>(parts.size()), static_cast<std::uint32_t>(finding.slice.size));
     parts.push_back({.file = finding.slice.file, .offset = finding.slice.position, .size = finding.slice.size});
   }
   return data;
@@ -230,7 +236,8 @@ void answer(Job& job) {
   writer.leaders_named.erase(repeated.begin(), repeated.end());
   for (const NodeId leader : writer.leaders_named) {
     const protocol::BrokerRegistration* broker = job.context.image.broker(leader);
-    const protocol::BrokerListener* at = broker == nullptr ? nullptr : broker->listener(job.exchange.connection().listener());
+    const protocol::BrokerListener* at =
+        broker == nullptr ? nullptr : broker->listener(job.exchange.connection().listener());
     if (at == nullptr) continue;
     endpoints.push_back({.node_id = leader.value(),
                          .host = at->host,

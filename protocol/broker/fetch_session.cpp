@@ -35,7 +35,8 @@ void add_all(FetchSession& session, const wire::FetchRequest& request) {
 void update(FetchSession& session, const wire::FetchRequest& request) {
   for (const auto& topic : request.forgotten_topics_data) {
     for (const std::int32_t index : topic.partitions) {
-      std::erase_if(session.wishes, [&](const FetchWish& wish) { return same_partition(wish, topic.topic_id, topic.topic, index); });
+      std::erase_if(session.wishes,
+                    [&](const FetchWish& wish) { return same_partition(wish, topic.topic_id, topic.topic, index); });
     }
   }
   for (const auto& topic : request.topics) {
@@ -55,7 +56,9 @@ void update(FetchSession& session, const wire::FetchRequest& request) {
   }
 }
 
-std::int32_t next_epoch(std::int32_t epoch) { return epoch == std::numeric_limits<std::int32_t>::max() ? 1 : epoch + 1; }
+std::int32_t next_epoch(std::int32_t epoch) {
+  return epoch == std::numeric_limits<std::int32_t>::max() ? 1 : epoch + 1;
+}
 
 }  // namespace
 
@@ -68,7 +71,8 @@ std::int32_t FetchSessions::new_id() {
 
 bool FetchSessions::make_room(bool follower, MonoTime now) {
   if (sessions_.size() < slots_) return true;
-  const auto oldest = std::ranges::min_element(sessions_, {}, [](const auto& entry) { return entry.second->last_used; });
+  const auto oldest =
+      std::ranges::min_element(sessions_, {}, [](const auto& entry) { return entry.second->last_used; });
   if (oldest != sessions_.end() && now - oldest->second->last_used > kEvictAfter) {
     sessions_.erase(oldest);
     return true;
@@ -80,7 +84,8 @@ bool FetchSessions::make_room(bool follower, MonoTime now) {
   return true;
 }
 
-std::expected<FetchContext, wire::ErrorCode> FetchSessions::begin(const wire::FetchRequest& request, int version, bool follower) {
+std::expected<FetchContext, wire::ErrorCode> FetchSessions::begin(const wire::FetchRequest& request, int version,
+                                                                  bool follower) {
   const MonoTime now = runtime_->now();
   const bool whole = version < 7 || request.session_epoch == kFinalEpoch || request.session_epoch == kInitialEpoch;
   if (whole) {
@@ -89,7 +94,8 @@ std::expected<FetchContext, wire::ErrorCode> FetchSessions::begin(const wire::Fe
     session->follower = follower;
     session->created = session->last_used = now;
     add_all(*session, request);
-    if (version >= 7 && request.session_epoch == kInitialEpoch && !session->wishes.empty() && make_room(follower, now)) {
+    if (version >= 7 && request.session_epoch == kInitialEpoch && !session->wishes.empty() &&
+        make_room(follower, now)) {
       session->id = new_id();
       session->epoch = 1;
       sessions_.emplace(session->id, session);

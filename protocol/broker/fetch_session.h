@@ -43,9 +43,10 @@ struct FetchContext {
   bool incremental = false;  // answer only what is new
 };
 
-// KIP-227, the broker's side. A session lives until it is closed, replaced, or evicted: a new one takes the place of one
-// that was unused for two minutes, and a follower's the place of a consumer's (max.incremental.fetch.session.cache.slots).
-// Without room the answer carries session id 0 and the client goes on with whole requests.
+// KIP-227, the broker's side. A session lives until it is closed, replaced, or evicted: a new one takes the place of
+// one that was unused for two minutes, and a follower's the place of a consumer's
+// (max.incremental.fetch.session.cache.slots). Without room the answer carries session id 0 and the client goes on with
+// whole requests.
 class FetchSessions {
  public:
   FetchSessions(Runtime& runtime, std::size_t slots) : runtime_(&runtime), slots_(slots) {}

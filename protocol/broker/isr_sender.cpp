@@ -60,8 +60,8 @@ IsrResult result_of(const Response::PartitionData& data) {
 
 }  // namespace
 
-IsrSender::IsrSender(Runtime& runtime, client::RpcChannel& controller, NodeId self, std::function<BrokerEpoch()> broker_epoch,
-                     OnResult on_result)
+IsrSender::IsrSender(Runtime& runtime, client::RpcChannel& controller, NodeId self,
+                     std::function<BrokerEpoch()> broker_epoch, OnResult on_result)
     : runtime_(&runtime),
       controller_(&controller),
       self_(self),
@@ -101,7 +101,8 @@ Task<bool> IsrSender::send(Batch batch) {
   const auto whole = answer ? static_cast<wire::ErrorCode>((*answer)->error_code) : wire::ErrorCode::NETWORK_EXCEPTION;
   if (whole != wire::ErrorCode::NONE) {
     for (const auto& [key, proposal] : batch) on_result_(key, std::unexpected(whole));
-    if (answer) runtime_->log(LogLevel::warn, kLogger, fmt::format("AlterPartition refused: {}", wire::to_string(whole)));
+    if (answer)
+      runtime_->log(LogLevel::warn, kLogger, fmt::format("AlterPartition refused: {}", wire::to_string(whole)));
     co_return false;
   }
   for (const Response::TopicData& topic : (*answer)->topics) {

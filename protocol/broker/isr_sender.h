@@ -36,7 +36,8 @@ using IsrResult = std::expected<IsrDecision, wire::ErrorCode>;
 class IsrSender {
  public:
   using OnResult = std::function<void(PartitionKey, const IsrResult&)>;
-  IsrSender(Runtime& runtime, client::RpcChannel& controller, NodeId self, std::function<BrokerEpoch()> broker_epoch, OnResult on_result);
+  IsrSender(Runtime& runtime, client::RpcChannel& controller, NodeId self, std::function<BrokerEpoch()> broker_epoch,
+            OnResult on_result);
   IsrSender(const IsrSender&) = delete;
   IsrSender& operator=(const IsrSender&) = delete;
 

@@ -23,7 +23,8 @@ constexpr Duration kRefusedRetry = 500ms;  // at most, while an older incarnatio
 
 }  // namespace
 
-Lifecycle::Lifecycle(Runtime& runtime, client::RpcChannel& controller, LifecycleOptions options, std::function<Offset()> metadata_end)
+Lifecycle::Lifecycle(Runtime& runtime, client::RpcChannel& controller, LifecycleOptions options,
+                     std::function<Offset()> metadata_end)
     : runtime_(&runtime),
       controller_(&controller),
       options_(std::move(options)),
@@ -73,7 +74,8 @@ Task<bool> Lifecycle::register_once() {
   request.listeners = arena.make_span<wire::BrokerRegistrationRequest::Listener>(options_.advertised.size());
   for (std::size_t i = 0; i < options_.advertised.size(); ++i) {
     const ListenerAddress& from = options_.advertised[i];
-    request.listeners[i] = {.name = from.name, .host = from.at.host, .port = from.at.port, .security_protocol = kPlaintext};
+    request.listeners[i] = {
+        .name = from.name, .host = from.at.host, .port = from.at.port, .security_protocol = kPlaintext};
   }
   request.features = arena.make_span<wire::BrokerRegistrationRequest::Feature>(1);
   request.features[0] = {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27};
@@ -86,14 +88,16 @@ Task<bool> Lifecycle::register_once() {
   const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
   if (error != wire::ErrorCode::NONE) {
     if (std::exchange(refused_, error) != error) {
-      runtime_->log(LogLevel::info, kLogger, fmt::format("the controller refuses the registration of broker {} for now: {}",
-                                                         options_.id.value(), wire::to_string(error)));
+      runtime_->log(LogLevel::info, kLogger,
+                    fmt::format("the controller refuses the registration of broker {} for now: {}", options_.id.value(),
+                                wire::to_string(error)));
     }
     co_return false;
   }
   refused_ = wire::ErrorCode::NONE;
   epoch_ = BrokerEpoch((*answer)->broker_epoch);
-  runtime_->log(LogLevel::info, kLogger, fmt::format("registered broker {} with epoch {}", options_.id.value(), epoch_.value()));
+  runtime_->log(LogLevel::info, kLogger,
+                fmt::format("registered broker {} with epoch {}", options_.id.value(), epoch_.value()));
   changed_.notify();
   co_return true;
 }

@@ -35,7 +35,8 @@ struct LifecycleOptions {
 class Lifecycle {
  public:
   // metadata_end: the end of what this broker has applied of the metadata log.
-  Lifecycle(Runtime& runtime, client::RpcChannel& controller, LifecycleOptions options, std::function<Offset()> metadata_end);
+  Lifecycle(Runtime& runtime, client::RpcChannel& controller, LifecycleOptions options,
+            std::function<Offset()> metadata_end);
   Lifecycle(const Lifecycle&) = delete;
   Lifecycle& operator=(const Lifecycle&) = delete;
 

@@ -18,14 +18,16 @@ constexpr std::int32_t kMaxBytes = 8 << 20;
 
 }  // namespace
 
-MetadataFollower::MetadataFollower(Runtime& runtime, Endpoint controller, NodeId self, std::function<BrokerEpoch()> broker_epoch,
-                                   Publish publish, protocol::Observer* observer)
+MetadataFollower::MetadataFollower(Runtime& runtime, Endpoint controller, NodeId self,
+                                   std::function<BrokerEpoch()> broker_epoch, Publish publish,
+                                   protocol::Observer* observer)
     : runtime_(&runtime),
       self_(self),
       broker_epoch_(std::move(broker_epoch)),
       publish_(std::move(publish)),
       observer_(observer),
-      channel_(runtime, std::move(controller), {.client_id = fmt::format("broker-{}-metadata", self.value()), .connect_timeout = kTimeout}),
+      channel_(runtime, std::move(controller),
+               {.client_id = fmt::format("broker-{}-metadata", self.value()), .connect_timeout = kTimeout}),
       changed_(runtime),
       wake_(runtime),
       scope_(runtime) {}
@@ -69,13 +71,16 @@ Task<bool> MetadataFollower::fetch_once() {
   request.topics[0].partitions[0].last_fetched_epoch = last_epoch_.value();
   request.topics[0].partitions[0].partition_max_bytes = kMaxBytes;
   auto answer = co_await channel_.call<wire::FetchResponse>(kVersion, request, runtime_->now() + kTimeout);
-  if (!answer || (*answer)->error_code != 0 || (*answer)->responses.empty() || (*answer)->responses[0].partitions.empty()) {
+  if (!answer || (*answer)->error_code != 0 || (*answer)->responses.empty() ||
+      (*answer)->responses[0].partitions.empty()) {
     co_return false;
   }
   const wire::FetchResponse::PartitionData& data = (*answer)->responses[0].partitions[0];
-  if (data.diverging_epoch.epoch >= 0 || data.error_code == static_cast<std::int16_t>(wire::ErrorCode::OFFSET_OUT_OF_RANGE)) {
+  if (data.diverging_epoch.epoch >= 0 ||
+      data.error_code == static_cast<std::int16_t>(wire::ErrorCode::OFFSET_OUT_OF_RANGE)) {
     // What this node acts on was never decided, or was lost by the controllers: nothing can be mended from here.
-    runtime_->halt(fmt::format("the controllers' log does not hold what this broker applied up to offset {}", next_.value()));
+    runtime_->halt(
+        fmt::format("the controllers' log does not hold what this broker applied up to offset {}", next_.value()));
     co_return false;
   }
   if (data.error_code != 0) co_return false;
@@ -110,7 +115,8 @@ bool MetadataFollower::apply_batch(const storage::BatchView& batch) {
     const auto decoded = protocol::decode_record(record.value.value_or(storage::Bytes{}));
     const auto applied = decoded ? image_.apply(*decoded, record.offset, &delta_) : std::unexpected(decoded.error());
     if (!applied) {
-      runtime_->log(LogLevel::error, kLogger, fmt::format("record at offset {}: {}", record.offset.value(), applied.error()));
+      runtime_->log(LogLevel::error, kLogger,
+                    fmt::format("record at offset {}: {}", record.offset.value(), applied.error()));
       return false;
     }
   }

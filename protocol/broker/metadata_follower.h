@@ -16,15 +16,15 @@ namespace verdict::broker {
 // The id of __cluster_metadata, the same in every cluster.
 constexpr Uuid kMetadataTopicId{.high = 0, .low = 1};
 
-// A broker's copy of the cluster's metadata: pulls the controllers' log like any follower, applies what is committed, and
-// publishes it to the node's parts in order. It starts from the log's beginning at every start of the process.
+// A broker's copy of the cluster's metadata: pulls the controllers' log like any follower, applies what is committed,
+// and publishes it to the node's parts in order. It starts from the log's beginning at every start of the process.
 class MetadataFollower {
  public:
   // Takes what a batch of records touched; the image already shows it. Returns when the node acts on it.
   using Publish = std::function<Task<void>(const protocol::MetadataDelta* delta)>;
 
-  MetadataFollower(Runtime& runtime, Endpoint controller, NodeId self, std::function<BrokerEpoch()> broker_epoch, Publish publish,
-                   protocol::Observer* observer);
+  MetadataFollower(Runtime& runtime, Endpoint controller, NodeId self, std::function<BrokerEpoch()> broker_epoch,
+                   Publish publish, protocol::Observer* observer);
   MetadataFollower(const MetadataFollower&) = delete;
   MetadataFollower& operator=(const MetadataFollower&) = delete;
 

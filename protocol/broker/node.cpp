@@ -8,7 +8,8 @@ namespace {
 std::expected<std::string, std::string> only_directory(const protocol::BrokerConfig& config) {
   const std::vector<std::string> directories = config.log_dirs();
   if (directories.size() != 1) {
-    return std::unexpected(fmt::format("log.dirs names {} directories; this version keeps all logs in one", directories.size()));
+    return std::unexpected(
+        fmt::format("log.dirs names {} directories; this version keeps all logs in one", directories.size()));
   }
   return directories.front();
 }
@@ -22,15 +23,18 @@ Task<std::expected<void, std::string>> Node::open_directory() {
   const auto path = only_directory(config_);
   if (!path) co_return std::unexpected(path.error());
   if (!runtime_->disk().status(*path + "/" + std::string(storage::kMetaPropertiesFile))) {
-    co_return std::unexpected(fmt::format("log directory {} is not formatted: run `verdict storage format` first", *path));
+    co_return std::unexpected(
+        fmt::format("log directory {} is not formatted: run `verdict storage format` first", *path));
   }
   auto opened = storage::LogDirectory::open(*runtime_, *path);
   if (!opened) co_return std::unexpected(opened.error().message);
   directory_ = std::move(*opened);
-  if (!directory_->meta()) co_return std::unexpected(fmt::format("log directory {} has no readable meta.properties", *path));
+  if (!directory_->meta())
+    co_return std::unexpected(fmt::format("log directory {} has no readable meta.properties", *path));
   if (directory_->meta()->node_id != config_.node_id().value()) {
-    co_return std::unexpected(fmt::format("log directory {} belongs to node {} (meta.properties), this is node {} (node.id)", *path,
-                                          directory_->meta()->node_id, config_.node_id().value()));
+    co_return std::unexpected(
+        fmt::format("log directory {} belongs to node {} (meta.properties), this is node {} (node.id)", *path,
+                    directory_->meta()->node_id, config_.node_id().value()));
   }
   co_return std::expected<void, std::string>();
 }
@@ -40,7 +44,8 @@ Task<std::expected<void, std::string>> Node::start() {
   if (!opened) co_return opened;
   const std::vector<protocol::VoterAddress> voters = config_.quorum_voters();
   if (voters.size() != 1) {
-    co_return std::unexpected(fmt::format("controller.quorum.voters names {} voters; this version has a quorum of one", voters.size()));
+    co_return std::unexpected(
+        fmt::format("controller.quorum.voters names {} voters; this version has a quorum of one", voters.size()));
   }
   const std::string cluster_id = directory_->meta()->cluster_id;
   Endpoint controller_at{.host = voters.front().host, .port = voters.front().port};
@@ -70,7 +75,8 @@ Task<void> Node::stop() {
   }
 }
 
-std::expected<bool, std::string> format_directory(Runtime& runtime, const protocol::BrokerConfig& config, const std::string& cluster_id) {
+std::expected<bool, std::string> format_directory(Runtime& runtime, const protocol::BrokerConfig& config,
+                                                  const std::string& cluster_id) {
   const auto path = only_directory(config);
   if (!path) return std::unexpected(path.error());
   auto directory = storage::LogDirectory::open(runtime, *path);
@@ -78,12 +84,15 @@ std::expected<bool, std::string> format_directory(Runtime& runtime, const protoc
   if ((*directory)->meta()) {
     const storage::MetaProperties& there = *(*directory)->meta();
     if (there.cluster_id == cluster_id && there.node_id == config.node_id().value()) return false;
-    return std::unexpected(fmt::format("log directory {} is formatted already: cluster {}, node {}", *path, there.cluster_id, there.node_id));
+    return std::unexpected(fmt::format("log directory {} is formatted already: cluster {}, node {}", *path,
+                                       there.cluster_id, there.node_id));
   }
   Uuid id;
   id.high = runtime.random(Purpose::DirectoryId, 0);
   id.low = runtime.random(Purpose::DirectoryId, 0);
-  if (const auto written = (*directory)->write_meta({.cluster_id = cluster_id, .node_id = config.node_id().value(), .directory_id = id}); !written) {
+  if (const auto written =
+          (*directory)->write_meta({.cluster_id = cluster_id, .node_id = config.node_id().value(), .directory_id = id});
+      !written) {
     return std::unexpected(written.error().message);
   }
   return true;

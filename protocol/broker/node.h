@@ -44,6 +44,7 @@ class Node {
 
 // `storage format`: makes the log directory of a node and names its cluster. An existing directory of the same cluster
 // and node is left as it is (again: false). The error is one line.
-std::expected<bool, std::string> format_directory(Runtime& runtime, const protocol::BrokerConfig& config, const std::string& cluster_id);
+std::expected<bool, std::string> format_directory(Runtime& runtime, const protocol::BrokerConfig& config,
+                                                  const std::string& cluster_id);
 
 }  // namespace verdict::broker

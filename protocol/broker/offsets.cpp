@@ -16,9 +16,9 @@ using ListPart = ListResponse::ListOffsetsPartitionResponse;
 // ListOffsets' special timestamps.
 constexpr std::int64_t kLatest = -1;
 constexpr std::int64_t kEarliest = -2;
-constexpr std::int64_t kMaxTimestamp = -3;     // KIP-734, from version 7
-constexpr std::int64_t kEarliestLocal = -4;    // KIP-405, from version 8
-constexpr std::int64_t kLatestTiered = -5;     // KIP-1005, from version 9
+constexpr std::int64_t kMaxTimestamp = -3;   // KIP-734, from version 7
+constexpr std::int64_t kEarliestLocal = -4;  // KIP-405, from version 8
+constexpr std::int64_t kLatestTiered = -5;   // KIP-1005, from version 9
 
 constexpr int kLeaderEpochFrom = 4;
 
@@ -43,8 +43,8 @@ struct Question {
 };
 
 // The look-up by time itself: the log outlives it, and the partition.
-Task<std::expected<std::optional<storage::TimedOffset>, storage::LogError>> look_up(PartitionPtr partition, std::int64_t timestamp,
-                                                                                    storage::Decompressor* decompressor) {
+Task<std::expected<std::optional<storage::TimedOffset>, storage::LogError>> look_up(
+    PartitionPtr partition, std::int64_t timestamp, storage::Decompressor* decompressor) {
   if (timestamp == kMaxTimestamp) {
     auto found = co_await partition->log().offset_of_max_timestamp(*decompressor);
     co_return found;
@@ -145,7 +145,8 @@ Task<void> handle_list_offsets(BrokerContext* context, ExchangePtr exchange) {
         refuse(part, ErrorCode::INVALID_REQUEST);
         continue;
       }
-      const Question question{.topic = topic.name, .asked = once[k], .replica_id = request.replica_id, .version = exchange->version()};
+      const Question question{
+          .topic = topic.name, .asked = once[k], .replica_id = request.replica_id, .version = exchange->version()};
       part = co_await answer_one(context, question);
       if (exchange->version() < kLeaderEpochFrom) part.leader_epoch = -1;
     }

@@ -105,7 +105,9 @@ bool Partition::failed(const storage::LogError& error) {
   return offline;
 }
 
-void Partition::run(const replication::AssignEpochStart& effect) { log_->assign_epoch_start(effect.epoch, effect.start); }
+void Partition::run(const replication::AssignEpochStart& effect) {
+  log_->assign_epoch_start(effect.epoch, effect.start);
+}
 
 void Partition::cut(std::expected<storage::Truncated, storage::LogError> result, ev::TruncateReason reason) {
   if (!result) {
@@ -114,14 +116,16 @@ void Partition::cut(std::expected<storage::Truncated, storage::LogError> result,
     return;
   }
   if (result->changed()) {
-    runtime_->log(LogLevel::info, kLogger, fmt::format("{}: truncated from {} to {}", name(), result->old_end.value(),
-                                                       result->new_end.value()));
+    runtime_->log(LogLevel::info, kLogger,
+                  fmt::format("{}: truncated from {} to {}", name(), result->old_end.value(), result->new_end.value()));
     announce(ev::LogTruncated{.partition = key_, .from = result->old_end, .to = result->new_end, .reason = reason});
   }
   replica_.step(replication::Truncated{}, runtime_->now(), *effects_);
 }
 
-void Partition::run(const replication::TruncateTo& effect) { cut(log_->truncate_to(effect.to), ev::TruncateReason::divergence); }
+void Partition::run(const replication::TruncateTo& effect) {
+  cut(log_->truncate_to(effect.to), ev::TruncateReason::divergence);
+}
 
 void Partition::run(const replication::TruncateFullyAndStartAt& effect) {
   cut(log_->truncate_fully_and_start_at(effect.offset), ev::TruncateReason::full);
@@ -152,7 +156,8 @@ void Partition::run(const replication::AppendAsFollower& effect) {
 void Partition::run(const replication::AdvanceLogStart& effect) {
   const Offset from = log_->log_start();
   if (log_->advance_log_start(effect.to)) {
-    announce(ev::LogStartMoved{.partition = key_, .from = from, .to = log_->log_start(), .reason = ev::StartReason::leader});
+    announce(
+        ev::LogStartMoved{.partition = key_, .from = from, .to = log_->log_start(), .reason = ev::StartReason::leader});
   }
 }
 
@@ -222,14 +227,16 @@ void Partition::remove(replication::RemovedReason reason) {
   if (removed_) return;
   removed_ = true;
   turn(replication::Removed{reason});
-  if (log_ != nullptr && reason != replication::RemovedReason::log_directory_failed) announce(ev::LogClosed{.partition = key_});
+  if (log_ != nullptr && reason != replication::RemovedReason::log_directory_failed)
+    announce(ev::LogClosed{.partition = key_});
 }
 
 storage::ValidationRules Partition::rules() const {
   storage::ValidationRules rules;
   rules.max_message_bytes = static_cast<std::size_t>(config_.max_message_bytes);
   rules.compacted = config_.cleanup_compact;
-  rules.timestamp_type = config_.log_append_time ? storage::TimestampType::log_append_time : storage::TimestampType::create_time;
+  rules.timestamp_type =
+      config_.log_append_time ? storage::TimestampType::log_append_time : storage::TimestampType::create_time;
   rules.now_ms = to_ms(runtime_->wall_now());
   rules.before_max_ms = config_.timestamp_before_max_ms;
   rules.after_max_ms = config_.timestamp_after_max_ms;
@@ -300,7 +307,8 @@ void Partition::enforce_retention() {
   }
   if (!removed->empty()) runtime_->mark(Mark::RetentionRemovedSegment);
   if (log_->log_start() != before) {
-    announce(ev::LogStartMoved{.partition = key_, .from = before, .to = log_->log_start(), .reason = ev::StartReason::retention});
+    announce(ev::LogStartMoved{
+        .partition = key_, .from = before, .to = log_->log_start(), .reason = ev::StartReason::retention});
   }
 }
 

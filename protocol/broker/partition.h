@@ -98,7 +98,9 @@ class Partition final : public replication::LogView {
   void open(std::unique_ptr<storage::Log> log, Offset high_watermark_checkpoint);
   void configure(const protocol::TopicConfig& config);
   void metadata_changed(const replication::MetadataChanged& changed) { turn(changed); }
-  void brokers_changed(std::span<const replication::ReplicaBroker> brokers) { turn(replication::BrokersChanged{brokers}); }
+  void brokers_changed(std::span<const replication::ReplicaBroker> brokers) {
+    turn(replication::BrokersChanged{brokers});
+  }
   void remove(replication::RemovedReason reason);
 
   // `batch` is what a Produce request holds for this partition; it is stamped in place.
@@ -108,7 +110,9 @@ class Partition final : public replication::LogView {
 
   replication::FetchDecision fetch(const replication::FollowerFetch& fetch) { return turn(fetch); }
   replication::FetchDecision fetch(const replication::ConsumerFetch& fetch) { return turn(fetch); }
-  replication::OffsetForLeaderEpochDecision offset_for_epoch(const replication::OffsetForLeaderEpoch& ask) { return turn(ask); }
+  replication::OffsetForLeaderEpochDecision offset_for_epoch(const replication::OffsetForLeaderEpoch& ask) {
+    return turn(ask);
+  }
   replication::ListOffsetsDecision list_offsets(const replication::ListOffsets& ask) { return turn(ask); }
   void isr_tick() { turn(replication::IsrTick{}); }
   void isr_answered(const replication::AlterPartitionAnswered& answer) { turn(answer); }

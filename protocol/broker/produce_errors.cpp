@@ -26,10 +26,11 @@ struct RecordFault {
   std::string message;
 };
 
-std::optional<RecordFault> fault_of(const storage::BatchHeader& header, const storage::RecordView& record, const std::string& partition,
-                                    const storage::ValidationRules& rules) {
+std::optional<RecordFault> fault_of(const storage::BatchHeader& header, const storage::RecordView& record,
+                                    const std::string& partition, const storage::ValidationRules& rules) {
   if (rules.compacted && !record.key) {
-    return RecordFault{ErrorCode::INVALID_RECORD, "Compacted topic cannot accept message without key in topic partition " + partition};
+    return RecordFault{ErrorCode::INVALID_RECORD,
+                       "Compacted topic cannot accept message without key in topic partition " + partition};
   }
   if (rules.timestamp_type == storage::TimestampType::create_time) {
     const std::int64_t oldest = wrapped_sum(rules.now_ms, -rules.before_max_ms);
@@ -38,20 +39,23 @@ std::optional<RecordFault> fault_of(const storage::BatchHeader& header, const st
     const bool known = !__builtin_sub_overflow(rules.now_ms, record.timestamp, &age);
     const bool allowed = known && age <= rules.before_max_ms && age >= -rules.after_max_ms;
     if (record.timestamp == storage::kNoTimestamp || allowed) return std::nullopt;
-    return RecordFault{ErrorCode::INVALID_TIMESTAMP,
-                       fmt::format("Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
-                                   record.timestamp, record.offset.value(), oldest, newest)};
+    return RecordFault{
+        ErrorCode::INVALID_TIMESTAMP,
+        fmt::format("Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
+                    record.timestamp, record.offset.value(), oldest, newest)};
   }
   if (!header.log_append_time()) return std::nullopt;
-  return RecordFault{ErrorCode::INVALID_TIMESTAMP,
-                     fmt::format("Invalid timestamp type in message DefaultRecord(offset={}, timestamp={}, key={} bytes, value={} bytes). "
-                                 "Producer should not set timestamp type to LogAppendTime.",
-                                 record.offset.value(), record.timestamp, size_of(record.key), size_of(record.value))};
+  return RecordFault{
+      ErrorCode::INVALID_TIMESTAMP,
+      fmt::format(
+          "Invalid timestamp type in message DefaultRecord(offset={}, timestamp={}, key={} bytes, value={} bytes). "
+          "Producer should not set timestamp type to LogAppendTime.",
+          record.offset.value(), record.timestamp, size_of(record.key), size_of(record.value))};
 }
 
 // Every record at fault is named, not only the first.
-void list_records(BatchRefusal& out, storage::Bytes bytes, const std::string& partition, const storage::ValidationRules& rules,
-                  storage::Decompressor& decompressor) {
+void list_records(BatchRefusal& out, storage::Bytes bytes, const std::string& partition,
+                  const storage::ValidationRules& rules, storage::Decompressor& decompressor) {
   const auto batch = storage::BatchView::parse(bytes);
   if (!batch) return;
   auto records = storage::open_records(*batch, decompressor, rules.max_decompressed_bytes);
@@ -71,11 +75,13 @@ void list_records(BatchRefusal& out, storage::Bytes bytes, const std::string& pa
   }
   std::string shown;
   for (std::size_t i = 0; i < std::min(out.records.size(), kMostShown); ++i) {
-    shown += fmt::format("{}RecordError(batchIndex={}, message='{}')", i == 0 ? "" : ", ", out.records[i].first, out.records[i].second);
+    shown += fmt::format("{}RecordError(batchIndex={}, message='{}')", i == 0 ? "" : ", ", out.records[i].first,
+                         out.records[i].second);
   }
-  out.message = fmt::format("One or more records have been rejected due to {} record errors in total, and only showing the first three "
-                            "errors at most: [{}]",
-                            out.records.size(), shown);
+  out.message = fmt::format(
+      "One or more records have been rejected due to {} record errors in total, and only showing the first three "
+      "errors at most: [{}]",
+      out.records.size(), shown);
 }
 
 bool compressed(storage::Bytes bytes) {
@@ -88,7 +94,8 @@ void judge_head(BatchRefusal& out, BatchError fault, storage::Bytes bytes) {
     out.error = ErrorCode::CORRUPT_MESSAGE;
     const std::int32_t length = storage::load_be<std::int32_t>(bytes.data() + kLengthAt);
     if (length < kMinLegacyLength) {
-      out.message = fmt::format("Record size {} is less than the minimum record overhead ({})", length, kMinLegacyLength);
+      out.message =
+          fmt::format("Record size {} is less than the minimum record overhead ({})", length, kMinLegacyLength);
     }
     return;
   }
@@ -99,8 +106,8 @@ void judge_head(BatchRefusal& out, BatchError fault, storage::Bytes bytes) {
 
 }  // namespace
 
-BatchRefusal refusal_of(BatchError fault, storage::Bytes batch, const std::string& partition, const storage::ValidationRules& rules,
-                        storage::Decompressor& decompressor) {
+BatchRefusal refusal_of(BatchError fault, storage::Bytes batch, const std::string& partition,
+                        const storage::ValidationRules& rules, storage::Decompressor& decompressor) {
   using enum BatchError;
   BatchRefusal out{.error = ErrorCode::INVALID_RECORD, .names_log_start = true};
   switch (fault) {

@@ -20,7 +20,7 @@ struct BatchRefusal {
 };
 
 // `partition` is "topic-0"; `rules` are those that the batch failed.
-BatchRefusal refusal_of(storage::BatchError fault, storage::Bytes batch, const std::string& partition, const storage::ValidationRules& rules,
-                        storage::Decompressor& decompressor);
+BatchRefusal refusal_of(storage::BatchError fault, storage::Bytes batch, const std::string& partition,
+                        const storage::ValidationRules& rules, storage::Decompressor& decompressor);
 
 }  // namespace verdict::broker

@@ -32,11 +32,13 @@ void for_each_topic(const Keys& keys, Visit visit) {
 
 }  // namespace
 
-ReplicaFetcher::ReplicaFetcher(Runtime& runtime, FetcherOptions options, Endpoint leader, std::function<BrokerEpoch()> broker_epoch)
+ReplicaFetcher::ReplicaFetcher(Runtime& runtime, FetcherOptions options, Endpoint leader,
+                               std::function<BrokerEpoch()> broker_epoch)
     : runtime_(&runtime),
       options_(std::move(options)),
       broker_epoch_(std::move(broker_epoch)),
-      channel_(runtime, std::move(leader), {.client_id = options_.client_id, .connect_timeout = options_.connect_timeout}),
+      channel_(runtime, std::move(leader),
+               {.client_id = options_.client_id, .connect_timeout = options_.connect_timeout}),
       wake_(runtime),
       scope_(runtime) {
   scope_.spawn(run());
@@ -192,13 +194,16 @@ Task<bool> ReplicaFetcher::fetch_once() {
   const Response& response = answer->value;
   const auto error = static_cast<ErrorCode>(response.error_code);
   if (error != ErrorCode::NONE) {
-    runtime_->log(LogLevel::info, kLogger, fmt::format("fetch from {}:{} refused: {}", leader().host, leader().port, wire::to_string(error)));
-    const bool session_lost = error == ErrorCode::FETCH_SESSION_ID_NOT_FOUND || error == ErrorCode::INVALID_FETCH_SESSION_EPOCH;
+    runtime_->log(LogLevel::info, kLogger,
+                  fmt::format("fetch from {}:{} refused: {}", leader().host, leader().port, wire::to_string(error)));
+    const bool session_lost =
+        error == ErrorCode::FETCH_SESSION_ID_NOT_FOUND || error == ErrorCode::INVALID_FETCH_SESSION_EPOCH;
     reset_session();
     co_return session_lost;
   }
   if (session_id_ == 0) session_id_ = response.session_id;
-  if (session_id_ != 0) session_epoch_ = session_epoch_ == std::numeric_limits<std::int32_t>::max() ? 1 : session_epoch_ + 1;
+  if (session_id_ != 0)
+    session_epoch_ = session_epoch_ == std::numeric_limits<std::int32_t>::max() ? 1 : session_epoch_ + 1;
   process(response);
   co_return true;
 }
@@ -217,7 +222,8 @@ void ReplicaFetcher::process(const Response& response) {
       answer.fetch_offset = sent.fetch_offset;
       answer.error = static_cast<ErrorCode>(data.error_code);
       if (data.diverging_epoch.epoch >= 0) {
-        answer.diverging = {.epoch = LeaderEpoch(data.diverging_epoch.epoch), .end = Offset(data.diverging_epoch.end_offset)};
+        answer.diverging = {.epoch = LeaderEpoch(data.diverging_epoch.epoch),
+                            .end = Offset(data.diverging_epoch.end_offset)};
       }
       answer.high_watermark = Offset(data.high_watermark);
       answer.log_start = Offset(data.log_start_offset);

@@ -17,13 +17,13 @@ namespace verdict::broker {
 struct FetcherOptions {
   NodeId self;
   std::string client_id;
-  Duration wait_max = 500ms;             // replica.fetch.wait.max.ms
-  std::int32_t min_bytes = 1;            // replica.fetch.min.bytes
-  std::int32_t max_bytes = 10 << 20;     // replica.fetch.response.max.bytes
+  Duration wait_max = 500ms;               // replica.fetch.wait.max.ms
+  std::int32_t min_bytes = 1;              // replica.fetch.min.bytes
+  std::int32_t max_bytes = 10 << 20;       // replica.fetch.response.max.bytes
   std::int32_t partition_bytes = 1 << 20;  // replica.fetch.max.bytes
-  Duration backoff = 1s;                 // replica.fetch.backoff.ms
-  Duration socket_timeout = 30s;         // replica.socket.timeout.ms
-  Duration connect_timeout = 10s;        // socket.connection.setup.timeout.ms
+  Duration backoff = 1s;                   // replica.fetch.backoff.ms
+  Duration socket_timeout = 30s;           // replica.socket.timeout.ms
+  Duration connect_timeout = 10s;          // socket.connection.setup.timeout.ms
 };
 
 // Pulls from one leader for all partitions that follow it, through an incremental fetch session (KIP-227): a request

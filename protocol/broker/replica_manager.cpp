@@ -40,7 +40,8 @@ std::optional<Endpoint> listener_of(const protocol::MetadataImage& image, NodeId
 }
 
 ReplicaManager::ReplicaManager(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory,
-                               client::RpcChannel& controller, std::function<BrokerEpoch()> broker_epoch, protocol::Observer* observer)
+                               client::RpcChannel& controller, std::function<BrokerEpoch()> broker_epoch,
+                               protocol::Observer* observer)
     : runtime_(&runtime),
       config_(&config),
       directory_(&directory),
@@ -65,7 +66,8 @@ PartitionPtr ReplicaManager::find(const PartitionKey& key) const {
 
 // ---- metadata ----
 
-Task<void> ReplicaManager::apply(const protocol::MetadataImage* image, const protocol::MetadataDelta* delta, bool wait_for_logs) {
+Task<void> ReplicaManager::apply(const protocol::MetadataImage* image, const protocol::MetadataDelta* delta,
+                                 bool wait_for_logs) {
   image_ = image;
   apply_topics(*delta);
   apply_configs(*delta);
@@ -96,7 +98,8 @@ void ReplicaManager::drop(const PartitionPtr& partition, replication::RemovedRea
 Task<void> ReplicaManager::delete_log(PartitionPtr partition) {
   partition->log().release_files();
   const Uuid unique{.high = runtime_->random(Purpose::DirectoryId, 1), .low = partition->key().topic.low};
-  const auto folder = directory_->mark_deleted({.topic = partition->topic(), .partition = partition->key().index}, unique);
+  const auto folder =
+      directory_->mark_deleted({.topic = partition->topic(), .partition = partition->key().index}, unique);
   if (!folder) {
     runtime_->log(LogLevel::error, kLogger, folder.error().message);
     co_return;
@@ -164,13 +167,17 @@ void ReplicaManager::apply_partition(const PartitionKey& key) {
 
 Task<void> ReplicaManager::open_log(PartitionPtr partition) {
   const storage::PartitionName name{.topic = partition->topic(), .partition = partition->key().index};
-  const auto fail = [this](std::string_view what) { runtime_->halt(fmt::format("log directory {}: {}", directory_->path(), what)); };
+  const auto fail = [this](std::string_view what) {
+    runtime_->halt(fmt::format("log directory {}: {}", directory_->path(), what));
+  };
   const auto& there = directory_->partitions();
   const auto found = std::ranges::find(there, name, &storage::LogDirectory::Partition::name);
-  const bool own = found != there.end() && found->topic_id == partition->key().topic && !dropped_.contains(partition->key());
+  const bool own =
+      found != there.end() && found->topic_id == partition->key().topic && !dropped_.contains(partition->key());
   if (found != there.end() && !own) {
     // An older topic of this name, deleted while this node was away.
-    const auto folder = directory_->mark_deleted(name, {.high = runtime_->random(Purpose::DirectoryId, 2), .low = partition->key().topic.low});
+    const auto folder = directory_->mark_deleted(
+        name, {.high = runtime_->random(Purpose::DirectoryId, 2), .low = partition->key().topic.low});
     if (folder) static_cast<void>(directory_->remove_folder(*folder));
   }
   if (!own) {
@@ -180,7 +187,8 @@ Task<void> ReplicaManager::open_log(PartitionPtr partition) {
     }
   }
   storage::Log::OpenInput input = own ? directory_->open_input(name) : storage::Log::OpenInput{};
-  auto log = co_await storage::Log::open(*runtime_, files_, directory_->partition_path(name), log_config(partition->config()), input);
+  auto log = co_await storage::Log::open(*runtime_, files_, directory_->partition_path(name),
+                                         log_config(partition->config()), input);
   --opening_;
   opened_.notify();
   if (!log) {
@@ -221,7 +229,8 @@ void ReplicaManager::apply_configs(const protocol::MetadataDelta& delta) {
   });
   const protocol::ConfigView view(*config_, *image_, self_);
   for (const auto& [key, partition] : std::map(partitions_)) {
-    const bool named = delta.configs.contains({.type = protocol::ConfigResourceType::topic, .name = partition->topic()});
+    const bool named =
+        delta.configs.contains({.type = protocol::ConfigResourceType::topic, .name = partition->topic()});
     if (named || broker_wide) partition->configure(protocol::topic_config(view, partition->topic()));
   }
 }
@@ -330,7 +339,8 @@ void ReplicaManager::start_fetching(Partition& partition, NodeId leader) {
   if (stopping_) return;
   ReplicaFetcher* fetcher = fetcher_for(leader);
   if (fetcher == nullptr) {
-    runtime_->log(LogLevel::warn, kLogger, fmt::format("{}: leader {} has no address yet", partition.name(), leader.value()));
+    runtime_->log(LogLevel::warn, kLogger,
+                  fmt::format("{}: leader {} has no address yet", partition.name(), leader.value()));
     fetched_from_[partition.key()] = leader;
     return;
   }
@@ -356,8 +366,8 @@ void ReplicaManager::ask_leader_offsets(Partition& partition, const replication:
   scope_.spawn(ask_offsets(partitions_.at(partition.key()), ask.leader, ask.leader_epoch));
 }
 
-Task<std::expected<Offset, ErrorCode>> ReplicaManager::ask_offset(NodeId leader, PartitionPtr partition, LeaderEpoch epoch,
-                                                                  std::int64_t timestamp) {
+Task<std::expected<Offset, ErrorCode>> ReplicaManager::ask_offset(NodeId leader, PartitionPtr partition,
+                                                                  LeaderEpoch epoch, std::int64_t timestamp) {
   using Request = wire::ListOffsetsRequest;
   ReplicaFetcher* fetcher = fetcher_for(leader);
   if (fetcher == nullptr) co_return std::unexpected(ErrorCode::NETWORK_EXCEPTION);
@@ -381,7 +391,8 @@ Task<std::expected<Offset, ErrorCode>> ReplicaManager::ask_offset(NodeId leader,
 }
 
 Task<void> ReplicaManager::ask_offsets(PartitionPtr partition, NodeId leader, LeaderEpoch epoch) {
-  replication::LeaderOffsetsAnswered told{.leader_epoch = epoch, .error = ErrorCode::NONE, .log_start = kNoOffset, .log_end = kNoOffset};
+  replication::LeaderOffsetsAnswered told{
+      .leader_epoch = epoch, .error = ErrorCode::NONE, .log_start = kNoOffset, .log_end = kNoOffset};
   const auto earliest = co_await ask_offset(leader, partition, epoch, kEarliest);
   const auto latest = co_await ask_offset(leader, partition, epoch, kLatest);
   if (!earliest || !latest) {
@@ -409,21 +420,25 @@ Task<void> ReplicaManager::flush_log(PartitionPtr partition) {
     if (!partition->removed()) log_failed(*partition, flushed.error());
     co_return;
   }
-  if (!partition->removed()) partition->announce(protocol::events::LogFlushed{.partition = partition->key(), .to = *flushed});
+  if (!partition->removed())
+    partition->announce(protocol::events::LogFlushed{.partition = partition->key(), .to = *flushed});
 }
 
 void ReplicaManager::log_failed(Partition& partition, const storage::LogError& error) {
   runtime_->mark(Mark::LogDirectoryOffline);
   // With one log directory nothing is left to serve from (Kafka halts as well).
-  runtime_->halt(fmt::format("log directory {} failed at {}: {}", directory_->path(), partition.name(), error.to_string()));
+  runtime_->halt(
+      fmt::format("log directory {} failed at {}: {}", directory_->path(), partition.name(), error.to_string()));
 }
 
 // ---- upkeep ----
 
 void ReplicaManager::start_upkeep() {
   scope_.spawn(every(config_->duration_ms("replica.lag.time.max.ms") / 2, &ReplicaManager::check_isrs));
-  scope_.spawn(every(config_->duration_ms("replica.high.watermark.checkpoint.interval.ms"), &ReplicaManager::checkpoint_high_watermarks));
-  scope_.spawn(every(config_->duration_ms("log.flush.offset.checkpoint.interval.ms"), &ReplicaManager::checkpoint_recovery_points));
+  scope_.spawn(every(config_->duration_ms("replica.high.watermark.checkpoint.interval.ms"),
+                     &ReplicaManager::checkpoint_high_watermarks));
+  scope_.spawn(every(config_->duration_ms("log.flush.offset.checkpoint.interval.ms"),
+                     &ReplicaManager::checkpoint_recovery_points));
   scope_.spawn(every(config_->duration_ms("log.retention.check.interval.ms"), &ReplicaManager::check_retention));
 }
 
@@ -444,7 +459,8 @@ Task<void> ReplicaManager::check_isrs() {
 Task<void> ReplicaManager::checkpoint_high_watermarks() {
   storage::OffsetCheckpoint offsets;
   for (const auto& [key, partition] : partitions_) {
-    if (partition->opened()) offsets[{.topic = partition->topic(), .partition = key.index}] = partition->replica().high_watermark();
+    if (partition->opened())
+      offsets[{.topic = partition->topic(), .partition = key.index}] = partition->replica().high_watermark();
   }
   const auto written = co_await directory_->write_high_watermarks(std::move(offsets));
   if (!written && !stopping_) runtime_->halt(written.error().message);
@@ -471,7 +487,8 @@ Task<void> ReplicaManager::check_retention() {
 }
 
 void ReplicaManager::answer_all() {
-  for (const auto& [key, partition] : std::map(partitions_)) partition->remove(replication::RemovedReason::log_directory_failed);
+  for (const auto& [key, partition] : std::map(partitions_))
+    partition->remove(replication::RemovedReason::log_directory_failed);
 }
 
 Task<void> ReplicaManager::stop() {

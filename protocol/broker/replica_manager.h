@@ -40,7 +40,8 @@ struct ProduceWait {
 class ReplicaManager final : public PartitionHost {
  public:
   ReplicaManager(Runtime& runtime, const protocol::BrokerConfig& config, storage::LogDirectory& directory,
-                 client::RpcChannel& controller, std::function<BrokerEpoch()> broker_epoch, protocol::Observer* observer);
+                 client::RpcChannel& controller, std::function<BrokerEpoch()> broker_epoch,
+                 protocol::Observer* observer);
   ~ReplicaManager() override;
   ReplicaManager(const ReplicaManager&) = delete;
   ReplicaManager& operator=(const ReplicaManager&) = delete;
@@ -57,9 +58,9 @@ class ReplicaManager final : public PartitionHost {
   void end_wait(WaiterId waiter);
 
   void start_upkeep();
-  void answer_all();                // before a stop: nobody waits for this node any more
-  Task<void> stop();                // fetchers, proposals and upkeep end
-  Task<bool> close_logs();          // the orderly end: flush, checkpoints; false if anything failed
+  void answer_all();        // before a stop: nobody waits for this node any more
+  Task<void> stop();        // fetchers, proposals and upkeep end
+  Task<bool> close_logs();  // the orderly end: flush, checkpoints; false if anything failed
   storage::Decompressor& decompressor() { return decompressor_; }
 
   // PartitionHost
@@ -93,7 +94,8 @@ class ReplicaManager final : public PartitionHost {
   void isr_answered(const PartitionKey& key, const IsrResult& result);
   Task<void> propose_later(PartitionKey key, replication::ProposalId id, IsrProposal proposal);
   Task<void> ask_offsets(PartitionPtr partition, NodeId leader, LeaderEpoch epoch);
-  Task<std::expected<Offset, ErrorCode>> ask_offset(NodeId leader, PartitionPtr partition, LeaderEpoch epoch, std::int64_t timestamp);
+  Task<std::expected<Offset, ErrorCode>> ask_offset(NodeId leader, PartitionPtr partition, LeaderEpoch epoch,
+                                                    std::int64_t timestamp);
   Task<void> flush_log(PartitionPtr partition);
   Task<void> reap_fetcher(std::unique_ptr<ReplicaFetcher> fetcher);
   Task<void> every(Duration period, Task<void> (ReplicaManager::*work)());

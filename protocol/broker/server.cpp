@@ -15,9 +15,11 @@ constexpr std::size_t kCopyChunkBytes = 64 << 10;
 // What a frame whose header may be broken calls itself.
 std::string called(std::span<const std::byte> frame) {
   const auto number = [frame](std::size_t at) {
-    return static_cast<std::int16_t>(std::to_integer<unsigned>(frame[at]) << 8U | std::to_integer<unsigned>(frame[at + 1]));
+    return static_cast<std::int16_t>(std::to_integer<unsigned>(frame[at]) << 8U |
+                                     std::to_integer<unsigned>(frame[at + 1]));
   };
-  return frame.size() < 4 ? fmt::format("a frame of {} bytes", frame.size()) : fmt::format("api {}, version {}", number(0), number(2));
+  return frame.size() < 4 ? fmt::format("a frame of {} bytes", frame.size())
+                          : fmt::format("api {}, version {}", number(0), number(2));
 }
 
 }  // namespace
@@ -36,12 +38,12 @@ void Exchange::settle() {
   connection_->writer_.notify();
 }
 
-void Exchange::finish(std::expected<std::vector<std::byte>, wire::CodecError> encoded, std::vector<wire::Splice> splices,
-                      std::vector<FilePart> parts) {
+void Exchange::finish(std::expected<std::vector<std::byte>, wire::CodecError> encoded,
+                      std::vector<wire::Splice> splices, std::vector<FilePart> parts) {
   if (!encoded) {
     // A handler's mistake about a version costs its connection, not the broker.
-    return close(fmt::format("the answer can't be encoded (api {}, version {}): {}", static_cast<int>(header_.api), header_.version,
-                             encoded.error().to_string()));
+    return close(fmt::format("the answer can't be encoded (api {}, version {}): {}", static_cast<int>(header_.api),
+                             header_.version, encoded.error().to_string()));
   }
   answer_ = std::move(*encoded);
   splices_ = std::move(splices);
@@ -108,12 +110,15 @@ Task<void> Connection::read_task(std::shared_ptr<Connection> self) {
     std::expected<protocol::Frame, protocol::FrameError> frame = co_await reader_.next();
     if (dead_) break;
     if (!frame) {
-      if (frame.error().fault == protocol::FrameFault::too_large || frame.error().fault == protocol::FrameFault::truncated) {
-        server_->runtime().log(LogLevel::warn, kLogger,
-                               frame.error().fault == protocol::FrameFault::too_large
-                                   ? fmt::format("closing the connection from {}: a frame of {} bytes, allowed are 0 to {} "
-                                                 "(socket.request.max.bytes)", peer_, frame.error().size, server_->limits_.max_request_bytes)
-                                   : fmt::format("the connection from {} ended within a frame", peer_));
+      if (frame.error().fault == protocol::FrameFault::too_large ||
+          frame.error().fault == protocol::FrameFault::truncated) {
+        server_->runtime().log(
+            LogLevel::warn, kLogger,
+            frame.error().fault == protocol::FrameFault::too_large
+                ? fmt::format("closing the connection from {}: a frame of {} bytes, allowed are 0 to {} "
+                              "(socket.request.max.bytes)",
+                              peer_, frame.error().size, server_->limits_.max_request_bytes)
+                : fmt::format("the connection from {} ended within a frame", peer_));
       }
       break;
     }
@@ -199,14 +204,15 @@ Task<void> Server::accept_task() {
     if (stopping_) break;
     if (!accepted.ok()) {
       // Out of descriptors or memory: what is connected goes on, new ones wait in the backlog.
-      runtime_->log(LogLevel::warn, kLogger, fmt::format("listener {} can't accept: {}", name_, accepted.error.message()));
+      runtime_->log(LogLevel::warn, kLogger,
+                    fmt::format("listener {} can't accept: {}", name_, accepted.error.message()));
       co_await sleep_until(*runtime_, runtime_->now() + 100ms);
       continue;
     }
     if (connections_.size() >= limits_.max_connections) {
       runtime_->log(LogLevel::warn, kLogger,
-                    fmt::format("listener {} refuses {}: {} connections are the limit (max.connections)", name_, stream->peer(),
-                                limits_.max_connections));
+                    fmt::format("listener {} refuses {}: {} connections are the limit (max.connections)", name_,
+                                stream->peer(), limits_.max_connections));
       continue;
     }
     const std::uint64_t id = next_id_++;

@@ -16,9 +16,9 @@ namespace verdict::broker {
 
 struct ServerLimits {
   std::size_t max_request_bytes = std::size_t{100} << 20;  // socket.request.max.bytes
-  std::size_t max_in_flight = 64;                          // requests of one connection without an answer, then it waits
-  std::size_t max_connections = 10'000;                    // max.connections; more are closed at once
-  int backlog = 50;                                        // socket.listen.backlog.size
+  std::size_t max_in_flight = 64;        // requests of one connection without an answer, then it waits
+  std::size_t max_connections = 10'000;  // max.connections; more are closed at once
+  int backlog = 50;                      // socket.listen.backlog.size
 };
 
 // What a listener serves: begins the handling of one request, which ends through the exchange. Called inside the

@@ -17,7 +17,8 @@ template <class Response, class Request>
 Task<void> forward(BrokerContext* context, ExchangePtr exchange) {
   Request request;
   if (!exchange->decode(request)) co_return;
-  auto answer = co_await context->controller.call<Response>(exchange->version(), request, context->runtime.now() + kTimeout);
+  auto answer =
+      co_await context->controller.call<Response>(exchange->version(), request, context->runtime.now() + kTimeout);
   if (answer) {
     exchange->respond((*answer).value);
   } else {
@@ -50,12 +51,14 @@ Task<void> TopicRequests::create_by_default(std::string topic) {
   request.topics[0].num_partitions = -1;
   request.topics[0].replication_factor = -1;
   request.timeout_ms = static_cast<std::int32_t>(to_ms(kTimeout));
-  auto answer = co_await context_->controller.call<wire::CreateTopicsResponse>(kCreateVersion, request, context_->runtime.now() + kTimeout);
+  auto answer = co_await context_->controller.call<wire::CreateTopicsResponse>(kCreateVersion, request,
+                                                                               context_->runtime.now() + kTimeout);
   creating_.erase(topic);
   if (!answer || (*answer)->topics.empty()) co_return;
   const auto error = static_cast<ErrorCode>((*answer)->topics[0].error_code);
   if (error != ErrorCode::NONE && error != ErrorCode::TOPIC_ALREADY_EXISTS) {
-    context_->runtime.log(LogLevel::info, "AutoTopicCreation", fmt::format("topic {} was not created: {}", topic, wire::to_string(error)));
+    context_->runtime.log(LogLevel::info, "AutoTopicCreation",
+                          fmt::format("topic {} was not created: {}", topic, wire::to_string(error)));
   }
 }
 

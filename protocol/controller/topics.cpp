@@ -16,9 +16,9 @@ using CreatableTopic = wire::CreateTopicsRequest::CreatableTopic;
 using Created = wire::CreateTopicsResponse::CreatableTopicResult;
 using Deleted = wire::DeleteTopicsResponse::DeletableTopicResult;
 
-constexpr std::int64_t kMostRecords = 10'000;     // of one request; Kafka's MAX_RECORDS_PER_USER_OP
-constexpr int kTopicIdsVersion = 6;               // of DeleteTopics: topics by name or id
-constexpr int kResultConfigsVersion = 5;          // of CreateTopics
+constexpr std::int64_t kMostRecords = 10'000;  // of one request; Kafka's MAX_RECORDS_PER_USER_OP
+constexpr int kTopicIdsVersion = 6;            // of DeleteTopics: topics by name or id
+constexpr int kResultConfigsVersion = 5;       // of CreateTopics
 constexpr std::string_view kMetadataTopic = "__cluster_metadata";
 
 struct Refusal {
@@ -29,7 +29,9 @@ struct Refusal {
 template <class T>
 using Outcome = std::expected<T, Refusal>;
 
-std::unexpected<Refusal> refuse(ErrorCode error, std::string message) { return std::unexpected(Refusal{error, std::move(message)}); }
+std::unexpected<Refusal> refuse(ErrorCode error, std::string message) {
+  return std::unexpected(Refusal{error, std::move(message)});
+}
 
 // Type 4 UUIDs whose text doesn't begin with '-' (a nuisance on command lines), as Kafka makes them.
 Uuid topic_id_from(KeyedRandom& random, const protocol::MetadataImage& image) {
@@ -54,7 +56,8 @@ class Creation {
       return manual();
     }
     if (topic_.replication_factor < -1 || topic_.replication_factor == 0) {
-      return refuse(ErrorCode::INVALID_REPLICATION_FACTOR, "Replication factor must be larger than 0, or -1 to use the default value.");
+      return refuse(ErrorCode::INVALID_REPLICATION_FACTOR,
+                    "Replication factor must be larger than 0, or -1 to use the default value.");
     }
     if (topic_.num_partitions < -1 || topic_.num_partitions == 0) {
       return refuse(ErrorCode::INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value.");
@@ -78,13 +81,15 @@ class Creation {
     return out;
   }
 
-  std::optional<Refusal> add_partitions(Uuid topic, const std::vector<NodeIds>& replicas, std::vector<MetadataRecord>& records) const {
+  std::optional<Refusal> add_partitions(Uuid topic, const std::vector<NodeIds>& replicas,
+                                        std::vector<MetadataRecord>& records) const {
     for (std::size_t i = 0; i < replicas.size(); ++i) {
       const NodeIds& ids = replicas[i];
       NodeIds isr = active(ids);
       if (isr.empty()) {
-        return Refusal{ErrorCode::INVALID_REPLICATION_FACTOR, "Unable to replicate the partition " + std::to_string(ids.size()) +
-                                                                  " time(s): All brokers are currently fenced or in controlled shutdown."};
+        return Refusal{ErrorCode::INVALID_REPLICATION_FACTOR,
+                       "Unable to replicate the partition " + std::to_string(ids.size()) +
+                           " time(s): All brokers are currently fenced or in controlled shutdown."};
       }
       const NodeId leader = isr.front();
       records.emplace_back(rec::Partition{.key = {topic, static_cast<std::int32_t>(i)},
@@ -104,7 +109,8 @@ class Creation {
         return refuse(ErrorCode::INVALID_CONFIG, "Unknown topic config name: " + std::string(config.name));
       }
       if (!config.value) {
-        return refuse(ErrorCode::INVALID_CONFIG, "Null value not supported for topic configs: " + std::string(config.name));
+        return refuse(ErrorCode::INVALID_CONFIG,
+                      "Null value not supported for topic configs: " + std::string(config.name));
       }
       if (key == nullptr) {
         warnings.push_back("topic " + std::string(topic_.name) + ": " + std::string(config.name) +
@@ -119,9 +125,11 @@ class Creation {
 
  private:
   Outcome<std::vector<NodeIds>> placed(std::uint64_t random) const {
-    const auto partitions = topic_.num_partitions == -1 ? static_cast<std::int32_t>(config_.integer("num.partitions")) : topic_.num_partitions;
-    const auto factor = topic_.replication_factor == -1 ? static_cast<std::int16_t>(config_.integer("default.replication.factor"))
-                                                        : topic_.replication_factor;
+    const auto partitions = topic_.num_partitions == -1 ? static_cast<std::int32_t>(config_.integer("num.partitions"))
+                                                        : topic_.num_partitions;
+    const auto factor = topic_.replication_factor == -1
+                            ? static_cast<std::int16_t>(config_.integer("default.replication.factor"))
+                            : topic_.replication_factor;
     if (partitions > kMostRecords) {
       return refuse(ErrorCode::POLICY_VIOLATION, "Excessively large number of partitions per request.");
     }
@@ -135,35 +143,40 @@ class Creation {
 
   Outcome<std::vector<NodeIds>> manual() const {
     if (topic_.replication_factor != -1) {
-      return refuse(ErrorCode::INVALID_REQUEST, "A manual partition assignment was specified, but replication factor was not set to -1.");
+      return refuse(ErrorCode::INVALID_REQUEST,
+                    "A manual partition assignment was specified, but replication factor was not set to -1.");
     }
     if (topic_.num_partitions != -1) {
-      return refuse(ErrorCode::INVALID_REQUEST, "A manual partition assignment was specified, but numPartitions was not set to -1.");
+      return refuse(ErrorCode::INVALID_REQUEST,
+                    "A manual partition assignment was specified, but numPartitions was not set to -1.");
     }
     std::map<std::int32_t, NodeIds> by_index;
     std::optional<std::size_t> factor;
     for (const auto& assignment : topic_.assignments) {
       if (by_index.contains(assignment.partition_index)) {
-        return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT,
-                      "Found multiple manual partition assignments for partition " + std::to_string(assignment.partition_index));
+        return refuse(
+            ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+            "Found multiple manual partition assignments for partition " + std::to_string(assignment.partition_index));
       }
       NodeIds ids;
-      std::ranges::transform(assignment.broker_ids, std::back_inserter(ids), [](std::int32_t id) { return NodeId(id); });
+      std::ranges::transform(assignment.broker_ids, std::back_inserter(ids),
+                             [](std::int32_t id) { return NodeId(id); });
       if (auto why = bad_assignment(ids, factor)) {
         return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, std::move(*why));
       }
       factor = ids.size();
       if (active(ids).empty()) {
-        return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, "All brokers specified in the manual partition assignment for partition " +
-                                                                 std::to_string(assignment.partition_index) +
-                                                                 " are fenced or in controlled shutdown.");
+        return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+                      "All brokers specified in the manual partition assignment for partition " +
+                          std::to_string(assignment.partition_index) + " are fenced or in controlled shutdown.");
       }
       by_index[assignment.partition_index] = std::move(ids);
     }
     std::vector<NodeIds> out;
     for (auto& [index, ids] : by_index) {
       if (index != static_cast<std::int32_t>(out.size())) {
-        return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT, "partitions should be a consecutive 0-based integer sequence");
+        return refuse(ErrorCode::INVALID_REPLICA_ASSIGNMENT,
+                      "partitions should be a consecutive 0-based integer sequence");
       }
       out.push_back(std::move(ids));
     }
@@ -178,7 +191,8 @@ class Creation {
     NodeId previous = kNoNode;
     for (const NodeId id : ids) {
       if (image_.broker(id) == nullptr) {
-        return "The manual partition assignment includes broker " + std::to_string(id.value()) + ", but no such broker is registered.";
+        return "The manual partition assignment includes broker " + std::to_string(id.value()) +
+               ", but no such broker is registered.";
       }
       if (id == previous) {
         return "The manual partition assignment includes the broker " + std::to_string(id.value()) + " more than once.";
@@ -187,7 +201,8 @@ class Creation {
     }
     if (factor && *factor != ids.size()) {
       return "The manual partition assignment includes a partition with " + std::to_string(ids.size()) +
-             " replica(s), but this is not consistent with previous partitions, which have " + std::to_string(*factor) + " replica(s).";
+             " replica(s), but this is not consistent with previous partitions, which have " + std::to_string(*factor) +
+             " replica(s).";
     }
     return std::nullopt;
   }
@@ -216,14 +231,16 @@ std::optional<Refusal> bad_name(const CreatableTopic& topic, const protocol::Met
     const std::string form = collision_form(name);
     for (const auto& [other, id] : image.topics_by_name()) {
       if (has_collision_character(other) && collision_form(other) == form) {
-        return Refusal{ErrorCode::INVALID_TOPIC_EXCEPTION, "Topic '" + name + "' collides with existing topic: " + other};
+        return Refusal{ErrorCode::INVALID_TOPIC_EXCEPTION,
+                       "Topic '" + name + "' collides with existing topic: " + other};
       }
     }
   }
   return std::nullopt;
 }
 
-void put_configs(const protocol::ConfigView& view, const protocol::ConfigValues& values, wire::Arena& arena, Created& result) {
+void put_configs(const protocol::ConfigView& view, const protocol::ConfigValues& values, wire::Arena& arena,
+                 Created& result) {
   std::vector<wire::CreateTopicsResponse::CreatableTopicConfigs> out;
   for (const protocol::ConfigKey& key : protocol::topic_keys()) {
     if (key.name.starts_with("internal.")) {
@@ -240,7 +257,8 @@ void put_configs(const protocol::ConfigView& view, const protocol::ConfigValues&
 }
 
 // One answer a name, in the request's order; names that are refused unseen come last.
-std::vector<const CreatableTopic*> answer_order(const wire::CreateTopicsRequest& request, const std::map<std::string_view, int>& mentions) {
+std::vector<const CreatableTopic*> answer_order(const wire::CreateTopicsRequest& request,
+                                                const std::map<std::string_view, int>& mentions) {
   std::vector<const CreatableTopic*> out;
   std::vector<const CreatableTopic*> unseen;
   for (const CreatableTopic& topic : request.topics) {
@@ -257,7 +275,8 @@ std::vector<const CreatableTopic*> answer_order(const wire::CreateTopicsRequest&
 }
 
 // Which of the image's topics a deletion means, or why none.
-Outcome<const protocol::TopicImage*> find_topic(const protocol::MetadataImage& image, std::optional<std::string_view> name, Uuid id) {
+Outcome<const protocol::TopicImage*> find_topic(const protocol::MetadataImage& image,
+                                                std::optional<std::string_view> name, Uuid id) {
   if (name && !id.is_zero()) {
     return refuse(ErrorCode::INVALID_REQUEST, "You may not specify both topic name and topic id.");
   }
@@ -274,7 +293,8 @@ Outcome<const protocol::TopicImage*> find_topic(const protocol::MetadataImage& i
 
 }  // namespace
 
-wire::CreateTopicsResponse Controller::State::create_topics(const events_in::CreateTopics& event, wire::Arena& arena, Effects& out) {
+wire::CreateTopicsResponse Controller::State::create_topics(const events_in::CreateTopics& event, wire::Arena& arena,
+                                                            Effects& out) {
   const wire::CreateTopicsRequest& request = event.request;
   KeyedRandom random(event.random);
   std::map<std::string_view, int> mentions;
@@ -305,7 +325,8 @@ wire::CreateTopicsResponse Controller::State::create_topics(const events_in::Cre
     const std::string name(topic.name);
     std::vector<MetadataRecord> records{rec::Topic{.name = name, .id = id}};
     for (const auto& [key, value] : *configs) {
-      records.emplace_back(rec::Config{.resource = {protocol::ConfigResourceType::topic, name}, .name = key, .value = value});
+      records.emplace_back(
+          rec::Config{.resource = {protocol::ConfigResourceType::topic, name}, .name = key, .value = value});
     }
     if (auto bad = creation.add_partitions(id, *replicas, records)) {
       return std::unexpected(std::move(*bad));
@@ -342,7 +363,8 @@ wire::CreateTopicsResponse Controller::State::create_topics(const events_in::Cre
   return {.topics = results};
 }
 
-wire::DeleteTopicsResponse Controller::State::delete_topics(const events_in::DeleteTopics& event, wire::Arena& arena, Effects& out) {
+wire::DeleteTopicsResponse Controller::State::delete_topics(const events_in::DeleteTopics& event, wire::Arena& arena,
+                                                            Effects& out) {
   const wire::DeleteTopicsRequest& request = event.request;
   struct Asked {
     std::optional<std::string_view> name;

@@ -198,7 +198,7 @@ function makeDiagram(model, canvas, view) {
   }
 
   function drawWitnesses() {
-    data.witnesses.forEach((witness, i) => {
+    data.witnesses.forEach(witness => {
       const lane = model.laneOfId.get(witness.node);
       if (witness.t < view.from || witness.t > view.to || lane === undefined) return;
       const px = x(witness.t), py = y(lane) + 14;
@@ -207,7 +207,7 @@ function makeDiagram(model, canvas, view) {
       context.fillStyle = color("paper");
       context.font = "bold 10px system-ui, sans-serif";
       context.textAlign = "center";
-      context.fillText(String(i + 1), px, py + 3.5);
+      context.fillText(String(witness.number), px, py + 3.5);
       context.textAlign = "start";
     });
   }

@@ -41,7 +41,10 @@
     });
   }
   function home() {
-    const began = data.witnesses.map(w => w.t).filter(t => t >= earliest);
+    // A series of like witnesses says what was usual before; what came after it is the story.
+    const series = data.witnesses.findLastIndex(w => w.skipped > 0);
+    const story = data.witnesses.slice(series < data.witnesses.length - 2 ? series + 1 : 0);
+    const began = story.map(w => w.t).filter(t => t >= earliest);
     if (data.violation_ns >= 0) {
       const first = Math.max(Math.min(...began, data.violation_ns), data.violation_ns - 1.5e9);
       const span = Math.max(data.violation_ns - first, 4e6);
@@ -87,6 +90,20 @@
     if (s && s.event !== undefined) readout.textContent = model.describe(data.events[s.event]);
     tables.show(step);
     redraw();
+  }
+  // The step that broke the rule: of its instant the one by the last witness's node that holds the offset, or the first.
+  function violating() {
+    const begin = model.lowerBound(lastStep, i => model.steps[i].t, data.violation_ns);
+    const lane = model.laneOfId.get(data.witnesses.at(-1)?.node);
+    let best = -1, mark = -1;
+    for (let i = begin; i < lastStep && model.steps[i].t < data.violation_ns + 1000; ++i) {
+      const e = data.events[model.steps[i].event];
+      if (!e || e[4] !== view.partition) continue;
+      const holds = model.field(e, "base") <= data.offset && data.offset <= model.field(e, "last");
+      const score = (e[1] === lane ? 2 : 0) + (holds ? 1 : 0);
+      if (score > mark) { mark = score; best = i; }
+    }
+    return best;
   }
   function goTime(t) { go(model.lowerBound(lastStep, i => model.steps[i].t, t + 1)); }
   function next(direction) {
@@ -164,7 +181,8 @@
   drawCharts(data);
   home();
   if (data.violation_ns >= 0) {
-    goTime(data.violation_ns);
+    const broke = violating();
+    if (broke >= 0) go(broke + 1); else goTime(data.violation_ns);
   } else {
     go(lastStep);
     home();

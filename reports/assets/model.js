@@ -122,7 +122,7 @@ function makeModel(data) {
   }
 
   function details(e) {
-    const skip = new Set(["segment", "position", "producer_id", "producer_epoch", "base_sequence", "directory"]);
+    const skip = new Set(["segment", "position", "producer_id", "producer_epoch", "base_sequence", "directory", "max_timestamp_ms", "length", "records", "role"]);
     return data.kinds[e[3]].fields.map((f, i) => [f, e[5][i]]).filter(([f]) => !skip.has(f))
       .map(([f, value]) => f + " " + (f === "crc" ? hex(value) : Array.isArray(value) ? "[" + value.join(" ") + "]" : value)).join(", ");
   }

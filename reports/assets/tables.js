@@ -70,9 +70,10 @@ function makeTables(model, view, go) {
     for (let i = Math.min(step, model.steps.length) - 1; i >= 0 && chosen.length < 40; --i) if (mine(i)) chosen.unshift(i);
     for (let i = step; i < model.steps.length && chosen.length < 52; ++i) if (mine(i)) chosen.push(i);
     const state = model.stateAfter(chosen.length ? chosen[0] : 0);
-    const known = brokers.filter(b => replicaAt(state, b.lane) || (data.base.replicas.length, model.laneOfId.has(b.id) && b.id < 100));
+    const known = brokers.filter(b => b.id < 100);  // 100 is the controller's machine
     const head = element("tr", {}, ...["time", "node", "event"].map(h => element("th", {}, h)),
-      ...known.map(b => element("th", {class: "num"}, b.host + " LEO / HW / epoch")), element("th", {}, "ISR decided"));
+      ...known.map(b => element("th", {class: "num"}, b.host)), element("th", {}, "ISR decided"));
+    document.getElementById("states-key").textContent = "Each replica\u2019s LEO / HW / epoch after the event; L leads, (down).";
     const text = r => !r ? "" : (r.open ? "" : "(") + r.leo + " / " + r.hw + " / " + (r.epoch < 0 ? "\u2013" : r.epoch) + (r.role === 1 ? " L" : "") + (r.open ? "" : ")");
     const isr = () => { const d = state.decisions.get(view.partition); return d ? list(d.isr) : ""; };
     const rows = [];

@@ -101,8 +101,7 @@ class Bench(live_cluster.Cluster):
 
     def rss_mb(self):
         pages = sum(
-            int(pathlib.Path(f"/proc/{node.process.pid}/statm").read_text().split()[1])
-            for node in self.nodes.values()
+            int(pathlib.Path(f"/proc/{node.process.pid}/statm").read_text().split()[1]) for node in self.nodes.values()
         )
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 

@@ -71,27 +71,80 @@ def compressed(codec, data):
         return b"\x82SNAPPY\0" + struct.pack(">iii", 1, 1, len(block)) + block
     if codec == LZ4:
         head = b"\x60\x40"
-        return b"\x04\x22\x4d\x18" + head + bytes([xxh32_small(head) >> 8 & 0xFF]) + struct.pack(
-            "<I", len(data) | 0x80000000) + data + bytes(4)
+        return (
+            b"\x04\x22\x4d\x18"
+            + head
+            + bytes([xxh32_small(head) >> 8 & 0xFF])
+            + struct.pack("<I", len(data) | 0x80000000)
+            + data
+            + bytes(4)
+        )
     if codec == ZSTD:
-        return b"\x28\xb5\x2f\xfd\x60" + struct.pack("<H", len(data) - 256) + struct.pack("<I", 1 | len(data) << 3)[:3] + data \
-            if len(data) >= 256 else b"\x28\xb5\x2f\xfd\x20" + bytes([len(data)]) + struct.pack("<I", 1 | len(data) << 3)[:3] + data
+        return (
+            b"\x28\xb5\x2f\xfd\x60"
+            + struct.pack("<H", len(data) - 256)
+            + struct.pack("<I", 1 | len(data) << 3)[:3]
+            + data
+            if len(data) >= 256
+            else b"\x28\xb5\x2f\xfd\x20" + bytes([len(data)]) + struct.pack("<I", 1 | len(data) << 3)[:3] + data
+        )
     return data
 
 
-def raw(values, codec=NONE, base=0, epoch=-1, magic=2, attributes=0, last_delta=None, time=TIME, max_time=None, producer=-1,
-        producer_epoch=-1, sequence=-1, count=None, payload=None, crc=None, length=None, deltas=None, keyed=True):
+def raw(
+    values,
+    codec=NONE,
+    base=0,
+    epoch=-1,
+    magic=2,
+    attributes=0,
+    last_delta=None,
+    time=TIME,
+    max_time=None,
+    producer=-1,
+    producer_epoch=-1,
+    sequence=-1,
+    count=None,
+    payload=None,
+    crc=None,
+    length=None,
+    deltas=None,
+    keyed=True,
+):
     """values: of the records, with keys k0, k1, ... and timestamps 10 ms apart."""
     steps = deltas or range(len(values))
-    body = b"".join(record(step, f"k{i}".encode() if keyed else None, value, 10 * i)
-                    for i, (step, value) in enumerate(zip(steps, values)))
+    body = b"".join(
+        record(step, f"k{i}".encode() if keyed else None, value, 10 * i)
+        for i, (step, value) in enumerate(zip(steps, values))
+    )
     payload = compressed(codec, body) if payload is None else payload
     last = len(values) - 1 if last_delta is None else last_delta
     newest = time + 10 * max(0, len(values) - 1) if max_time is None else max_time
-    rest = struct.pack(">hiqqqhii", attributes | codec, last, time, newest, producer, producer_epoch, sequence,
-                       len(values) if count is None else count) + payload
-    return struct.pack(">qiibI", base, 9 + len(rest) if length is None else length, epoch, magic,
-                       crc32c(rest) if crc is None else crc) + rest
+    rest = (
+        struct.pack(
+            ">hiqqqhii",
+            attributes | codec,
+            last,
+            time,
+            newest,
+            producer,
+            producer_epoch,
+            sequence,
+            len(values) if count is None else count,
+        )
+        + payload
+    )
+    return (
+        struct.pack(
+            ">qiibI",
+            base,
+            9 + len(rest) if length is None else length,
+            epoch,
+            magic,
+            crc32c(rest) if crc is None else crc,
+        )
+        + rest
+    )
 
 
 def batch(*values, **how):

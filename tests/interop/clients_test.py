@@ -34,9 +34,7 @@ def call(command, feed=None, seconds=120):
         timeout=seconds,
     )
     if done.returncode != 0:
-        raise AssertionError(
-            f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}"
-        )
+        raise AssertionError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
     return done.stdout
 
 
@@ -67,9 +65,7 @@ class Kcat(OneNode):
         call(["kcat", "-b", self.at, "-t", "keys", "-P", "-K:", "-H", "colour=red"], "a:1\nb:2\nc:3\n")
         shown = call(["kcat", "-b", self.at, "-t", "keys", "-C", "-e", "-q", "-o", "1", "-f", "%o %k %s %h\n"])
         self.assertEqual(shown, "1 b 2 colour=red\n2 c 3 colour=red\n")
-        self.assertEqual(
-            call(["kcat", "-b", self.at, "-t", "keys", "-C", "-e", "-q", "-o", "-1", "-f", "%s\n"]), "3\n"
-        )
+        self.assertEqual(call(["kcat", "-b", self.at, "-t", "keys", "-C", "-e", "-q", "-o", "-1", "-f", "%s\n"]), "3\n")
 
     def test_offset_of_a_time(self):
         call(["kcat", "-b", self.at, "-t", "times", "-P"], "early\n")
@@ -77,9 +73,7 @@ class Kcat(OneNode):
         between = int(time.time() * 1000)
         time.sleep(0.05)
         call(["kcat", "-b", self.at, "-t", "times", "-P"], "late\n")
-        self.assertEqual(
-            call(["kcat", "-b", self.at, "-Q", "-t", f"times:0:{between}"]).strip(), "times [0] offset 1"
-        )
+        self.assertEqual(call(["kcat", "-b", self.at, "-Q", "-t", f"times:0:{between}"]).strip(), "times [0] offset 1")
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
@@ -268,9 +262,7 @@ class KafkaTools(unittest.TestCase):
         )
         self.assertEqual(tail.split("\n")[:2], lines[198:])
         self.assertEqual(self.tool("GetOffsetShell", "--topic", "console").strip(), "console:0:200")
-        self.assertEqual(
-            self.tool("GetOffsetShell", "--topic", "console", "--time", "earliest").strip(), "console:0:0"
-        )
+        self.assertEqual(self.tool("GetOffsetShell", "--topic", "console", "--time", "earliest").strip(), "console:0:0")
 
     def test_performance_tool(self):
         said = self.java(

@@ -2,7 +2,8 @@
 
 A conversation is a list of steps on one connection:
   {"api", "version", "request": {...}, "answer": {...} | "none" | "closed"}
-  {"frame": hex, "api", "version", "answer": ...}    bytes that no encoder makes; api and version say how to read the answer
+  {"frame": hex, "api", "version", "answer": ...}    bytes that no encoder makes; api and version say how to read
+      the answer
   {"await": topic} / {"await_gone": topic}           until the broker serves the topic, or has forgotten it
   {"id_of": topic}                                   binds the topic's id
 
@@ -24,10 +25,30 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data/interop"
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 ZERO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
-KEYS = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "ApiVersions": 18, "CreateTopics": 19,
-        "DeleteTopics": 20, "OffsetForLeaderEpoch": 23, "DescribeConfigs": 32, "DescribeCluster": 60}
-FLEXIBLE = {"Produce": 9, "Fetch": 12, "ListOffsets": 6, "Metadata": 9, "ApiVersions": 3, "CreateTopics": 5,
-            "DeleteTopics": 4, "OffsetForLeaderEpoch": 4, "DescribeConfigs": 4, "DescribeCluster": 0}
+KEYS = {
+    "Produce": 0,
+    "Fetch": 1,
+    "ListOffsets": 2,
+    "Metadata": 3,
+    "ApiVersions": 18,
+    "CreateTopics": 19,
+    "DeleteTopics": 20,
+    "OffsetForLeaderEpoch": 23,
+    "DescribeConfigs": 32,
+    "DescribeCluster": 60,
+}
+FLEXIBLE = {
+    "Produce": 9,
+    "Fetch": 12,
+    "ListOffsets": 6,
+    "Metadata": 9,
+    "ApiVersions": 3,
+    "CreateTopics": 5,
+    "DeleteTopics": 4,
+    "OffsetForLeaderEpoch": 4,
+    "DescribeConfigs": 4,
+    "DescribeCluster": 0,
+}
 
 # ---- what is not compared: the whole list, each with its reason ----
 
@@ -37,10 +58,18 @@ BOUND = {"topicId", "sessionId", "port"}
 CLOCKS = {"logAppendTimeMs"}
 # The number of records in a cluster's metadata log: any number >= 0.
 COUNTS = {"finalizedFeaturesEpoch"}
-# Lists in the order of a Java hash map, and DeleteTopics' answers, which Kafka shuffles: compared as sorted by this key.
-UNORDERED = {("DescribeConfigs", "configs"): "name", ("CreateTopics", "configs"): "name", ("DescribeConfigs", "results"): "resourceName",
-             ("DeleteTopics", "responses"): "name", ("ListOffsets", "partitions"): "partitionIndex", ("Produce", "responses"): "name",
-             ("Produce", "partitionResponses"): "index", ("Metadata", "partitions"): "partitionIndex"}
+# Lists in the order of a Java hash map, and DeleteTopics' answers, which Kafka shuffles: compared as sorted by this
+# key.
+UNORDERED = {
+    ("DescribeConfigs", "configs"): "name",
+    ("CreateTopics", "configs"): "name",
+    ("DescribeConfigs", "results"): "resourceName",
+    ("DeleteTopics", "responses"): "name",
+    ("ListOffsets", "partitions"): "partitionIndex",
+    ("Produce", "responses"): "name",
+    ("Produce", "partitionResponses"): "index",
+    ("Metadata", "partitions"): "partitionIndex",
+}
 # The broker's clock within a sentence.
 CLOCK_SENTENCE = re.compile(r"(timestamp should be within) \[-?\d+, -?\d+\]")
 # ApiVersions names what a broker serves: of Kafka's answer only the APIs and features that we serve are kept.
@@ -55,8 +84,9 @@ class Fault(Exception):
 
 class Codec:
     def __init__(self, program):
-        self.process = subprocess.Popen([program, "wire"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True)
+        self.process = subprocess.Popen(
+            [program, "wire"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def convert(self, line):
         self.process.stdin.write(json.dumps(line) + "\n")
@@ -114,7 +144,11 @@ class Connection:
 def request_header(api, version, correlation, client="verdict", key=None):
     flexible = version >= FLEXIBLE.get(api, 0)
     name = struct.pack(">h", -1) if client is None else struct.pack(">h", len(client)) + client.encode()
-    return struct.pack(">hhi", KEYS[api] if key is None else key, version, correlation) + name + (b"\0" if flexible else b"")
+    return (
+        struct.pack(">hhi", KEYS[api] if key is None else key, version, correlation)
+        + name
+        + (b"\0" if flexible else b"")
+    )
 
 
 class Names:
@@ -124,7 +158,9 @@ class Names:
         self.value_of = dict(known)
 
     def name_of(self, value):
-        return next((name for name, known in self.value_of.items() if known == value and type(known) is type(value)), None)
+        return next(
+            (name for name, known in self.value_of.items() if known == value and type(known) is type(value)), None
+        )
 
     def bind(self, kind, value):
         name = self.name_of(value)
@@ -154,12 +190,13 @@ class Names:
 
 
 def masked_batches(data):
-    """LogAppendTime batches carry the broker's clock: their largest timestamp, and with it the checksum, are blanked."""
+    """LogAppendTime batches carry the broker's clock: their largest timestamp, and with it the checksum,
+    are blanked."""
     data, at = bytearray(data), 0
     while at + 61 <= len(data):
         if data[at + 16] == 2 and data[at + 22] & 8:
-            data[at + 17:at + 21] = bytes(4)
-            data[at + 35:at + 43] = bytes(8)
+            data[at + 17 : at + 21] = bytes(4)
+            data[at + 35 : at + 43] = bytes(8)
         at += 12 + struct.unpack_from(">i", data, at + 8)[0]
     return bytes(data)
 
@@ -225,8 +262,11 @@ class Shapes:
         names = {lowered(field["name"]) for field in fields}
         if set(value) - names:
             raise Fault(f"no such fields: {set(value) - names}")
-        return {lowered(field["name"]): self.field(field, version, value.get(lowered(field["name"]), Shapes))
-                for field in fields if has(field["versions"], version)}
+        return {
+            lowered(field["name"]): self.field(field, version, value.get(lowered(field["name"]), Shapes))
+            for field in fields
+            if has(field["versions"], version)
+        }
 
     def field(self, field, version, value):
         kind = field["type"]
@@ -283,8 +323,10 @@ class Player:
 
     def ask(self, api, version, value, connection=None):
         """The answer as it came, decoded."""
-        answer = self.exchange({"api": api, "version": version, "request": self.shapes.fill(api, version, value)},
-                               connection or self.connection)
+        answer = self.exchange(
+            {"api": api, "version": version, "request": self.shapes.fill(api, version, value)},
+            connection or self.connection,
+        )
         return answer
 
     def exchange(self, step, connection):
@@ -307,7 +349,7 @@ class Player:
         tagged = version >= FLEXIBLE[api] and api != "ApiVersions"
         if tagged and frame[4] != 0:
             raise Fault("tags in the response header")
-        return self.codec.decode(api + "Response", version, frame[4 + tagged:])
+        return self.codec.decode(api + "Response", version, frame[4 + tagged :])
 
     def step(self, step):
         """The canonical answer to a step; None for one that only waits."""
@@ -345,7 +387,9 @@ class Player:
         if found["errorCode"] or not parts or any(part["errorCode"] for part in parts):
             return False
         asked = [{"partitionIndex": part["partitionIndex"], "timestamp": -1} for part in parts]
-        ends = self.ask("ListOffsets", 7, {"replicaId": -1, "topics": [{"name": topic, "partitions": asked}]}, connection)
+        ends = self.ask(
+            "ListOffsets", 7, {"replicaId": -1, "topics": [{"name": topic, "partitions": asked}]}, connection
+        )
         return all(part["errorCode"] == 0 for part in ends["topics"][0]["partitions"])
 
 
@@ -372,6 +416,7 @@ def short(value):
 
 # ---- brokers ----
 
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -379,10 +424,16 @@ def free_port():
 
 
 def write_properties(folder, port, controller_port, extra):
-    lines = {"process.roles": "broker,controller", "node.id": "1", "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-             "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-             "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}", "controller.listener.names": "CONTROLLER",
-             "log.dirs": f"{folder}/data", **extra}
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "log.dirs": f"{folder}/data",
+        **extra,
+    }
     path = pathlib.Path(folder) / "server.properties"
     path.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     return path

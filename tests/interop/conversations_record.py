@@ -1,6 +1,6 @@
 """Records tests/data/interop: plays the script against Apache Kafka and keeps what it answers.
 
-    python3 tests/interop/conversations_record.py --program build/release/verdict [--only PART_OF_A_NAME]
+python3 tests/interop/conversations_record.py --program build/release/verdict [--only PART_OF_A_NAME]
 """
 
 import argparse
@@ -17,9 +17,17 @@ from conversations_script import conversations
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Records carry timestamps of 2023: nothing may expire.
-STAGES = {"default": {"log.retention.ms": "-1"},
-          "strict": {"log.retention.ms": "-1", "auto.create.topics.enable": "false", "delete.topic.enable": "false", "num.partitions": "3",
-                     "message.max.bytes": "2000000", "log.retention.hours": "48"}}
+STAGES = {
+    "default": {"log.retention.ms": "-1"},
+    "strict": {
+        "log.retention.ms": "-1",
+        "auto.create.topics.enable": "false",
+        "delete.topic.enable": "false",
+        "num.partitions": "3",
+        "message.max.bytes": "2000000",
+        "log.retention.hours": "48",
+    },
+}
 
 
 def record(player, conversation):
@@ -40,10 +48,14 @@ def record(player, conversation):
 def run_stage(codec, stage, chosen):
     with tempfile.TemporaryDirectory() as folder:
         port, controller_port = c.free_port(), c.free_port()
-        properties = c.write_properties(folder, port, controller_port, {"offsets.topic.replication.factor": "1", **STAGES[stage]})
+        properties = c.write_properties(
+            folder, port, controller_port, {"offsets.topic.replication.factor": "1", **STAGES[stage]}
+        )
         subprocess.run([HERE / "kafka.sh", "format", properties], check=True, stdout=subprocess.DEVNULL)
         with open(pathlib.Path(folder) / "log", "w") as log:
-            kafka = subprocess.Popen([HERE / "kafka.sh", "start", properties], stdout=log, stderr=log, start_new_session=True)
+            kafka = subprocess.Popen(
+                [HERE / "kafka.sh", "start", properties], stdout=log, stderr=log, start_new_session=True
+            )
         try:
             c.wait_until_up(codec, port, kafka, 120)
             player = c.Player(codec, port, controller_port, folder)
@@ -80,7 +92,11 @@ def main():
         for done in run_stage(codec, stage, part) if part else ():
             api = done["steps"][-1].get("api") or done["name"].split()[0]
             first = done["name"].split()[0]
-            file = first if first in c.KEYS else "frames" if "frame" in done["steps"][0] else "CreateTopics" if first == "a" else api
+            file = (
+                first
+                if first in c.KEYS
+                else "frames" if "frame" in done["steps"][0] else "CreateTopics" if first == "a" else api
+            )
             by_file.setdefault(file, {})[done["name"]] = done
     order = {one["name"]: i for i, one in enumerate(conversations())}
     for file, kept in by_file.items():

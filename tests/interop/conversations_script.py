@@ -1,6 +1,6 @@
 """What is asked in the recorded conversations: every reachable error and edge of each API that we serve."""
 
-from batches import (CONTROL, GZIP, LOG_APPEND_TIME, LZ4, SNAPPY, TIME, ZSTD, batch, raw, text)
+from batches import CONTROL, GZIP, LOG_APPEND_TIME, LZ4, SNAPPY, TIME, ZSTD, batch, raw, text
 from conversations import KEYS, request_header
 from conversations_script_admin import admin
 
@@ -15,38 +15,108 @@ def ask(api, version, quiet=False, **request):
 
 def create(topic, partitions=1, **configs):
     named = [{"name": key.replace("_", "."), "value": value} for key, value in configs.items()]
-    return [ask("CreateTopics", 4, timeoutMs=30000, topics=[
-        {"name": topic, "numPartitions": partitions, "replicationFactor": 1, "configs": named}]), {"await": topic}, {"id_of": topic}]
+    return [
+        ask(
+            "CreateTopics",
+            4,
+            timeoutMs=30000,
+            topics=[{"name": topic, "numPartitions": partitions, "replicationFactor": 1, "configs": named}],
+        ),
+        {"await": topic},
+        {"id_of": topic},
+    ]
 
 
 def produce(version, topic, records, partition=0, acks=-1, quiet=False, topic_id=ID, **more):
-    return ask("Produce", version, quiet, acks=acks, timeoutMs=5000, topicData=[
-        {"name": topic, "topicId": topic_id, "partitionData": [{"index": partition, "records": records}]}], **more)
+    return ask(
+        "Produce",
+        version,
+        quiet,
+        acks=acks,
+        timeoutMs=5000,
+        topicData=[{"name": topic, "topicId": topic_id, "partitionData": [{"index": partition, "records": records}]}],
+        **more,
+    )
 
 
 def fill(topic, *sizes, **how):
     """Batches of so many records each."""
-    return [produce(9, topic, batch(*[f"v{i}" for i in range(size)], time=TIME + 1000 * n, **how)) for n, size in enumerate(sizes)]
+    return [
+        produce(9, topic, batch(*[f"v{i}" for i in range(size)], time=TIME + 1000 * n, **how))
+        for n, size in enumerate(sizes)
+    ]
 
 
-def fetch(version, topic, offset, partition=0, topic_id=ID, wait=0, max_bytes=1 << 20, size=1 << 20, min_bytes=0, epoch=-1,
-          fetched=-1, **more):
-    return ask("Fetch", version, maxWaitMs=wait, minBytes=min_bytes, maxBytes=size, topics=[
-        {"topic": topic, "topicId": topic_id, "partitions": [
-            {"partition": partition, "fetchOffset": offset, "currentLeaderEpoch": epoch, "lastFetchedEpoch": fetched,
-             "partitionMaxBytes": max_bytes}]}], **more)
+def fetch(
+    version,
+    topic,
+    offset,
+    partition=0,
+    topic_id=ID,
+    wait=0,
+    max_bytes=1 << 20,
+    size=1 << 20,
+    min_bytes=0,
+    epoch=-1,
+    fetched=-1,
+    **more,
+):
+    return ask(
+        "Fetch",
+        version,
+        maxWaitMs=wait,
+        minBytes=min_bytes,
+        maxBytes=size,
+        topics=[
+            {
+                "topic": topic,
+                "topicId": topic_id,
+                "partitions": [
+                    {
+                        "partition": partition,
+                        "fetchOffset": offset,
+                        "currentLeaderEpoch": epoch,
+                        "lastFetchedEpoch": fetched,
+                        "partitionMaxBytes": max_bytes,
+                    }
+                ],
+            }
+        ],
+        **more,
+    )
 
 
 def offsets(version, topic, *timestamps, partition=0, epoch=-1, replica=-1, **more):
     """One request a timestamp: a partition may be named once."""
-    return [ask("ListOffsets", version, replicaId=replica, topics=[
-        {"name": topic, "partitions": [{"partitionIndex": partition, "timestamp": at, "currentLeaderEpoch": epoch}]}], **more)
-        for at in timestamps]
+    return [
+        ask(
+            "ListOffsets",
+            version,
+            replicaId=replica,
+            topics=[
+                {
+                    "name": topic,
+                    "partitions": [{"partitionIndex": partition, "timestamp": at, "currentLeaderEpoch": epoch}],
+                }
+            ],
+            **more,
+        )
+        for at in timestamps
+    ]
 
 
 def end_of_epoch(version, topic, epoch, partition=0, current=-1, replica=-1):
-    return ask("OffsetForLeaderEpoch", version, replicaId=replica, topics=[
-        {"topic": topic, "partitions": [{"partition": partition, "currentLeaderEpoch": current, "leaderEpoch": epoch}]}])
+    return ask(
+        "OffsetForLeaderEpoch",
+        version,
+        replicaId=replica,
+        topics=[
+            {
+                "topic": topic,
+                "partitions": [{"partition": partition, "currentLeaderEpoch": current, "leaderEpoch": epoch}],
+            }
+        ],
+    )
 
 
 def frame(api, version, body, answer_version=None, client="verdict", key=None):
@@ -65,15 +135,30 @@ class Script:
 
 def api_versions(script):
     for v in (0, 3, 4):
-        script.add("default", f"ApiVersions v{v}", ask("ApiVersions", v, clientSoftwareName="verdict", clientSoftwareVersion="1.0"))
+        script.add(
+            "default",
+            f"ApiVersions v{v}",
+            ask("ApiVersions", v, clientSoftwareName="verdict", clientSoftwareVersion="1.0"),
+        )
     for v in (3, 4):
-        for label, name, number in (("no name", "", "1.0"), ("no version", "a", ""), ("a bad name", "a b!", "1"),
-                                    ("a bad version", "a", "-1-")):
-            script.add("default", f"ApiVersions v{v} with {label}",
-                       ask("ApiVersions", v, clientSoftwareName=name, clientSoftwareVersion=number))
+        for label, name, number in (
+            ("no name", "", "1.0"),
+            ("no version", "a", ""),
+            ("a bad name", "a b!", "1"),
+            ("a bad version", "a", "-1-"),
+        ):
+            script.add(
+                "default",
+                f"ApiVersions v{v} with {label}",
+                ask("ApiVersions", v, clientSoftwareName=name, clientSoftwareVersion=number),
+            )
     for v in (5, 127, 32767):
-        script.add("default", f"ApiVersions in the unknown version {v}", frame("ApiVersions", v, b"\2a\2b\0", 0),
-                   ask("ApiVersions", 3, clientSoftwareName="a", clientSoftwareVersion="b"))
+        script.add(
+            "default",
+            f"ApiVersions in the unknown version {v}",
+            frame("ApiVersions", v, b"\2a\2b\0", 0),
+            ask("ApiVersions", 3, clientSoftwareName="a", clientSoftwareVersion="b"),
+        )
     script.add("default", "ApiVersions in version -1", frame("ApiVersions", -1, b"", 0))
     script.add("default", "ApiVersions without a client id", frame("ApiVersions", 0, b"", client=None))
 
@@ -82,10 +167,24 @@ def frames(script):
     for v in (0, 1, 2):
         empty = b"\xff\xff"[:0] + b"\0\1\0\0\x10\0" + b"\0\0\0\0"
         script.add("default", f"Produce in version {v}, which nobody reads", frame("Produce", v, empty))
-    for api, v in (("Produce", 14), ("Fetch", 3), ("Fetch", 19), ("ListOffsets", 0), ("ListOffsets", 12), ("Metadata", 14),
-                   ("CreateTopics", 1), ("CreateTopics", 8), ("DeleteTopics", 0), ("DeleteTopics", 7),
-                   ("OffsetForLeaderEpoch", 1), ("OffsetForLeaderEpoch", 5), ("DescribeConfigs", 0), ("DescribeConfigs", 5),
-                   ("DescribeCluster", 3), ("Metadata", -1)):
+    for api, v in (
+        ("Produce", 14),
+        ("Fetch", 3),
+        ("Fetch", 19),
+        ("ListOffsets", 0),
+        ("ListOffsets", 12),
+        ("Metadata", 14),
+        ("CreateTopics", 1),
+        ("CreateTopics", 8),
+        ("DeleteTopics", 0),
+        ("DeleteTopics", 7),
+        ("OffsetForLeaderEpoch", 1),
+        ("OffsetForLeaderEpoch", 5),
+        ("DescribeConfigs", 0),
+        ("DescribeConfigs", 5),
+        ("DescribeCluster", 3),
+        ("Metadata", -1),
+    ):
         script.add("default", f"{api} in the unknown version {v}", frame(api, v, b"\0" * 8))
     script.add("default", "an unknown API", frame("Metadata", 0, b"", key=999))
     script.add("default", "a negative API key", frame("Metadata", 0, b"", key=-1))
@@ -99,46 +198,131 @@ def frames(script):
 def metadata(script):
     for v in (0, 4, 13):
         topic = f"metadata-{v}"
-        script.add("default", f"Metadata v{v} of one topic", create(topic, 2), ask("Metadata", v, topics=[{"name": topic}]))
-        script.add("default", f"Metadata v{v} of known and unknown topics", create(f"{topic}-a"),
-                   ask("Metadata", v, allowAutoTopicCreation=False, topics=[{"name": name} for name in (f"{topic}-a", "bad name", "")]))
-        script.add("default", f"Metadata v{v} of a bad name", ask("Metadata", v, topics=[{"name": "no/slash"}], allowAutoTopicCreation=True))
-        script.add("default", f"Metadata v{v} creates a topic", ask("Metadata", v, topics=[{"name": f"auto-{v}"}], allowAutoTopicCreation=True),
-                   {"await": f"auto-{v}"}, ask("Metadata", v, topics=[{"name": f"auto-{v}"}], allowAutoTopicCreation=True))
-        script.add("strict", f"Metadata v{v} creates no topic", ask("Metadata", v, topics=[{"name": f"none-{v}"}], allowAutoTopicCreation=True))
+        script.add(
+            "default", f"Metadata v{v} of one topic", create(topic, 2), ask("Metadata", v, topics=[{"name": topic}])
+        )
+        script.add(
+            "default",
+            f"Metadata v{v} of known and unknown topics",
+            create(f"{topic}-a"),
+            ask(
+                "Metadata",
+                v,
+                allowAutoTopicCreation=False,
+                topics=[{"name": name} for name in (f"{topic}-a", "bad name", "")],
+            ),
+        )
+        script.add(
+            "default",
+            f"Metadata v{v} of a bad name",
+            ask("Metadata", v, topics=[{"name": "no/slash"}], allowAutoTopicCreation=True),
+        )
+        script.add(
+            "default",
+            f"Metadata v{v} creates a topic",
+            ask("Metadata", v, topics=[{"name": f"auto-{v}"}], allowAutoTopicCreation=True),
+            {"await": f"auto-{v}"},
+            ask("Metadata", v, topics=[{"name": f"auto-{v}"}], allowAutoTopicCreation=True),
+        )
+        script.add(
+            "strict",
+            f"Metadata v{v} creates no topic",
+            ask("Metadata", v, topics=[{"name": f"none-{v}"}], allowAutoTopicCreation=True),
+        )
     for v in (4, 9, 13):
-        script.add("default", f"Metadata v{v} of an unknown topic",
-                   ask("Metadata", v, topics=[{"name": f"nobody-{v}"}], allowAutoTopicCreation=False))
+        script.add(
+            "default",
+            f"Metadata v{v} of an unknown topic",
+            ask("Metadata", v, topics=[{"name": f"nobody-{v}"}], allowAutoTopicCreation=False),
+        )
     for v in (1, 7, 13):
         script.add("default", f"Metadata v{v} of no topics", ask("Metadata", v, topics=[]))
-        script.add("default", f"Metadata v{v} of a topic named twice", create(f"twice-{v}"),
-                   ask("Metadata", v, topics=[{"name": f"twice-{v}"}] * 2))
+        script.add(
+            "default",
+            f"Metadata v{v} of a topic named twice",
+            create(f"twice-{v}"),
+            ask("Metadata", v, topics=[{"name": f"twice-{v}"}] * 2),
+        )
     for v in (8, 10, 13):
-        script.add("default", f"Metadata v{v} with allowed operations", create(f"allowed-{v}"),
-                   ask("Metadata", v, topics=[{"name": f"allowed-{v}"}], includeTopicAuthorizedOperations=True,
-                       includeClusterAuthorizedOperations=True))
+        script.add(
+            "default",
+            f"Metadata v{v} with allowed operations",
+            create(f"allowed-{v}"),
+            ask(
+                "Metadata",
+                v,
+                topics=[{"name": f"allowed-{v}"}],
+                includeTopicAuthorizedOperations=True,
+                includeClusterAuthorizedOperations=True,
+            ),
+        )
     for v in (12, 13):
-        script.add("default", f"Metadata v{v} by topic id", create(f"by-id-{v}"), ask("Metadata", v, topics=[{"topicId": ID, "name": None}]))
-        script.add("default", f"Metadata v{v} by an unknown topic id", ask("Metadata", v, topics=[{"topicId": UNKNOWN_ID, "name": None}]))
+        script.add(
+            "default",
+            f"Metadata v{v} by topic id",
+            create(f"by-id-{v}"),
+            ask("Metadata", v, topics=[{"topicId": ID, "name": None}]),
+        )
+        script.add(
+            "default",
+            f"Metadata v{v} by an unknown topic id",
+            ask("Metadata", v, topics=[{"topicId": UNKNOWN_ID, "name": None}]),
+        )
     script.add("default", "Metadata v13 without name and id", ask("Metadata", 13, topics=[{"name": None}]))
-    script.add("default", "Metadata v10 with an id", create("id-in-10"), ask("Metadata", 10, topics=[{"topicId": ID, "name": "id-in-10"}]))
-    script.add("default", "Metadata v12 by two ids, one unknown", create("by-ids-12"),
-               ask("Metadata", 12, topics=[{"topicId": UNKNOWN_ID, "name": None}, {"topicId": ID, "name": None}]))
-    script.add("default", "Metadata of a deleted topic", create("deleted-md"), ask("DeleteTopics", 3, topicNames=["deleted-md"], timeoutMs=9000),
-               {"await_gone": "deleted-md"}, ask("Metadata", 12, topics=[{"topicId": ID, "name": None}]))
-    script.add("default", "Metadata of several topics keeps their order", create("z-order"), create("a-order"), create("m-order"),
-               ask("Metadata", 9, topics=[{"name": name} for name in ("z-order", "nobody", "a-order", "m-order")]))
-    script.add("default", "Metadata creates no colliding topic", create("col.lide"),
-               ask("Metadata", 9, topics=[{"name": "col_lide"}], allowAutoTopicCreation=True),
-               ask("Metadata", 9, topics=[{"name": "col_lide"}], allowAutoTopicCreation=False))
+    script.add(
+        "default",
+        "Metadata v10 with an id",
+        create("id-in-10"),
+        ask("Metadata", 10, topics=[{"topicId": ID, "name": "id-in-10"}]),
+    )
+    script.add(
+        "default",
+        "Metadata v12 by two ids, one unknown",
+        create("by-ids-12"),
+        ask("Metadata", 12, topics=[{"topicId": UNKNOWN_ID, "name": None}, {"topicId": ID, "name": None}]),
+    )
+    script.add(
+        "default",
+        "Metadata of a deleted topic",
+        create("deleted-md"),
+        ask("DeleteTopics", 3, topicNames=["deleted-md"], timeoutMs=9000),
+        {"await_gone": "deleted-md"},
+        ask("Metadata", 12, topics=[{"topicId": ID, "name": None}]),
+    )
+    script.add(
+        "default",
+        "Metadata of several topics keeps their order",
+        create("z-order"),
+        create("a-order"),
+        create("m-order"),
+        ask("Metadata", 9, topics=[{"name": name} for name in ("z-order", "nobody", "a-order", "m-order")]),
+    )
+    script.add(
+        "default",
+        "Metadata creates no colliding topic",
+        create("col.lide"),
+        ask("Metadata", 9, topics=[{"name": "col_lide"}], allowAutoTopicCreation=True),
+        ask("Metadata", 9, topics=[{"name": "col_lide"}], allowAutoTopicCreation=False),
+    )
 
 
 def all_topics(script):
     """First of its stage: it names every topic."""
-    script.add("strict", "Metadata of all topics", create("first"), create("second", 3), create("third.one"),
-               [ask("Metadata", v, topics=None) | {"sorted": True} for v in (1, 7, 13)], ask("Metadata", 0, topics=[]) | {"sorted": True})
-    script.add("strict", "a topic by the broker's defaults", ask("CreateTopics", 7, topics=[
-        {"name": "defaults", "numPartitions": -1, "replicationFactor": -1}]), {"await": "defaults"})
+    script.add(
+        "strict",
+        "Metadata of all topics",
+        create("first"),
+        create("second", 3),
+        create("third.one"),
+        [ask("Metadata", v, topics=None) | {"sorted": True} for v in (1, 7, 13)],
+        ask("Metadata", 0, topics=[]) | {"sorted": True},
+    )
+    script.add(
+        "strict",
+        "a topic by the broker's defaults",
+        ask("CreateTopics", 7, topics=[{"name": "defaults", "numPartitions": -1, "replicationFactor": -1}]),
+        {"await": "defaults"},
+    )
 
 
 BAD_BATCHES = {
@@ -180,183 +364,544 @@ BATCH_VERSIONS = (3, 8, 13)
 
 def produce_batches(script):
     for label, make in BAD_BATCHES.items():
-        for v in BATCH_VERSIONS if label in ("a wrong checksum", "two batches", "a record from the future",
-                                             "a batch that is too large") else (13,):
+        for v in (
+            BATCH_VERSIONS
+            if label in ("a wrong checksum", "two batches", "a record from the future", "a batch that is too large")
+            else (13,)
+        ):
             topic = f"bad-{label.replace(' ', '-')}-{v}"
-            script.add("default", f"Produce v{v} with {label}", create(topic, max_message_bytes="500"),
-                       produce(v, topic, make()), fetch(12, topic, 0))
+            script.add(
+                "default",
+                f"Produce v{v} with {label}",
+                create(topic, max_message_bytes="500"),
+                produce(v, topic, make()),
+                fetch(12, topic, 0),
+            )
     for label, codec in (("gzip", GZIP), ("snappy", SNAPPY), ("lz4", LZ4), ("zstd", ZSTD)):
         for v in (3, 7, 13):
             topic = f"codec-{label}-{v}"
-            script.add("default", f"Produce v{v} with {label}", create(topic), produce(v, topic, batch("one", "two", codec=codec)),
-                       fetch(12, topic, 1))
-    script.add("default", "Fetch v9 of zstd", create("zstd-9"), produce(9, "zstd-9", batch("one", codec=ZSTD)),
-               fetch(9, "zstd-9", 0), fetch(10, "zstd-9", 0))
+            script.add(
+                "default",
+                f"Produce v{v} with {label}",
+                create(topic),
+                produce(v, topic, batch("one", "two", codec=codec)),
+                fetch(12, topic, 1),
+            )
+    script.add(
+        "default",
+        "Fetch v9 of zstd",
+        create("zstd-9"),
+        produce(9, "zstd-9", batch("one", codec=ZSTD)),
+        fetch(9, "zstd-9", 0),
+        fetch(10, "zstd-9", 0),
+    )
     for v in BATCH_VERSIONS:
         topic = f"compact-{v}"
-        script.add("default", f"Produce v{v} without keys to a compacted topic", create(topic, cleanup_policy="compact"),
-                   produce(v, topic, batch("a", "b", keyed=False)), produce(v, topic, batch("a", "b", codec=GZIP, keyed=False)),
-                   produce(v, topic, batch("a", "b")), fetch(11, topic, 0))
+        script.add(
+            "default",
+            f"Produce v{v} without keys to a compacted topic",
+            create(topic, cleanup_policy="compact"),
+            produce(v, topic, batch("a", "b", keyed=False)),
+            produce(v, topic, batch("a", "b", codec=GZIP, keyed=False)),
+            produce(v, topic, batch("a", "b")),
+            fetch(11, topic, 0),
+        )
         topic = f"stamped-{v}"
-        script.add("default", f"Produce v{v} with the broker's clock", create(topic, message_timestamp_type="LogAppendTime"),
-                   produce(v, topic, batch("a", "b")), produce(v, topic, batch("a", "b", attributes=LOG_APPEND_TIME)),
-                   produce(v, topic, batch("a", codec=GZIP)), fetch(12, topic, 0))
+        script.add(
+            "default",
+            f"Produce v{v} with the broker's clock",
+            create(topic, message_timestamp_type="LogAppendTime"),
+            produce(v, topic, batch("a", "b")),
+            produce(v, topic, batch("a", "b", attributes=LOG_APPEND_TIME)),
+            produce(v, topic, batch("a", codec=GZIP)),
+            fetch(12, topic, 0),
+        )
         topic = f"before-{v}"
-        script.add("default", f"Produce v{v} with old timestamps refused", create(topic, message_timestamp_before_max_ms="1000"),
-                   produce(v, topic, batch("a", "b")))
-    script.add("default", "Produce with LogAppendTime to a topic of CreateTime", create("lat-ct"),
-               produce(9, "lat-ct", batch("a", attributes=LOG_APPEND_TIME)), fetch(12, "lat-ct", 0))
+        script.add(
+            "default",
+            f"Produce v{v} with old timestamps refused",
+            create(topic, message_timestamp_before_max_ms="1000"),
+            produce(v, topic, batch("a", "b")),
+        )
+    script.add(
+        "default",
+        "Produce with LogAppendTime to a topic of CreateTime",
+        create("lat-ct"),
+        produce(9, "lat-ct", batch("a", attributes=LOG_APPEND_TIME)),
+        fetch(12, "lat-ct", 0),
+    )
 
 
 def produces(script):
     for v in BATCH_VERSIONS:
         topic = f"plain-{v}"
-        script.add("default", f"Produce v{v}, acks=all, 1, 0", create(topic, 2), produce(v, topic, batch("a")),
-                   produce(v, topic, batch("b", "c"), acks=1), produce(v, topic, batch("d"), acks=0, quiet=True),
-                   produce(v, topic, batch("e"), partition=1), produce(v, topic, batch("f")))
-        script.add("default", f"Produce v{v} to an unknown topic", produce(v, f"unknown-{v}", batch("a"), topic_id=UNKNOWN_ID))
-        script.add("default", f"Produce v{v} to an unknown partition", create(f"parts-{v}"),
-                   produce(v, f"parts-{v}", batch("a"), partition=1), produce(v, f"parts-{v}", batch("a"), partition=-1))
-        script.add("default", f"Produce v{v} with impossible acks", create(f"acks-{v}"), produce(v, f"acks-{v}", batch("a"), acks=2),
-                   produce(v, f"acks-{v}", batch("a"), acks=-2))
-        script.add("default", f"Produce v{v} with acks=0 and an error", create(f"silent-{v}"),
-                   produce(v, f"silent-{v}", batch("a", crc=1), acks=0, quiet=True),
-                   ask("ApiVersions", 0))
+        script.add(
+            "default",
+            f"Produce v{v}, acks=all, 1, 0",
+            create(topic, 2),
+            produce(v, topic, batch("a")),
+            produce(v, topic, batch("b", "c"), acks=1),
+            produce(v, topic, batch("d"), acks=0, quiet=True),
+            produce(v, topic, batch("e"), partition=1),
+            produce(v, topic, batch("f")),
+        )
+        script.add(
+            "default", f"Produce v{v} to an unknown topic", produce(v, f"unknown-{v}", batch("a"), topic_id=UNKNOWN_ID)
+        )
+        script.add(
+            "default",
+            f"Produce v{v} to an unknown partition",
+            create(f"parts-{v}"),
+            produce(v, f"parts-{v}", batch("a"), partition=1),
+            produce(v, f"parts-{v}", batch("a"), partition=-1),
+        )
+        script.add(
+            "default",
+            f"Produce v{v} with impossible acks",
+            create(f"acks-{v}"),
+            produce(v, f"acks-{v}", batch("a"), acks=2),
+            produce(v, f"acks-{v}", batch("a"), acks=-2),
+        )
+        script.add(
+            "default",
+            f"Produce v{v} with acks=0 and an error",
+            create(f"silent-{v}"),
+            produce(v, f"silent-{v}", batch("a", crc=1), acks=0, quiet=True),
+            ask("ApiVersions", 0),
+        )
         mixed = f"mixed-{v}"
-        script.add("default", f"Produce v{v} to good and bad partitions", create(mixed, 2), ask("Produce", v, acks=-1, timeoutMs=5000, topicData=[
-            {"name": mixed, "topicId": ID, "partitionData": [
-                {"index": 1, "records": batch("a")}, {"index": 0, "records": batch("b", crc=3)}, {"index": 7, "records": batch("c")}]},
-            {"name": f"unknown-{v}", "topicId": UNKNOWN_ID, "partitionData": [{"index": 0, "records": batch("a")}]}]))
-    script.add("default", "Produce v13 with the zero id", produce(13, "", batch("a"), topic_id="AAAAAAAAAAAAAAAAAAAAAA"))
-    script.add("default", "Produce v9 to a partition twice", create("dup"), ask("Produce", 9, acks=-1, timeoutMs=5000, topicData=[
-        {"name": "dup", "partitionData": [{"index": 0, "records": batch("a")}, {"index": 0, "records": batch("b")}]}]),
-        fetch(12, "dup", 0))
+        script.add(
+            "default",
+            f"Produce v{v} to good and bad partitions",
+            create(mixed, 2),
+            ask(
+                "Produce",
+                v,
+                acks=-1,
+                timeoutMs=5000,
+                topicData=[
+                    {
+                        "name": mixed,
+                        "topicId": ID,
+                        "partitionData": [
+                            {"index": 1, "records": batch("a")},
+                            {"index": 0, "records": batch("b", crc=3)},
+                            {"index": 7, "records": batch("c")},
+                        ],
+                    },
+                    {
+                        "name": f"unknown-{v}",
+                        "topicId": UNKNOWN_ID,
+                        "partitionData": [{"index": 0, "records": batch("a")}],
+                    },
+                ],
+            ),
+        )
+    script.add(
+        "default", "Produce v13 with the zero id", produce(13, "", batch("a"), topic_id="AAAAAAAAAAAAAAAAAAAAAA")
+    )
+    script.add(
+        "default",
+        "Produce v9 to a partition twice",
+        create("dup"),
+        ask(
+            "Produce",
+            9,
+            acks=-1,
+            timeoutMs=5000,
+            topicData=[
+                {
+                    "name": "dup",
+                    "partitionData": [{"index": 0, "records": batch("a")}, {"index": 0, "records": batch("b")}],
+                }
+            ],
+        ),
+        fetch(12, "dup", 0),
+    )
     script.add("default", "Produce v9 of nothing", ask("Produce", 9, acks=-1, timeoutMs=5000, topicData=[]))
-    script.add("default", "Produce v9 of nothing, acks=0", ask("Produce", 9, True, acks=0, timeoutMs=5000, topicData=[]),
-               ask("ApiVersions", 0))
+    script.add(
+        "default",
+        "Produce v9 of nothing, acks=0",
+        ask("Produce", 9, True, acks=0, timeoutMs=5000, topicData=[]),
+        ask("ApiVersions", 0),
+    )
     for v in (9, 13):
-        script.add("default", f"Produce v{v} to a deleted topic", create(f"del-{v}"),
-                   ask("DeleteTopics", 3, topicNames=[f"del-{v}"], timeoutMs=9000), {"await_gone": f"del-{v}"},
-                   produce(v, f"del-{v}", batch("a")))
-    script.add("default", "Produce v9 to a bad topic name", produce(9, "no/slash", batch("a")), produce(9, "", batch("a")))
+        script.add(
+            "default",
+            f"Produce v{v} to a deleted topic",
+            create(f"del-{v}"),
+            ask("DeleteTopics", 3, topicNames=[f"del-{v}"], timeoutMs=9000),
+            {"await_gone": f"del-{v}"},
+            produce(v, f"del-{v}", batch("a")),
+        )
+    script.add(
+        "default", "Produce v9 to a bad topic name", produce(9, "no/slash", batch("a")), produce(9, "", batch("a"))
+    )
 
 
 def fetches(script):
     for v in (4, 11, 12, 18):
         topic = f"fetch-{v}"
-        script.add("default", f"Fetch v{v}", create(topic), fill(topic, 3, 2), fetch(v, topic, 0), fetch(v, topic, 1), fetch(v, topic, 4),
-                   fetch(v, topic, 5), fetch(v, topic, 5, wait=60, min_bytes=1), fetch(v, topic, 0, isolationLevel=1))
-        script.add("default", f"Fetch v{v} out of range", create(f"range-{v}"), fill(f"range-{v}", 2), fetch(v, f"range-{v}", 3),
-                   fetch(v, f"range-{v}", -1), fetch(v, f"range-{v}", 9000000000))
+        script.add(
+            "default",
+            f"Fetch v{v}",
+            create(topic),
+            fill(topic, 3, 2),
+            fetch(v, topic, 0),
+            fetch(v, topic, 1),
+            fetch(v, topic, 4),
+            fetch(v, topic, 5),
+            fetch(v, topic, 5, wait=60, min_bytes=1),
+            fetch(v, topic, 0, isolationLevel=1),
+        )
+        script.add(
+            "default",
+            f"Fetch v{v} out of range",
+            create(f"range-{v}"),
+            fill(f"range-{v}", 2),
+            fetch(v, f"range-{v}", 3),
+            fetch(v, f"range-{v}", -1),
+            fetch(v, f"range-{v}", 9000000000),
+        )
         script.add("default", f"Fetch v{v} of an unknown topic", fetch(v, "unknown-f", 0, topic_id=UNKNOWN_ID))
-        script.add("default", f"Fetch v{v} of an unknown partition", create(f"fp-{v}"), fetch(v, f"fp-{v}", 0, partition=3),
-                   fetch(v, f"fp-{v}", 0, partition=-1))
-        script.add("default", f"Fetch v{v} with small limits", create(f"small-{v}"), fill(f"small-{v}", 3, 3, 3),
-                   fetch(v, f"small-{v}", 0, max_bytes=1), fetch(v, f"small-{v}", 0, max_bytes=200), fetch(v, f"small-{v}", 0, size=1),
-                   fetch(v, f"small-{v}", 1, size=200), fetch(v, f"small-{v}", 0, size=0), fetch(v, f"small-{v}", 0, max_bytes=0))
+        script.add(
+            "default",
+            f"Fetch v{v} of an unknown partition",
+            create(f"fp-{v}"),
+            fetch(v, f"fp-{v}", 0, partition=3),
+            fetch(v, f"fp-{v}", 0, partition=-1),
+        )
+        script.add(
+            "default",
+            f"Fetch v{v} with small limits",
+            create(f"small-{v}"),
+            fill(f"small-{v}", 3, 3, 3),
+            fetch(v, f"small-{v}", 0, max_bytes=1),
+            fetch(v, f"small-{v}", 0, max_bytes=200),
+            fetch(v, f"small-{v}", 0, size=1),
+            fetch(v, f"small-{v}", 1, size=200),
+            fetch(v, f"small-{v}", 0, size=0),
+            fetch(v, f"small-{v}", 0, max_bytes=0),
+        )
         two = [{"partition": p, "fetchOffset": 0, "partitionMaxBytes": 1 << 20} for p in (1, 0)]
-        script.add("default", f"Fetch v{v} of two partitions", create(f"two-{v}", 2), fill(f"two-{v}", 2), produce(9, f"two-{v}", batch("x"), partition=1),
-                   ask("Fetch", v, maxWaitMs=0, maxBytes=1000, topics=[{"topic": f"two-{v}", "topicId": ID, "partitions": two}]),
-                   ask("Fetch", v, maxWaitMs=0, maxBytes=10, topics=[{"topic": f"two-{v}", "topicId": ID, "partitions": two}]))
+        script.add(
+            "default",
+            f"Fetch v{v} of two partitions",
+            create(f"two-{v}", 2),
+            fill(f"two-{v}", 2),
+            produce(9, f"two-{v}", batch("x"), partition=1),
+            ask(
+                "Fetch", v, maxWaitMs=0, maxBytes=1000, topics=[{"topic": f"two-{v}", "topicId": ID, "partitions": two}]
+            ),
+            ask("Fetch", v, maxWaitMs=0, maxBytes=10, topics=[{"topic": f"two-{v}", "topicId": ID, "partitions": two}]),
+        )
         script.add("default", f"Fetch v{v} of nothing", ask("Fetch", v, maxWaitMs=0, maxBytes=1000, topics=[]))
     for v in (9, 12, 18):
         topic = f"epochs-{v}"
-        script.add("default", f"Fetch v{v} with leader epochs", create(topic), fill(topic, 2), fetch(v, topic, 0, epoch=0),
-                   fetch(v, topic, 0, epoch=1), fetch(v, topic, 9, epoch=3))
+        script.add(
+            "default",
+            f"Fetch v{v} with leader epochs",
+            create(topic),
+            fill(topic, 2),
+            fetch(v, topic, 0, epoch=0),
+            fetch(v, topic, 0, epoch=1),
+            fetch(v, topic, 9, epoch=3),
+        )
     for v in (12, 18):
         topic = f"diverging-{v}"
-        script.add("default", f"Fetch v{v} with a last fetched epoch", create(topic), fill(topic, 2), fetch(v, topic, 1, fetched=0),
-                   fetch(v, topic, 2, fetched=0), fetch(v, topic, 2, fetched=4), fetch(v, topic, 9, fetched=0), fetch(v, topic, 9, fetched=4))
-        script.add("default", f"Fetch v{v} of a deleted topic", create(f"gone-{v}"), ask("DeleteTopics", 3, topicNames=[f"gone-{v}"], timeoutMs=9000),
-                   {"await_gone": f"gone-{v}"}, fetch(v, f"gone-{v}", 0))
+        script.add(
+            "default",
+            f"Fetch v{v} with a last fetched epoch",
+            create(topic),
+            fill(topic, 2),
+            fetch(v, topic, 1, fetched=0),
+            fetch(v, topic, 2, fetched=0),
+            fetch(v, topic, 2, fetched=4),
+            fetch(v, topic, 9, fetched=0),
+            fetch(v, topic, 9, fetched=4),
+        )
+        script.add(
+            "default",
+            f"Fetch v{v} of a deleted topic",
+            create(f"gone-{v}"),
+            ask("DeleteTopics", 3, topicNames=[f"gone-{v}"], timeoutMs=9000),
+            {"await_gone": f"gone-{v}"},
+            fetch(v, f"gone-{v}", 0),
+        )
     script.add("default", "Fetch v13 by the zero id", fetch(13, "", 0, topic_id="AAAAAAAAAAAAAAAAAAAAAA"))
-    script.add("default", "Fetch v13 of known and unknown ids", create("known-13"), ask("Fetch", 13, maxWaitMs=0, maxBytes=1000, topics=[
-        {"topicId": UNKNOWN_ID, "partitions": [{"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 100}]},
-        {"topicId": ID, "partitions": [{"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 100}]}]))
+    script.add(
+        "default",
+        "Fetch v13 of known and unknown ids",
+        create("known-13"),
+        ask(
+            "Fetch",
+            13,
+            maxWaitMs=0,
+            maxBytes=1000,
+            topics=[
+                {"topicId": UNKNOWN_ID, "partitions": [{"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 100}]},
+                {"topicId": ID, "partitions": [{"partition": 0, "fetchOffset": 0, "partitionMaxBytes": 100}]},
+            ],
+        ),
+    )
     for v in (11, 15, 18):
         topic, replica = f"replica-{v}", {"replicaId": 7, "replicaState": {"replicaId": 7, "replicaEpoch": 1}}
-        script.add("default", f"Fetch v{v} by a broker that is no replica", create(topic), fill(topic, 1), fetch(v, topic, 0, epoch=0, **replica))
-    script.add("default", "Fetch v11 from a rack", create("rack"), fill("rack", 1), fetch(11, "rack", 0, rackId="there"))
+        script.add(
+            "default",
+            f"Fetch v{v} by a broker that is no replica",
+            create(topic),
+            fill(topic, 1),
+            fetch(v, topic, 0, epoch=0, **replica),
+        )
+    script.add(
+        "default", "Fetch v11 from a rack", create("rack"), fill("rack", 1), fetch(11, "rack", 0, rackId="there")
+    )
 
 
 def sessions(script):
     for v in (7, 12, 13, 18):
         topic = f"session-{v}"
-        script.add("default", f"Fetch v{v} in a session", create(topic, 2), fill(topic, 2),
-                   ask("Fetch", v, maxWaitMs=0, maxBytes=9000, sessionEpoch=0, topics=[{"topic": topic, "topicId": ID, "partitions": [
-                       {"partition": p, "fetchOffset": 0, "partitionMaxBytes": 9000} for p in (0, 1)]}]),
-                   incremental(v, 1), incremental(v, 2, topic, {"partition": 0, "fetchOffset": 2, "partitionMaxBytes": 9000}),
-                   produce(9, topic, batch("new"), partition=1), incremental(v, 3),
-                   incremental(v, 4, topic, {"partition": 1, "fetchOffset": 9, "partitionMaxBytes": 9000}),
-                   incremental(v, 5, forgotten=[{"topic": topic, "topicId": ID, "partitions": [1]}]),
-                   incremental(v, 5), incremental(v, 9), incremental(v, 6), incremental(v, -1), incremental(v, 7))
-        script.add("default", f"Fetch v{v} in an unknown session", ask("Fetch", v, maxBytes=100, sessionId=12345, sessionEpoch=3, topics=[]))
-        script.add("default", f"Fetch v{v} renews a session", create(f"renew-{v}"),
-                   fetch(v, f"renew-{v}", 0, sessionEpoch=0), incremental(v, 1),
-                   fetch(v, f"renew-{v}", 0, sessionId="$sessionId1", sessionEpoch=0), incremental(v, 1),
-                   incremental(v, 1, session="$sessionId2"))
+        script.add(
+            "default",
+            f"Fetch v{v} in a session",
+            create(topic, 2),
+            fill(topic, 2),
+            ask(
+                "Fetch",
+                v,
+                maxWaitMs=0,
+                maxBytes=9000,
+                sessionEpoch=0,
+                topics=[
+                    {
+                        "topic": topic,
+                        "topicId": ID,
+                        "partitions": [{"partition": p, "fetchOffset": 0, "partitionMaxBytes": 9000} for p in (0, 1)],
+                    }
+                ],
+            ),
+            incremental(v, 1),
+            incremental(v, 2, topic, {"partition": 0, "fetchOffset": 2, "partitionMaxBytes": 9000}),
+            produce(9, topic, batch("new"), partition=1),
+            incremental(v, 3),
+            incremental(v, 4, topic, {"partition": 1, "fetchOffset": 9, "partitionMaxBytes": 9000}),
+            incremental(v, 5, forgotten=[{"topic": topic, "topicId": ID, "partitions": [1]}]),
+            incremental(v, 5),
+            incremental(v, 9),
+            incremental(v, 6),
+            incremental(v, -1),
+            incremental(v, 7),
+        )
+        script.add(
+            "default",
+            f"Fetch v{v} in an unknown session",
+            ask("Fetch", v, maxBytes=100, sessionId=12345, sessionEpoch=3, topics=[]),
+        )
+        script.add(
+            "default",
+            f"Fetch v{v} renews a session",
+            create(f"renew-{v}"),
+            fetch(v, f"renew-{v}", 0, sessionEpoch=0),
+            incremental(v, 1),
+            fetch(v, f"renew-{v}", 0, sessionId="$sessionId1", sessionEpoch=0),
+            incremental(v, 1),
+            incremental(v, 1, session="$sessionId2"),
+        )
     for v in (12, 13):
-        script.add("default", f"Fetch v{v} in a session of an unknown topic",
-                   fetch(v, "unknown-s", 0, topic_id=UNKNOWN_ID, sessionEpoch=0), incremental(v, 1))
-    script.add("default", "Fetch in a session epoch below -1", create("negative-epoch"), fetch(12, "negative-epoch", 0, sessionEpoch=-2))
-    script.add("default", "Fetch in a session with an id and epoch 0", fetch(12, "nobody-s", 0, sessionId=99, sessionEpoch=0))
+        script.add(
+            "default",
+            f"Fetch v{v} in a session of an unknown topic",
+            fetch(v, "unknown-s", 0, topic_id=UNKNOWN_ID, sessionEpoch=0),
+            incremental(v, 1),
+        )
+    script.add(
+        "default",
+        "Fetch in a session epoch below -1",
+        create("negative-epoch"),
+        fetch(12, "negative-epoch", 0, sessionEpoch=-2),
+    )
+    script.add(
+        "default", "Fetch in a session with an id and epoch 0", fetch(12, "nobody-s", 0, sessionId=99, sessionEpoch=0)
+    )
 
 
 def incremental(version, epoch, topic=None, partition=None, forgotten=(), session="$sessionId1"):
     topics = [{"topic": topic, "topicId": ID, "partitions": [partition]}] if topic else []
-    return ask("Fetch", version, maxWaitMs=0, maxBytes=9000, sessionId=session, sessionEpoch=epoch, topics=topics,
-               forgottenTopicsData=list(forgotten))
+    return ask(
+        "Fetch",
+        version,
+        maxWaitMs=0,
+        maxBytes=9000,
+        sessionId=session,
+        sessionEpoch=epoch,
+        topics=topics,
+        forgottenTopicsData=list(forgotten),
+    )
 
 
 def list_offsets(script):
     for v in (1, 6, 10):
         topic = f"list-{v}"
-        script.add("default", f"ListOffsets v{v}", create(topic), offsets(v, topic, -1, -2, 0, TIME), fill(topic, 3, 2),
-                   offsets(v, topic, -1, -2, 0, TIME, TIME + 5, TIME + 10, TIME + 20, TIME + 21, TIME + 1010, TIME + 1011))
-        script.add("default", f"ListOffsets v{v} of unknown places", create(f"places-{v}"), offsets(v, f"places-{v}", -1, partition=4),
-                   offsets(v, "unknown-l", -1, 0), offsets(v, f"places-{v}", -1, partition=-1))
-        script.add("default", f"ListOffsets v{v} of a partition twice", create(f"again-{v}", 2), ask("ListOffsets", v, replicaId=-1, topics=[
-            {"name": f"again-{v}", "partitions": [{"partitionIndex": p, "timestamp": -1} for p in (0, 1, 0)]}]))
-        script.add("default", f"ListOffsets v{v} by special timestamps", create(f"special-{v}"), fill(f"special-{v}", 2),
-                   offsets(v, f"special-{v}", -3, -4, -5, -6, -7, -100))
+        script.add(
+            "default",
+            f"ListOffsets v{v}",
+            create(topic),
+            offsets(v, topic, -1, -2, 0, TIME),
+            fill(topic, 3, 2),
+            offsets(v, topic, -1, -2, 0, TIME, TIME + 5, TIME + 10, TIME + 20, TIME + 21, TIME + 1010, TIME + 1011),
+        )
+        script.add(
+            "default",
+            f"ListOffsets v{v} of unknown places",
+            create(f"places-{v}"),
+            offsets(v, f"places-{v}", -1, partition=4),
+            offsets(v, "unknown-l", -1, 0),
+            offsets(v, f"places-{v}", -1, partition=-1),
+        )
+        script.add(
+            "default",
+            f"ListOffsets v{v} of a partition twice",
+            create(f"again-{v}", 2),
+            ask(
+                "ListOffsets",
+                v,
+                replicaId=-1,
+                topics=[
+                    {"name": f"again-{v}", "partitions": [{"partitionIndex": p, "timestamp": -1} for p in (0, 1, 0)]}
+                ],
+            ),
+        )
+        script.add(
+            "default",
+            f"ListOffsets v{v} by special timestamps",
+            create(f"special-{v}"),
+            fill(f"special-{v}", 2),
+            offsets(v, f"special-{v}", -3, -4, -5, -6, -7, -100),
+        )
         script.add("default", f"ListOffsets v{v} of nothing", ask("ListOffsets", v, replicaId=-1, topics=[]))
-        script.add("default", f"ListOffsets v{v} from replicas", create(f"from-{v}"), fill(f"from-{v}", 2), offsets(v, f"from-{v}", -1, -2, replica=-2),
-                   offsets(v, f"from-{v}", -1, replica=5), offsets(v, f"from-{v}", -1, replica=1))
+        script.add(
+            "default",
+            f"ListOffsets v{v} from replicas",
+            create(f"from-{v}"),
+            fill(f"from-{v}", 2),
+            offsets(v, f"from-{v}", -1, -2, replica=-2),
+            offsets(v, f"from-{v}", -1, replica=5),
+            offsets(v, f"from-{v}", -1, replica=1),
+        )
     for v in (2, 6, 10):
-        script.add("default", f"ListOffsets v{v} of committed records", create(f"committed-{v}"), fill(f"committed-{v}", 2),
-                   offsets(v, f"committed-{v}", -1, -2, TIME + 1, isolationLevel=1))
+        script.add(
+            "default",
+            f"ListOffsets v{v} of committed records",
+            create(f"committed-{v}"),
+            fill(f"committed-{v}", 2),
+            offsets(v, f"committed-{v}", -1, -2, TIME + 1, isolationLevel=1),
+        )
     for v in (4, 6, 10):
-        script.add("default", f"ListOffsets v{v} with leader epochs", create(f"le-{v}"), fill(f"le-{v}", 1),
-                   offsets(v, f"le-{v}", -1, TIME, epoch=0), offsets(v, f"le-{v}", -1, -2, TIME, epoch=2))
+        script.add(
+            "default",
+            f"ListOffsets v{v} with leader epochs",
+            create(f"le-{v}"),
+            fill(f"le-{v}", 1),
+            offsets(v, f"le-{v}", -1, TIME, epoch=0),
+            offsets(v, f"le-{v}", -1, -2, TIME, epoch=2),
+        )
     for v in (7, 8, 9):
-        script.add("default", f"ListOffsets v{v} of the largest timestamp", create(f"largest-{v}"), offsets(v, f"largest-{v}", -3, -4, -5),
-                   produce(9, f"largest-{v}", batch("late", time=TIME + 500)), fill(f"largest-{v}", 2), offsets(v, f"largest-{v}", -3, -4, -5))
-    script.add("default", "ListOffsets in compressed batches", create("list-gzip"), fill("list-gzip", 3, 2, codec=GZIP),
-               offsets(10, "list-gzip", TIME + 5, TIME + 20, TIME + 1001, TIME + 5000, -3))
-    script.add("default", "ListOffsets with the broker's clock", create("list-stamped", message_timestamp_type="LogAppendTime"),
-               produce(9, "list-stamped", batch("a", "b")), offsets(10, "list-stamped", -1, 4_000_000_000_000))
+        script.add(
+            "default",
+            f"ListOffsets v{v} of the largest timestamp",
+            create(f"largest-{v}"),
+            offsets(v, f"largest-{v}", -3, -4, -5),
+            produce(9, f"largest-{v}", batch("late", time=TIME + 500)),
+            fill(f"largest-{v}", 2),
+            offsets(v, f"largest-{v}", -3, -4, -5),
+        )
+    script.add(
+        "default",
+        "ListOffsets in compressed batches",
+        create("list-gzip"),
+        fill("list-gzip", 3, 2, codec=GZIP),
+        offsets(10, "list-gzip", TIME + 5, TIME + 20, TIME + 1001, TIME + 5000, -3),
+    )
+    script.add(
+        "default",
+        "ListOffsets with the broker's clock",
+        create("list-stamped", message_timestamp_type="LogAppendTime"),
+        produce(9, "list-stamped", batch("a", "b")),
+        offsets(10, "list-stamped", -1, 4_000_000_000_000),
+    )
 
 
 def leader_epochs(script):
     for v in (2, 3, 4):
         topic = f"epoch-{v}"
-        script.add("default", f"OffsetForLeaderEpoch v{v}", create(topic), end_of_epoch(v, topic, 0), fill(topic, 2),
-                   end_of_epoch(v, topic, 0), end_of_epoch(v, topic, 5), end_of_epoch(v, topic, -1), end_of_epoch(v, topic, -5))
-        script.add("default", f"OffsetForLeaderEpoch v{v} with a current epoch", create(f"current-{v}"), fill(f"current-{v}", 1),
-                   end_of_epoch(v, f"current-{v}", 0, current=0), end_of_epoch(v, f"current-{v}", 0, current=1))
-        script.add("default", f"OffsetForLeaderEpoch v{v} of unknown places", create(f"op-{v}"), end_of_epoch(v, f"op-{v}", 0, partition=2),
-                   end_of_epoch(v, "unknown-o", 0), end_of_epoch(v, f"op-{v}", 0, partition=-1))
-        script.add("default", f"OffsetForLeaderEpoch v{v} of several", create(f"os-{v}", 3), ask("OffsetForLeaderEpoch", v, replicaId=-1, topics=[
-            {"topic": f"os-{v}", "partitions": [{"partition": p, "leaderEpoch": e} for p, e in ((2, 0), (0, 3), (1, -1))]},
-            {"topic": "unknown-o", "partitions": [{"partition": 0, "leaderEpoch": 0}]}]), ask("OffsetForLeaderEpoch", v, topics=[]))
+        script.add(
+            "default",
+            f"OffsetForLeaderEpoch v{v}",
+            create(topic),
+            end_of_epoch(v, topic, 0),
+            fill(topic, 2),
+            end_of_epoch(v, topic, 0),
+            end_of_epoch(v, topic, 5),
+            end_of_epoch(v, topic, -1),
+            end_of_epoch(v, topic, -5),
+        )
+        script.add(
+            "default",
+            f"OffsetForLeaderEpoch v{v} with a current epoch",
+            create(f"current-{v}"),
+            fill(f"current-{v}", 1),
+            end_of_epoch(v, f"current-{v}", 0, current=0),
+            end_of_epoch(v, f"current-{v}", 0, current=1),
+        )
+        script.add(
+            "default",
+            f"OffsetForLeaderEpoch v{v} of unknown places",
+            create(f"op-{v}"),
+            end_of_epoch(v, f"op-{v}", 0, partition=2),
+            end_of_epoch(v, "unknown-o", 0),
+            end_of_epoch(v, f"op-{v}", 0, partition=-1),
+        )
+        script.add(
+            "default",
+            f"OffsetForLeaderEpoch v{v} of several",
+            create(f"os-{v}", 3),
+            ask(
+                "OffsetForLeaderEpoch",
+                v,
+                replicaId=-1,
+                topics=[
+                    {
+                        "topic": f"os-{v}",
+                        "partitions": [{"partition": p, "leaderEpoch": e} for p, e in ((2, 0), (0, 3), (1, -1))],
+                    },
+                    {"topic": "unknown-o", "partitions": [{"partition": 0, "leaderEpoch": 0}]},
+                ],
+            ),
+            ask("OffsetForLeaderEpoch", v, topics=[]),
+        )
     for v in (3, 4):
-        script.add("default", f"OffsetForLeaderEpoch v{v} by a broker", create(f"ob-{v}"), end_of_epoch(v, f"ob-{v}", 0, replica=7))
+        script.add(
+            "default",
+            f"OffsetForLeaderEpoch v{v} by a broker",
+            create(f"ob-{v}"),
+            end_of_epoch(v, f"ob-{v}", 0, replica=7),
+        )
 
 
 def conversations():
     script = Script()
     all_topics(script)
-    for part in (api_versions, frames, metadata, produces, produce_batches, fetches, sessions, list_offsets, leader_epochs):
+    for part in (
+        api_versions,
+        frames,
+        metadata,
+        produces,
+        produce_batches,
+        fetches,
+        sessions,
+        list_offsets,
+        leader_epochs,
+    ):
         part(script)
     admin(script, ask, create)
     assert len({one["name"] for one in script.conversations}) == len(script.conversations)

@@ -1,6 +1,6 @@
 """Plays the recorded conversations against our broker: the same frames get the answers that Apache Kafka gave.
 
-    python3 tests/interop/conversations_test.py --build build/release [--only PART_OF_A_NAME] [--program PROGRAM]
+python3 tests/interop/conversations_test.py --build build/release [--only PART_OF_A_NAME] [--program PROGRAM]
 """
 
 import argparse
@@ -48,8 +48,13 @@ def run_stage(program, codec, properties, chosen):
     with tempfile.TemporaryDirectory() as folder:
         port, controller_port = c.free_port(), c.free_port()
         path = c.write_properties(folder, port, controller_port, properties)
-        subprocess.run([program, "storage", "format", "--cluster-id", c.CLUSTER_ID, "--config", path], cwd=folder, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            [program, "storage", "format", "--cluster-id", c.CLUSTER_ID, "--config", path],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         log_path = pathlib.Path(folder) / "log"
         with open(log_path, "w") as log:
             broker = subprocess.Popen([program, "serve", path], cwd=folder, stdout=log, stderr=log)

@@ -40,10 +40,7 @@ def batch(value):
 def produce(topic, records, acks=-1):
     """The body of Produce v3 to partition 0."""
     return (
-        struct.pack(">hhiih", -1, acks, 5000, 1, len(topic))
-        + topic
-        + struct.pack(">iii", 1, 0, len(records))
-        + records
+        struct.pack(">hhiih", -1, acks, 5000, 1, len(topic)) + topic + struct.pack(">iii", 1, 0, len(records)) + records
     )
 
 
@@ -135,8 +132,7 @@ class Sockets(unittest.TestCase):
         answer = receive(connection)
         self.assertEqual(struct.unpack(">ih", answer[:6]), (5, 35))
         keys = {
-            struct.unpack(">h", answer[10 + 6 * i : 12 + 6 * i])[0]
-            for i in range(struct.unpack(">i", answer[6:10])[0])
+            struct.unpack(">h", answer[10 + 6 * i : 12 + 6 * i])[0] for i in range(struct.unpack(">i", answer[6:10])[0])
         }
         self.assertIn(18, keys)
 
@@ -228,9 +224,7 @@ class Start(unittest.TestCase):
         self.assert_refused(r"server.properties:\d+: .*listenrs=x.*allowed")
 
     def test_bad_override(self):
-        self.assert_refused(
-            "--override log.dirs: must be key=value", "serve", self.node.path, "--override", "log.dirs"
-        )
+        self.assert_refused("--override log.dirs: must be key=value", "serve", self.node.path, "--override", "log.dirs")
 
     def test_bad_log_level(self):
         self.assert_refused("--log-level loud.*allowed", "serve", self.node.path, "--log-level", "loud")

@@ -63,9 +63,7 @@ def client_python():
         shutil.rmtree(home, ignore_errors=True)
         for command in ([sys.executable, "-m", "venv", home], [python, "-m", "pip", "install", "-q", *CLIENTS]):
             try:
-                done = subprocess.run(
-                    command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300
-                )
+                done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
             except (OSError, subprocess.TimeoutExpired) as error:
                 return None, f"{' '.join(map(str, command))}: {error}"
             if done.returncode != 0:

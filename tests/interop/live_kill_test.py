@@ -71,9 +71,7 @@ class Writer(threading.Thread):
         while not self.stopping.is_set():
             if len(self.producer) < 2000:
                 for _ in range(self.rate // 100):
-                    self.producer.produce(
-                        TOPIC, value=b"value-%d" % self.sent, partition=0, on_delivery=self.delivered
-                    )
+                    self.producer.produce(TOPIC, value=b"value-%d" % self.sent, partition=0, on_delivery=self.delivered)
                     self.sent += 1
             self.producer.poll(0.01)
         self.producer.flush(90)

@@ -1,6 +1,6 @@
 """Runs tests/interop/*_test.py, each with --build DIR, and adds up their last lines.
 
-    python3 tests/interop/run.py --build build/release [PART_OF_A_FILE_NAME]
+python3 tests/interop/run.py --build build/release [PART_OF_A_FILE_NAME]
 """
 
 import argparse
@@ -17,8 +17,16 @@ def run(path, build):
     """(passed, failed, skipped); the test's output is shown as it comes."""
     command = [sys.executable, "-B", path, "--build", build]
     try:
-        done = subprocess.run(command, cwd=HERE.parents[1], timeout=LONGEST_S, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        done = subprocess.run(
+            command,
+            cwd=HERE.parents[1],
+            timeout=LONGEST_S,
+            text=True,
+            errors="replace",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         output, code = done.stdout, done.returncode
     except subprocess.TimeoutExpired as late:
         output, code = (late.stdout or b"").decode(errors="replace") + f"\nno end after {LONGEST_S} s", -1

@@ -20,7 +20,8 @@ import rules
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RATCHET = pathlib.Path(__file__).with_name("ratchet.json")
 SUFFIXES = (".cpp", ".h", ".py", ".cmake", ".sh", ".properties", "CMakeLists.txt", "/run", "verdict")
-SKIPPED = ("tests/data/", "reports/vendor/", "tests/fuzz/corpus/")
+# What conversations say is a table, written as one.
+SKIPPED = ("tests/data/", "reports/vendor/", "tests/fuzz/corpus/", "tests/interop/conversations_script")
 
 
 def repository_files():

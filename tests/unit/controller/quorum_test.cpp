@@ -64,10 +64,8 @@ TEST(SingleVoter, ItsEpochIsDurableBeforeItIsUsed) {
   Machine m;
   ASSERT_EQ(m.effects.size(), 1U) << "nothing but the state file";
   const auto state = m.take<effects::PersistState>().at(0);
-  EXPECT_EQ(
-      state.json,
-      R"({"clusterId":"c","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,)"
-      R"("currentVoters":[{"voterId":1}],"data_version":0})");
+  EXPECT_EQ(state.json, R"({"clusterId":"c","leaderId":1,"leaderEpoch":1,"votedId":-1,"appliedOffset":0,)"
+                        R"("currentVoters":[{"voterId":1}],"data_version":0})");
   EXPECT_FALSE(m.voter.is_leader());
   m.step(events_in::Durable{.token = state.token});
   const auto opening = m.take<effects::Persist>().at(0);

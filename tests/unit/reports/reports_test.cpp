@@ -184,6 +184,24 @@ TEST(FailureText, HasTheSentenceTheWitnessesAndTheCommand) {
   EXPECT_THAT(text, testing::EndsWith("    ./verdict replay out/leader-crash/x-7\n"));
 }
 
+TEST(Condensed, OfASeriesTheFirstAndTheLastAreShown) {
+  std::vector<scenarios::WitnessLine> lines;
+  for (int i = 9; i < 14; ++i) {
+    lines.push_back(
+        {.time_ns = i, .node = 1, .incarnation = 1, .text = "advances to " + std::to_string(i) + " in epoch 2"});
+  }
+  lines.push_back({.time_ns = 20, .node = 2, .incarnation = 1, .text = "advances to 20 in epoch 2"});
+  lines.push_back({.time_ns = 21, .node = 2, .incarnation = 1, .text = "advances to 21 in epoch 2."});
+  const auto shown = condensed(lines);
+  ASSERT_EQ(shown.size(), 4U);
+  EXPECT_EQ(shown[0].number, 1U);
+  EXPECT_EQ(shown[1].number, 5U);
+  EXPECT_EQ(shown[1].skipped, 3U);
+  EXPECT_EQ(shown[2].number, 6U);
+  EXPECT_EQ(shown[3].number, 7U);
+  EXPECT_EQ(shown[3].skipped, 0U);
+}
+
 TEST(FailureText, OfAnInconclusiveRunSaysWhatWasNotSeen) {
   RunRecord record;
   record.result.scenario = "x";
@@ -269,11 +287,14 @@ TraceData small_trace() {
   TraceLoader loader({});
   loader.line(R"({"nodes":[{"host":"broker-1","id":1,"client":false},{"host":"client-1","id":-1,"client":true}]})");
   loader.line(
-      R"({"t_ns":1000,"event":"batch_appended","host":"broker-1","incarnation":1,"partition":"orders-0","base":0,"last":0,"crc":5})");
+      R"({"t_ns":1000,"event":"batch_appended","host":"broker-1",)"
+      R"("incarnation":1,"partition":"orders-0","base":0,"last":0,"crc":5})");
   loader.line(
-      R"({"t_ns":3000,"message":"Produce","side":"request","from":"client-1","to":"broker-1","sent_ns":2000,"correlation":1,"bytes":9})");
+      R"({"t_ns":3000,"message":"Produce","side":"request","from":"client-1",)"
+      R"("to":"broker-1","sent_ns":2000,"correlation":1,"bytes":9})");
   loader.line(
-      R"({"t_ns":4000,"fault":"f1","action":"kill","begins":true,"hosts":["broker-1"],"text":"kill </script> of broker-1"})");
+      R"({"t_ns":4000,"fault":"f1","action":"kill","begins":true,)"
+      R"("hosts":["broker-1"],"text":"kill </script> of broker-1"})");
   return loader.take();
 }
 
