@@ -1,6 +1,5 @@
 """The report of a failing run, in headless Chromium: it draws, its keys and its slider work, 100,000 details are not
-too
-many, it prints, and it asks no network for anything.
+too many, it prints, and it asks no network for anything.
 
     python3 tests/interop/report_test.py --build build/release
 """
