@@ -380,7 +380,8 @@ class Player:
             connection.close()
 
     def settled(self, connection, topic, gone):
-        found = self.ask("Metadata", 9, {"topics": [{"name": topic}]}, connection)["topics"][0]
+        asked = {"topics": [{"name": topic}], "allowAutoTopicCreation": False}
+        found = self.ask("Metadata", 9, asked, connection)["topics"][0]
         if gone:
             return found["errorCode"] == 3
         parts = found["partitions"]
