@@ -91,7 +91,11 @@ TEST(Validation, EachRuleHasItsError) {
   EXPECT_EQ(check(changed<std::int16_t>(good, 21, 0x20)), name_of(BatchError::control_batch));
   EXPECT_EQ(check(changed<std::int16_t>(good, 21, 0x05)), name_of(BatchError::unknown_codec));
   EXPECT_EQ(check(changed<std::int16_t>(good, 21, 0x03)), name_of(BatchError::bad_compression));
-  EXPECT_EQ(check(changed<std::int16_t>(good, 21, 0x08)), name_of(BatchError::bad_timestamp));
+  // LogAppendTime from a client: Kafka refuses it only where it would set it itself.
+  const auto appended = changed<std::int16_t>(good, 21, 0x08);
+  EXPECT_EQ(check(appended), fine);
+  EXPECT_EQ(check(appended, {.timestamp_type = TimestampType::log_append_time, .after_max_ms = INT64_MAX}),
+            name_of(BatchError::bad_timestamp));
   EXPECT_EQ(check(changed<std::int32_t>(good, 23, 5)), name_of(BatchError::bad_count));
   EXPECT_EQ(check(changed<std::int32_t>(good, 57, 0)), name_of(BatchError::bad_count));
   EXPECT_EQ(check(changed<std::int32_t>(changed<std::int32_t>(good, 57, 2), 23, 1)), name_of(BatchError::bad_count));
