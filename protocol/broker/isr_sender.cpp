@@ -100,7 +100,7 @@ Task<bool> IsrSender::send(Batch batch) {
   auto answer = co_await controller_->call<Response>(kVersion, request, runtime_->now() + kTimeout);
   const auto whole = answer ? static_cast<wire::ErrorCode>((*answer)->error_code) : wire::ErrorCode::NETWORK_EXCEPTION;
   if (whole != wire::ErrorCode::NONE) {
-    for (const auto& [key, proposal] : batch) on_result_(key, std::unexpected(whole));
+    for (const auto& [key, proposal] : batch) on_result_(key, proposal.id, std::unexpected(whole));
     if (answer)
       runtime_->log(LogLevel::warn, kLogger, fmt::format("AlterPartition refused: {}", wire::to_string(whole)));
     co_return false;
@@ -110,11 +110,13 @@ Task<bool> IsrSender::send(Batch batch) {
       const auto proposal = batch.find({.topic = topic.topic_id, .index = data.partition_index});
       if (proposal == batch.end()) continue;
       const PartitionKey key = proposal->first;
+      const replication::ProposalId id = proposal->second.id;
       batch.erase(proposal);
-      on_result_(key, result_of(data));
+      on_result_(key, id, result_of(data));
     }
   }
-  for (const auto& [key, proposal] : batch) on_result_(key, std::unexpected(wire::ErrorCode::UNKNOWN_SERVER_ERROR));
+  for (const auto& [key, proposal] : batch)
+    on_result_(key, proposal.id, std::unexpected(wire::ErrorCode::UNKNOWN_SERVER_ERROR));
   co_return true;
 }
 

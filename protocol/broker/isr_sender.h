@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/client/rpc.h"
+#include "protocol/replication/types.h"
 #include "protocol/types.h"
 #include "protocol/wire/errors.h"
 #include "runtime/scope.h"
@@ -16,6 +17,7 @@
 namespace verdict::broker {
 
 struct IsrProposal {
+  replication::ProposalId id;  // comes back with the result
   LeaderEpoch leader_epoch;
   PartitionEpoch partition_epoch;
   std::vector<std::pair<NodeId, BrokerEpoch>> isr;  // with the broker epochs of the fetches that justify it (KIP-903)
@@ -35,7 +37,7 @@ using IsrResult = std::expected<IsrDecision, wire::ErrorCode>;
 // At most one proposal a partition (the replica's rule). Every proposal gets exactly one result.
 class IsrSender {
  public:
-  using OnResult = std::function<void(PartitionKey, const IsrResult&)>;
+  using OnResult = std::function<void(PartitionKey, replication::ProposalId, const IsrResult&)>;
   IsrSender(Runtime& runtime, client::RpcChannel& controller, NodeId self, std::function<BrokerEpoch()> broker_epoch,
             OnResult on_result);
   IsrSender(const IsrSender&) = delete;

@@ -52,7 +52,9 @@ ReplicaManager::ReplicaManager(Runtime& runtime, const protocol::BrokerConfig& c
       opened_(runtime),
       stop_(runtime),
       isr_sender_(runtime, controller, self_, broker_epoch_,
-                  [this](PartitionKey key, const IsrResult& result) { isr_answered(key, result); }),
+                  [this](PartitionKey key, replication::ProposalId id, const IsrResult& result) {
+                    isr_answered(key, id, result);
+                  }),
       scope_(runtime) {
   isr_sender_.start();
 }
@@ -279,7 +281,8 @@ void ReplicaManager::complete_produce(const replication::CompleteProduce& done) 
 
 void ReplicaManager::propose_isr(Partition& partition, const replication::SendAlterPartition& effect,
                                  std::span<const replication::IsrMember> members) {
-  IsrProposal proposal{.leader_epoch = effect.leader_epoch, .partition_epoch = effect.partition_epoch, .isr = {}};
+  IsrProposal proposal{
+      .id = effect.proposal, .leader_epoch = effect.leader_epoch, .partition_epoch = effect.partition_epoch, .isr = {}};
   for (const replication::IsrMember& member : members) proposal.isr.emplace_back(member.id, member.epoch);
   proposals_[partition.key()] = effect.proposal;
   if (effect.retry) {
@@ -295,12 +298,11 @@ Task<void> ReplicaManager::propose_later(PartitionKey key, replication::Proposal
   if (!stopping_ && current != proposals_.end() && current->second == id) isr_sender_.propose(key, std::move(proposal));
 }
 
-void ReplicaManager::isr_answered(const PartitionKey& key, const IsrResult& result) {
+void ReplicaManager::isr_answered(const PartitionKey& key, replication::ProposalId id, const IsrResult& result) {
   const PartitionPtr partition = find(key);
-  const auto proposal = proposals_.find(key);
-  if (partition == nullptr || proposal == proposals_.end()) return;
+  if (partition == nullptr) return;
   replication::AlterPartitionAnswered answer;
-  answer.proposal = proposal->second;
+  answer.proposal = id;
   if (result) {
     answer.leader_epoch = result->leader_epoch;
     answer.partition_epoch = result->partition_epoch;

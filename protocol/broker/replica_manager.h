@@ -91,7 +91,7 @@ class ReplicaManager final : public PartitionHost {
   Task<void> open_log(PartitionPtr partition);
   Task<void> delete_log(PartitionPtr partition);
   void drop(const PartitionPtr& partition, replication::RemovedReason reason);
-  void isr_answered(const PartitionKey& key, const IsrResult& result);
+  void isr_answered(const PartitionKey& key, replication::ProposalId id, const IsrResult& result);
   Task<void> propose_later(PartitionKey key, replication::ProposalId id, IsrProposal proposal);
   Task<void> ask_offsets(PartitionPtr partition, NodeId leader, LeaderEpoch epoch);
   Task<std::expected<Offset, ErrorCode>> ask_offset(NodeId leader, PartitionPtr partition, LeaderEpoch epoch,

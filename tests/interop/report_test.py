@@ -29,6 +29,9 @@ FLAGS = [
 FAILING = ["back-to-back-elections", "--seeds", "1..20", "--fail-fast", "--set", 'defects=["no-truncation"]']
 BIG = ["leader-crash-acks-all", "--seed", "1", "--set", "phases.run_ms=60000"]
 
+# Without a screen --dump-dom shows no frames, so nothing would ever be drawn.
+FRAMES = "<script>window.requestAnimationFrame = draw => setTimeout(draw, 0);</script>"
+
 # What a person would do, and what stands there afterwards.
 PROBE = """<script>
 (async function () {
@@ -104,7 +107,8 @@ def chromium(profile, *arguments):
 
 def probe(folder, work):
     page = work / f"{folder.name}-probe.html"
-    page.write_text((folder / "report.html").read_text().replace("</body>", PROBE + "</body>"))
+    text = (folder / "report.html").read_text()
+    page.write_text(text.replace("<main>", FRAMES + "<main>").replace("</body>", PROBE + "</body>"))
     done = chromium(
         work / "profile", "--enable-logging=stderr", "--virtual-time-budget=60000", "--dump-dom", page.as_uri()
     )

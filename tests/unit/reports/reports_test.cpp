@@ -286,15 +286,12 @@ TEST(LoadStats, ALongRunHasWiderBucketsNotMore) {
 TraceData small_trace() {
   TraceLoader loader({});
   loader.line(R"({"nodes":[{"host":"broker-1","id":1,"client":false},{"host":"client-1","id":-1,"client":true}]})");
-  loader.line(
-      R"({"t_ns":1000,"event":"batch_appended","host":"broker-1",)"
-      R"("incarnation":1,"partition":"orders-0","base":0,"last":0,"crc":5})");
-  loader.line(
-      R"({"t_ns":3000,"message":"Produce","side":"request","from":"client-1",)"
-      R"("to":"broker-1","sent_ns":2000,"correlation":1,"bytes":9})");
-  loader.line(
-      R"({"t_ns":4000,"fault":"f1","action":"kill","begins":true,)"
-      R"("hosts":["broker-1"],"text":"kill </script> of broker-1"})");
+  loader.line(R"({"t_ns":1000,"event":"batch_appended","host":"broker-1",)"
+              R"("incarnation":1,"partition":"orders-0","base":0,"last":0,"crc":5})");
+  loader.line(R"({"t_ns":3000,"message":"Produce","side":"request","from":"client-1",)"
+              R"("to":"broker-1","sent_ns":2000,"correlation":1,"bytes":9})");
+  loader.line(R"({"t_ns":4000,"fault":"f1","action":"kill","begins":true,)"
+              R"("hosts":["broker-1"],"text":"kill </script> of broker-1"})");
   return loader.take();
 }
 
@@ -303,8 +300,11 @@ TEST(ChromeTrace, HasAProcessForEachNodeAndAFlowForEachMessage) {
   int processes = 0, starts = 0, ends = 0;
   for (const auto& event : json["traceEvents"]) {
     processes += event["ph"] == "M" && event["name"] == "process_name" ? 1 : 0;
-    if (event["ph"] == "s") ++starts, EXPECT_EQ(event["pid"], 2);
-    if (event["ph"] == "f") ++ends, EXPECT_EQ(event["pid"], 1), EXPECT_DOUBLE_EQ(event["ts"], 3.0);
+    starts += event["ph"] == "s" ? 1 : 0;
+    ends += event["ph"] == "f" ? 1 : 0;
+    if (event["ph"] == "s") EXPECT_EQ(event["pid"], 2);
+    if (event["ph"] == "f") EXPECT_EQ(event["pid"], 1);
+    if (event["ph"] == "f") EXPECT_DOUBLE_EQ(event["ts"], 3.0);
   }
   EXPECT_EQ(processes, 2);
   EXPECT_EQ(starts, 1);
