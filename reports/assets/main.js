@@ -53,7 +53,7 @@
     } else {
       const fault = data.faults.find(f => f.from >= earliest && f.from <= latest);
       const phase = data.phases.find(p => p[1] === "workload");
-      const at = fault ? fault.from : phase ? phase[0] : earliest;
+      const at = Math.max(fault ? fault.from : phase ? phase[0] : earliest, earliest);
       view.from = at - 20e6;
       view.to = at + 100e6;
     }
