@@ -85,9 +85,9 @@ const PartitionRegistration* MetadataImage::partition(const PartitionKey& key) c
 }
 
 const ConfigValues& MetadataImage::configs(const ConfigResource& resource) const {
-  static const ConfigValues none;
+  static const ConfigValues kNoConfigs;
   const auto found = configs_.find(resource);
-  return found == configs_.end() ? none : found->second;
+  return found == configs_.end() ? kNoConfigs : found->second;
 }
 
 bool MetadataImage::active(NodeId id) const {
