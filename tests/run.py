@@ -5,7 +5,8 @@
 
 FILTER picks the steps whose name contains it; where there is none, the single GoogleTest tests that contain it. --full
 adds what needs another build, fuzzing, and real clients on real sockets. Each step prints one line, a failing one its
-output (the whole of it is kept in DIR/test-logs). The last line is `N passed, N failed, N skipped`; exit code 1 if one failed.
+output (the whole of it is kept in DIR/test-logs). The last line is `N passed, N failed, N skipped`; exit code 1 if one
+failed.
 """
 
 import argparse

@@ -30,7 +30,7 @@ LIBM = re.compile(r"(exp2?|expm1|log|log2|log10|log1p|pow|sin|cos|tan|atan2?|cbr
 # Sections of data that code may change. `.data.rel.ro` is constant once loaded.
 MUTABLE = re.compile(r"\.(t?bss|t?data)(?!\.rel\.ro)(\.|$)")
 # A constant table that is filled at its first use; tidy.py sees to it that a static kName is const.
-CONSTANT = re.compile(r"(^|::)k[A-Z]\w*$")
+CONSTANT = re.compile(r"(^|::)k[A-Z]\w*(\[abi:cxx11\])?$")
 # Not state that a run could see, each with its reason.
 STATE_ALLOWED = {
     ("libverdict_runtime.a", "verdict::(anonymous namespace)::pool"): "free coroutine frames: memory, not state",
