@@ -24,10 +24,9 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "interop"))
 import live_cluster  # takes --build
 
-WHY_NOT = live_cluster.enter_clients()
+confluent_kafka, WHY_NOT = live_cluster.client_module("confluent_kafka", "python3-confluent-kafka")
 if WHY_NOT:
     sys.exit(WHY_NOT)
-import confluent_kafka
 import confluent_kafka.admin
 
 import clients_test

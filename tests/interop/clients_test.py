@@ -1,7 +1,7 @@
 """Clients and tools as their users install them, against one node and against a cluster of ours.
 
-kcat from Debian, confluent-kafka and kafka-python from PyPI, Kafka's own tools from Maven (tests/interop/kafka.sh
-fetches them; they need a JDK and Maven). What can't be had is skipped with the reason.
+kcat from Debian, confluent-kafka and kafka-python from PyPI or else from Debian, Kafka's own tools from Maven
+(tests/interop/kafka.sh fetches them; they need a JDK and Maven). What can't be had is skipped with the reason.
 """
 
 import os
@@ -14,11 +14,11 @@ import unittest
 
 import live_cluster
 
-WHY_NOT = live_cluster.enter_clients()
-if not WHY_NOT:
-    import confluent_kafka
+confluent_kafka, NO_CONFLUENT = live_cluster.client_module("confluent_kafka", "python3-confluent-kafka")
+kafka, NO_KAFKA_PYTHON = live_cluster.client_module("kafka", "python3-kafka")
+if confluent_kafka:
     import confluent_kafka.admin
-    import kafka
+if kafka:
     import kafka.admin
 
 COUNT = 2000
@@ -76,7 +76,7 @@ class Kcat(OneNode):
         self.assertEqual(call(["kcat", "-b", self.at, "-Q", "-t", f"times:0:{between}"]).strip(), "times [0] offset 1")
 
 
-@unittest.skipIf(WHY_NOT, WHY_NOT)
+@unittest.skipIf(NO_CONFLUENT, NO_CONFLUENT)
 class ConfluentKafka(OneNode):
     def test_topic_life(self):
         admin = confluent_kafka.admin.AdminClient({"bootstrap.servers": self.at})
@@ -119,10 +119,11 @@ class ConfluentKafka(OneNode):
         self.assertEqual(values, [f"value {i}" for i in range(10, COUNT)])
 
 
-@unittest.skipIf(WHY_NOT, WHY_NOT)
+@unittest.skipIf(NO_KAFKA_PYTHON, NO_KAFKA_PYTHON)
 class KafkaPython(OneNode):
     def test_produce_and_consume(self):
-        producer = kafka.KafkaProducer(bootstrap_servers=self.at, acks="all", enable_idempotence=False)
+        plain = {"enable_idempotence": False} if "enable_idempotence" in kafka.KafkaProducer.DEFAULT_CONFIG else {}
+        producer = kafka.KafkaProducer(bootstrap_servers=self.at, acks="all", **plain)
         sent = [producer.send("python", b"value %d" % i) for i in range(COUNT)]
         producer.flush(30)
         self.assertEqual([future.get(10).offset for future in sent], list(range(COUNT)))

@@ -1,13 +1,14 @@
 """Nodes of the built program as processes of this machine, for the tests beside this file.
 
 --build DIR or VERDICT_PROGRAM names the program; without them build/release/verdict is taken. Client libraries come
-from PyPI into a
-virtual environment of their own (VERDICT_TEST_CACHE, else ~/.cache/verdict-tests); where that can't be made, tests that
-need them are skipped with the reason.
+from PyPI into a virtual environment of their own (VERDICT_TEST_CACHE, else ~/.cache/verdict-tests); where that can't be
+made, Debian's are taken (python3-confluent-kafka, python3-kafka); where those are absent too, tests that need them are
+skipped with the reason.
 """
 
 import contextlib
 import fcntl
+import importlib
 import os
 import pathlib
 import shutil
@@ -34,6 +35,7 @@ def take_program():
 
 PROGRAM = take_program()
 CACHE = pathlib.Path(os.environ.get("VERDICT_TEST_CACHE", pathlib.Path.home() / ".cache/verdict-tests"))
+DEBIAN_PYTHON = "/usr/bin/python3"
 CLIENTS = ["confluent-kafka==2.16.1", "kafka-python==3.0.12"]
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 
@@ -61,7 +63,8 @@ def client_python():
         if stamp.exists() and stamp.read_text() == " ".join(CLIENTS):
             return python, ""
         shutil.rmtree(home, ignore_errors=True)
-        for command in ([sys.executable, "-m", "venv", home], [python, "-m", "pip", "install", "-q", *CLIENTS]):
+        pip = [python, "-m", "pip", "install", "-q", "--retries", "1", "--timeout", "10", *CLIENTS]
+        for command in ([sys.executable, "-m", "venv", home], pip):
             try:
                 done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
             except (OSError, subprocess.TimeoutExpired) as error:
@@ -73,14 +76,24 @@ def client_python():
 
 
 def enter_clients():
-    """Goes on in the clients' interpreter. Returns "" there, or why it can't be had."""
-    if os.environ.get("VERDICT_IN_CLIENTS"):
-        return ""
-    python, why = client_python()
-    if python is None:
-        return f"no client libraries: {why}"
-    os.environ["VERDICT_IN_CLIENTS"] = "1"
+    """Goes on in the clients' interpreter, or else in Debian's. Returns why there is no environment, "" in it."""
+    if "VERDICT_IN_CLIENTS" in os.environ:
+        return os.environ["VERDICT_IN_CLIENTS"]
+    python, why = (None, "Debian's are asked for") if os.environ.get("VERDICT_DEBIAN_CLIENTS") else client_python()
+    python = python or DEBIAN_PYTHON
+    if not os.path.exists(python):
+        return why
+    os.environ["VERDICT_IN_CLIENTS"] = why
     os.execv(python, [str(python), "-B", *sys.argv])
+
+
+def client_module(name, package):
+    """(module, ""), or (None, why there is none) where neither PyPI nor Debian's `package` can give it."""
+    why = enter_clients()
+    try:
+        return importlib.import_module(name), ""
+    except ImportError:
+        return None, f"no {name}: apt-get install {package} (and none from PyPI: {why})"
 
 
 def free_ports(count):

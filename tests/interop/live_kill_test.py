@@ -15,8 +15,8 @@ import unittest
 
 import live_cluster
 
-WHY_NOT = live_cluster.enter_clients()
-if not WHY_NOT:
+confluent_kafka, WHY_NOT = live_cluster.client_module("confluent_kafka", "python3-confluent-kafka")
+if confluent_kafka:
     from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
     from confluent_kafka.admin import AdminClient, NewTopic
 
