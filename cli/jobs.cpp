@@ -57,7 +57,9 @@ std::string bundle_job(const Scenario& scenario, Job job) {
   const auto recorded = reports::record_run(scenario, job.seed, job.twice, job.folder);
   if (!recorded) return "error: " + recorded.error();
   RunResult& first = job.first.result;
-  if (first.outcome != RunOutcome::nondeterministic && recorded->hash != first.hash) {
+  if (first.outcome == RunOutcome::crash) {
+    first.sentence += fmt::format("; recorded again it came to its end: {}", scenarios::name_of(recorded->outcome));
+  } else if (first.outcome != RunOutcome::nondeterministic && recorded->hash != first.hash) {
     first.outcome = RunOutcome::nondeterministic;
     first.difference = fmt::format("recorded again, the run is {} with hash {:016x}, not {:016x}",
                                    scenarios::name_of(recorded->outcome), recorded->hash, first.hash);

@@ -141,6 +141,9 @@ int run_main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::string text = error.what();
+    const std::string command = argc > 1 ? argv[1] : "";
+    const auto commands = app.get_subcommands([&](CLI::App* one) { return one->get_name() == command; });
+    if (!command.empty() && command[0] != '-' && commands.empty()) text = "no command is called " + command;
     std::ranges::replace(text, '\n', ' ');
     return usage(text + " (verdict --help)");
   }

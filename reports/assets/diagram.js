@@ -1,13 +1,13 @@
 // The space-time diagram: time to the right, a lane for each node, messages as arrows, faults shaded.
 function makeDiagram(model, canvas, view) {
   const {data} = model;
-  const kLane = 46, kTop = 40, kBottom = 26, kLeft = 92, kMost = 6000;
+  const kLane = 46, kTop = 46, kBottom = 26, kLeft = 92, kMost = 6000, kLabelled = 24;
+  const kFont = "12px system-ui, sans-serif";
   const context = canvas.getContext("2d");
   const hidden = new Set(["BrokerHeartbeat", "ApiVersions"]);
-  const order = data.nodes.map((node, lane) => lane);
-  order.sort((a, b) => rank(a) - rank(b) || a - b);
+  const ranked = data.nodes.map((node, lane) => lane).sort((a, b) => rank(a) - rank(b) || a - b);
+  let order = ranked, chosen = "";
   const rowOf = [];
-  order.forEach((lane, row) => { rowOf[lane] = row; });
   const sent = data.messages.map((m, i) => i).sort((a, b) => data.messages[a][0] - data.messages[b][0]);
   let longest = 0;
   for (const m of data.messages) longest = Math.max(longest, m[1] - m[0]);
@@ -23,6 +23,40 @@ function makeDiagram(model, canvas, view) {
   const x = t => kLeft + (t - view.from) / (view.to - view.from) * (width - kLeft);
   const time = px => view.from + (px - kLeft) / (width - kLeft) * (view.to - view.from);
   const y = lane => kTop + rowOf[lane] * kLane + kLane / 2;
+
+  // What concerns the partition: its replicas, the controller, and the clients that spoke with them.
+  const foreign = lane => view.own && !data.nodes[lane].client && data.nodes[lane].id < 100 && !model.replicasOf(view.partition).has(data.nodes[lane].id);
+  const shown = m => !hidden.has(data.apis[m[4]]) && !foreign(m[2]) && !foreign(m[3]);
+  function chooseLanes() {
+    const key = view.own + ":" + view.partition + ":" + [...hidden];
+    if (key === chosen) return;
+    chosen = key;
+    const spoke = new Set();
+    for (const m of data.messages) if (shown(m)) spoke.add(m[2]).add(m[3]);
+    order = ranked.filter(lane => !view.own || (data.nodes[lane].client ? spoke.has(lane) : !foreign(lane)));
+    rowOf.length = 0;
+    order.forEach((lane, row) => { rowOf[lane] = row; });
+  }
+
+  // Texts never lie on each other: a place is taken once. With `force` the text is drawn in any case.
+  let taken = [];
+  function label(text, px, py, force) {
+    const w = context.measureText(text).width, left = Math.min(Math.max(px, kLeft + 2), width - w - 4);
+    const box = [left - 3, py - 11, left + w + 3, py + 3];
+    if (!force && (Math.abs(left - px) > 60 || taken.some(b => b[0] < box[2] && box[0] < b[2] && b[1] < box[3] && box[1] < b[3]))) return false;
+    taken.push(box);
+    context.save();
+    context.strokeStyle = color("paper");
+    context.lineWidth = 3;
+    context.lineJoin = "round";
+    context.setLineDash([]);
+    context.globalAlpha = 0.85;
+    context.strokeText(text, left, py);
+    context.globalAlpha = 1;
+    context.fillText(text, left, py);
+    context.restore();
+    return true;
+  }
 
   function styleOf(m) {
     const api = data.apis[m[4]];
@@ -54,29 +88,31 @@ function makeDiagram(model, canvas, view) {
   }
 
   function drawFaults() {
-    context.font = "11px system-ui, sans-serif";
-    const labels = new Map();  // by row: where the last label ends
     for (const fault of data.faults) {
       const to = fault.to < 0 ? data.end_ns : fault.to;
       if (to < view.from || fault.from > view.to) continue;
       const left = Math.max(kLeft, x(fault.from)), right = Math.max(left + 2, Math.min(width, x(to)));
-      const rows = fault.lanes.length ? fault.lanes : [];
+      const rows = fault.lanes.filter(lane => order.includes(lane));
       for (const lane of rows) {
         context.fillStyle = color("fault");
         context.fillRect(left, y(lane) - kLane / 2 + 2, right - left, kLane - 4);
         context.fillStyle = color("fault-edge");
         context.fillRect(left, y(lane) - kLane / 2 + 2, 1.5, kLane - 4);
       }
-      if (!rows.length) continue;
-      const lane = rows[0], text = fault.text || fault.action;
-      if ((labels.get(lane) || 0) < left) {
-        context.fillText(text, left + 4, y(lane) - kLane / 2 + 12);
-        labels.set(lane, left + 10 + context.measureText(text).width);
-      }
+    }
+  }
+  function nameFaults() {
+    context.font = kFont;
+    context.fillStyle = color("fault-edge");
+    for (const fault of data.faults) {
+      const lane = fault.lanes.find(lane => order.includes(lane)), to = fault.to < 0 ? data.end_ns : fault.to;
+      if (lane === undefined || to < view.from || fault.from > view.to) continue;
+      label(fault.text || fault.action, Math.max(kLeft, x(fault.from)) + 4, y(lane) - kLane / 2 + 13);
     }
   }
 
   function drawLanes() {
+    const ends = [];
     for (const lane of order) {
       let up = data.nodes[lane].client || !data.ups.some(u => u[1] === lane), from = view.from;
       const line = (to, alive) => {
@@ -97,17 +133,16 @@ function makeDiagram(model, canvas, view) {
           context.fillStyle = color(becomes ? "good" : "bad");
           context.font = "bold 13px system-ui, sans-serif";
           context.fillText(becomes ? "\u25b8" : "\u2715", x(t) - 5, y(lane) + 5);
-          context.font = "11px system-ui, sans-serif";
-          if (!becomes) context.fillText(why, x(t) + 8, y(lane) + 15);
+          if (!becomes) ends.push([why, x(t) + 8, y(lane) + 16]);
         }
         up = becomes;
       }
       line(view.to, up);
     }
+    return ends;
   }
 
   function drawElections() {
-    let last = -1e9;
     for (const [t, partition, leader, epoch] of data.elections) {
       if (partition !== view.partition || t < view.from || t > view.to) continue;
       context.strokeStyle = context.fillStyle = color("control");
@@ -118,11 +153,8 @@ function makeDiagram(model, canvas, view) {
       context.setLineDash([]);
       context.globalAlpha = 1;
       const text = "epoch " + epoch + (leader < 0 ? ": no leader" : ": leader " + leader);
-      context.font = "11px system-ui, sans-serif";
-      if (x(t) > last) {
-        context.fillText(text, Math.max(x(t) - 20, kLeft), 14);
-        last = x(t) + context.measureText(text).width;
-      }
+      context.font = kFont;
+      label(text, x(t) - 20, 14) || label(text, x(t) - 20, 28);
     }
   }
 
@@ -130,11 +162,11 @@ function makeDiagram(model, canvas, view) {
     const found = [];
     const begin = model.lowerBound(sent.length, i => data.messages[sent[i]][0], view.from - Math.min(longest, usual));
     for (let i = begin; i < sent.length && data.messages[sent[i]][0] <= view.to; ++i) {
-      if (!hidden.has(data.apis[data.messages[sent[i]][4]])) found.push(sent[i]);
+      if (shown(data.messages[sent[i]])) found.push(sent[i]);
     }
     for (const i of slow) {
       const m = data.messages[i];
-      if (m[0] < view.from - usual && m[1] >= view.from && !hidden.has(data.apis[m[4]])) found.push(i);
+      if (m[0] < view.from - usual && m[1] >= view.from && shown(m)) found.push(i);
     }
     return found;
   }
@@ -165,8 +197,28 @@ function makeDiagram(model, canvas, view) {
       context.stroke();
     }
     context.globalAlpha = 1;
-    return every;
+    return {found, every};
   }
+
+  // Names beside arrows, in the gaps between lanes: rare kinds first, and no more than the eye takes in.
+  function drawNames(found) {
+    const counts = new Map();
+    for (const i of found) counts.set(data.messages[i][4], (counts.get(data.messages[i][4]) || 0) + 1);
+    const wanted = found.map(i => data.messages[i]).filter(m => x(m[0]) > kLeft && x(m[1]) < width);
+    wanted.sort((a, b) => counts.get(a[4]) - counts.get(b[4]) || a[5] - b[5] || Math.abs(a[0] - focus()) - Math.abs(b[0] - focus()));
+    context.font = kFont;
+    let drawn = 0;
+    for (const m of wanted) {
+      if (drawn >= kLabelled) return;
+      const text = data.apis[m[4]] + (m[5] ? " answer" : ""), low = Math.min(rowOf[m[2]], rowOf[m[3]]), high = Math.max(rowOf[m[2]], rowOf[m[3]]);
+      context.fillStyle = color(styleOf(m) === "other" ? "dim" : styleOf(m));
+      for (let row = low; row < high; ++row) {
+        const py = kTop + (row + 1) * kLane, part = (py - y(m[2])) / (y(m[3]) - y(m[2]));
+        if (label(text, x(m[0]) + (x(m[1]) - x(m[0])) * part + 5, py + 4)) { ++drawn; break; }
+      }
+    }
+  }
+  const focus = () => view.cursor ?? (view.from + view.to) / 2;
 
   function eventRange() {
     const at = i => data.events[i][0];
@@ -175,10 +227,9 @@ function makeDiagram(model, canvas, view) {
 
   function drawEvents() {
     const [begin, end] = eventRange(), crowd = end - begin > 8000;
-    let flagged = new Map();
     for (let i = begin; i < end; ++i) {
       const e = data.events[i], kind = model.name(e), mark = marks[kind];
-      if (!mark) continue;
+      if (!mark || rowOf[e[1]] === undefined) continue;
       const mine = e[4] < 0 || e[4] === view.partition;
       if (!mine && (crowd || mark[1] !== "flag")) continue;
       if (crowd && (mark[1] === "tick" || mark[1] === "up" || kind === "batch_delivered")) continue;
@@ -187,21 +238,24 @@ function makeDiagram(model, canvas, view) {
       context.fillStyle = context.strokeStyle = color(refused ? "bad" : mark[0]);
       context.lineWidth = 1.5;
       shape(mark[1], x(e[0]), y(e[1]));
-      if (mine && mark[1] === "flag" && (flagged.get(e[1]) || 0) < x(e[0])) {
-        const text = "leads, epoch " + model.field(e, "leader_epoch");
-        context.font = "11px system-ui, sans-serif";
-        context.fillText(text, x(e[0]) + 12, y(e[1]) - 7);
-        flagged.set(e[1], x(e[0]) + 16 + context.measureText(text).width);
+      if (mine && mark[1] === "flag") {
+        context.font = kFont;
+        label("leads, epoch " + model.field(e, "leader_epoch"), x(e[0]) + 12, y(e[1]) - 7);
       }
     }
     context.globalAlpha = 1;
   }
 
   function drawWitnesses() {
-    data.witnesses.forEach(witness => {
+    const stands = [];
+    for (const witness of data.witnesses.toReversed()) {  // of those that share a place the last keeps it
       const lane = model.laneOfId.get(witness.node);
-      if (witness.t < view.from || witness.t > view.to || lane === undefined) return;
-      const px = x(witness.t), py = y(lane) + 14;
+      if (witness.t < view.from || witness.t > view.to || rowOf[lane] === undefined) continue;
+      let px = x(witness.t);
+      const py = y(lane) + 14;
+      while (stands.some(([at, row]) => row === lane && Math.abs(at - px) < 15)) px -= 17;
+      stands.push([px, lane]);
+      taken.push([px - 9, py - 9, px + 9, py + 9]);
       context.fillStyle = color("bad");
       context.beginPath(); context.arc(px, py, 8, 0, 7); context.fill();
       context.fillStyle = color("paper");
@@ -209,12 +263,12 @@ function makeDiagram(model, canvas, view) {
       context.textAlign = "center";
       context.fillText(String(witness.number), px, py + 3.5);
       context.textAlign = "start";
-    });
+    }
   }
 
   function drawAxis() {
     context.fillStyle = context.strokeStyle = color("dim");
-    context.font = "11px system-ui, sans-serif";
+    context.font = kFont;
     const span = view.to - view.from, raw = span / Math.max(2, (width - kLeft) / 130);
     const power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map(k => k * power).find(k => k >= raw);
     const digits = Math.max(0, Math.min(9, 9 - Math.floor(Math.log10(step) + 1e-9)));
@@ -222,14 +276,14 @@ function makeDiagram(model, canvas, view) {
       context.globalAlpha = 0.25;
       context.beginPath(); context.moveTo(x(t), kTop - 12); context.lineTo(x(t), height - kBottom); context.stroke();
       context.globalAlpha = 1;
-      context.fillText((t / 1e9).toFixed(digits) + " s", x(t) - 14, height - 9);
+      label((t / 1e9).toFixed(digits) + " s", x(t) - 14, height - 9);
     }
     for (const [t, text] of data.phases) {
       if (t < view.from || t > view.to) continue;
       context.globalAlpha = 0.5;
       context.beginPath(); context.moveTo(x(t), 22); context.lineTo(x(t), height - kBottom); context.stroke();
       context.globalAlpha = 1;
-      context.fillText(text, x(t) + 3, 32);
+      label(text, x(t) + 4, 42);
     }
   }
 
@@ -243,6 +297,8 @@ function makeDiagram(model, canvas, view) {
   function draw() {
     const ratio = Math.max(window.devicePixelRatio || 1, view.printing ? 2 : 1);
     width = canvas.clientWidth;
+    taken = [];
+    chooseLanes();
     height = kTop + order.length * kLane + kBottom;
     canvas.style.height = height + "px";
     canvas.width = Math.round(width * ratio);
@@ -254,13 +310,19 @@ function makeDiagram(model, canvas, view) {
     context.beginPath(); context.rect(kLeft, 0, width - kLeft, height); context.clip();
     drawFaults();
     drawAxis();
-    drawLanes();
-    const every = drawMessages();
+    const ends = drawLanes();
+    const {found, every} = drawMessages();
+    nameFaults();
+    context.fillStyle = color("bad");
+    for (const [why, px, py] of ends) label(why, px, py);
     drawElections();
     drawEvents();
     drawLine(data.violation_ns >= 0 ? data.violation_ns : null, "bad", 2);
     drawLine(view.cursor, "ink", 1);
     drawWitnesses();
+    context.fillStyle = color("bad");
+    if (data.violation_ns >= view.from && data.violation_ns <= view.to) label("violation", x(data.violation_ns) + 5, height - kBottom - 4);
+    drawNames(found);
     context.restore();
     context.fillStyle = color("ink");
     context.font = "12.5px system-ui, sans-serif";
@@ -275,7 +337,7 @@ function makeDiagram(model, canvas, view) {
     const [begin, end] = eventRange();
     for (let i = begin; i < end; ++i) {
       const e = data.events[i];
-      if (e[4] >= 0 && e[4] !== view.partition || !marks[model.name(e)]) continue;
+      if (e[4] >= 0 && e[4] !== view.partition || !marks[model.name(e)] || rowOf[e[1]] === undefined) continue;
       const distance = Math.hypot(x(e[0]) - px, y(e[1]) - py);
       if (distance < best.distance) consider(distance, model.describe(e), i);
     }

@@ -16,7 +16,7 @@
     return [...counts].sort((a, b) => b[1] - a[1])[0]?.[0] ?? 0;
   };
   const named = data.partitions.indexOf(data.partition);
-  const view = {from: 0, to: 1, partition: named >= 0 ? named : busiest(), offset: data.offset, cursor: null, printing: false};
+  const view = {from: 0, to: 1, partition: named >= 0 ? named : busiest(), offset: data.offset, cursor: null, own: true, printing: false};
   const diagram = makeDiagram(model, canvas, view);
   const tables = makeTables(model, view, go);
   let step = 0;
@@ -46,7 +46,7 @@
     const story = data.witnesses.slice(series < data.witnesses.length - 2 ? series + 1 : 0);
     const began = story.map(w => w.t).filter(t => t >= earliest);
     if (data.violation_ns >= 0) {
-      const first = Math.max(Math.min(...began, data.violation_ns), data.violation_ns - 1.5e9);
+      const first = Math.max(Math.min(...began, data.violation_ns), data.violation_ns - 3e9);
       const span = Math.max(data.violation_ns - first, 4e6);
       view.from = data.violation_ns - span * 1.12;
       view.to = data.violation_ns + span * 0.08;
@@ -118,6 +118,8 @@
     select.append(element("option", i === view.partition ? {value: i, selected: ""} : {value: i}, partition));
   });
   select.addEventListener("change", () => { view.partition = Number(select.value); tables.show(step); redraw(); });
+  const own = document.getElementById("own");
+  own.addEventListener("change", () => { view.own = own.checked; redraw(); });
   const apis = document.getElementById("apis");
   data.apis.map((api, i) => [api, i]).sort().forEach(([api]) => {
     const box = element("input", {type: "checkbox", onchange: () => { box.checked ? diagram.hidden.delete(api) : diagram.hidden.add(api); redraw(); }});

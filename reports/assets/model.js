@@ -111,6 +111,17 @@ function makeModel(data) {
     return found;
   }
 
+  // The ids of all brokers that ever were replicas of a partition, as far as this file knows.
+  const members = new Map();
+  const join = (partition, ids) => { for (const id of ids) (members.get(partition) || members.set(partition, new Set()).get(partition)).add(id); };
+  for (const d of data.base.decisions) join(d.p, d.replicas);
+  for (const r of data.base.replicas) join(r.p, [data.nodes[r.lane].id]);
+  for (const e of data.events) {
+    if (name(e) === "partition_decided") join(e[4], field(e, "replicas"));
+    else if (e[4] >= 0 && changes[name(e)] && !data.nodes[e[1]].client) join(e[4], [data.nodes[e[1]].id]);
+  }
+  const replicasOf = partition => members.get(partition) || new Set();
+
   // First index whose time is at least t.
   function lowerBound(count, timeAt, t) {
     let low = 0, high = count;
@@ -131,7 +142,7 @@ function makeModel(data) {
     return seconds(e[0]) + "  " + data.nodes[e[1]].host + (e[2] > 1 ? " (life " + e[2] + ")" : "") + "  " +
       name(e).replaceAll("_", " ") + where + ": " + details(e);
   }
-  return {data, brokers, laneOfId, steps, stepOfEvent, kindIndex, field, name, stateAfter, apply, divergence, lowerBound, describe, details};
+  return {data, brokers, laneOfId, steps, stepOfEvent, kindIndex, field, name, stateAfter, apply, divergence, replicasOf, lowerBound, describe, details};
 }
 
 const hex = crc => crc.toString(16).padStart(8, "0");

@@ -31,6 +31,11 @@ function makeTables(model, view, go) {
     document.getElementById("divergence").textContent = !apart ? "No two replicas differ at an offset that both hold." :
       "First divergent offset " + apart.offset + ": " + apart.lanes.map((lane, i) =>
         data.nodes[lane].host + " has epoch " + apart.batches[i][2] + ", CRC " + hex(apart.batches[i][3])).join("; ") + ".";
+    if (view.offset >= 0 && view.offset !== apart?.offset) {
+      const held = brokers.map(b => [b.host, replicaAt(state, b.lane)]).filter(([, r]) => r);
+      document.getElementById("divergence").textContent += " Offset " + view.offset + ": " + held.map(([host, r]) => host + (r.open ? "" : " (down)") +
+        (r.leo <= view.offset ? " ends before it" : r.start > view.offset ? " starts behind it" : " holds it")).join(", ") + ".";
+    }
     strips(state, apart);
   }
 
@@ -43,21 +48,23 @@ function makeTables(model, view, go) {
     for (const [, r] of held) for (const batch of r.tail) columns.set(batch[0], Math.max(columns.get(batch[0]) || 0, batch[1]));
     const bases = [...columns.keys()].sort((a, b) => a - b);
     const middle = bases.findIndex(base => base >= center);
-    const shown = bases.slice(Math.max(0, (middle < 0 ? bases.length : middle) - 10), (middle < 0 ? bases.length : middle) + 14);
+    const before = Math.max(2, Math.min(10, Math.floor(document.getElementById("strips").clientWidth / 160)));
+    const shown = bases.slice(Math.max(0, (middle < 0 ? bases.length : middle) - before), (middle < 0 ? bases.length : middle) + 14);
     const rows = held.map(([broker, r]) => {
       const byBase = new Map(r.tail.map(batch => [batch[0], batch]));
       return element("div", {class: "strip"}, element("span", {class: "host"}, broker.host), ...shown.map(base => {
         const batch = byBase.get(base), last = columns.get(base);
         const text = batch ? batch[0] + (batch[1] > batch[0] ? ".." + batch[1] : "") + " e" + batch[2] : "";
         const differs = apart && batch && apart.offset >= batch[0] && apart.offset <= batch[1];
-        const cell = element("span", {class: "cell" + (batch ? "" : " hole") + (differs ? " apart" : "") + (batch && batch[0] >= r.hw ? " above" : ""),
+        const cell = element("span", {class: "cell" + (batch ? "" : " hole") + (differs ? " apart" : "") + (base <= view.offset && view.offset <= last ? " named" : "") + (batch && batch[0] >= r.hw ? " above" : ""),
           title: batch ? "offsets " + batch[0] + ".." + batch[1] + ", epoch " + batch[2] + ", CRC " + hex(batch[3]) : "not held"}, text || "\u00a0");
         cell.style.width = 22 + 7.2 * (String(base).length + (last > base ? 2 + String(last).length : 0) + 1) + "px";
         if (batch) cell.style.background = epochColor(batch[2]);
         return cell;
       }));
     });
-    if (shown.length) rows.push(element("p", {class: "dim"}, "Batches by offset, coloured by leader epoch; pale ones are not below the replica\u2019s high watermark."));
+    if (shown.length) rows.push(element("p", {class: "dim"}, "Batches by offset, coloured by leader epoch; pale ones are not below the replica\u2019s high watermark." +
+      (view.offset >= 0 && shown.some(base => base <= view.offset && view.offset <= columns.get(base)) ? " Framed in red: offset " + view.offset + ", of which the sentence speaks." : "")));
     document.getElementById("strips").replaceChildren(...rows);
   }
 
@@ -70,7 +77,7 @@ function makeTables(model, view, go) {
     for (let i = Math.min(step, model.steps.length) - 1; i >= 0 && chosen.length < 40; --i) if (mine(i)) chosen.unshift(i);
     for (let i = step; i < model.steps.length && chosen.length < 52; ++i) if (mine(i)) chosen.push(i);
     const state = model.stateAfter(chosen.length ? chosen[0] : 0);
-    const known = brokers.filter(b => b.id < 100);  // 100 is the controller's machine
+    const known = brokers.filter(b => model.replicasOf(view.partition).has(b.id));
     const head = element("tr", {}, ...["time", "node", "event"].map(h => element("th", {}, h)),
       ...known.map(b => element("th", {class: "num"}, b.host)), element("th", {}, "ISR decided"));
     document.getElementById("states-key").textContent = "Each replica\u2019s LEO / HW / epoch after the event; L leads, (down).";

@@ -63,6 +63,13 @@ PROBE = """<script>
     seen.moved[key] = picture() !== last;
     last = picture();
   }
+  const height = canvas.height;
+  document.getElementById("own").click(); await frame(); await frame();
+  seen.lanes = (canvas.height - height) / 46;
+  document.getElementById("own").click(); await frame(); await frame();
+  seen.back = picture() === last;
+  seen.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  seen.named = document.querySelectorAll("#strips .cell.named").length;
   press("p"); await frame();
   seen.before = text("when");
   seen.readout = text("readout");
@@ -105,12 +112,17 @@ def chromium(profile, *arguments):
     )
 
 
-def probe(folder, work):
+def probe(folder, work, width=1400):
     page = work / f"{folder.name}-probe.html"
     text = (folder / "report.html").read_text()
     page.write_text(text.replace("<main>", FRAMES + "<main>").replace("</body>", PROBE + "</body>"))
     done = chromium(
-        work / "profile", "--enable-logging=stderr", "--virtual-time-budget=60000", "--dump-dom", page.as_uri()
+        work / "profile",
+        f"--window-size={width},1000",
+        "--enable-logging=stderr",
+        "--virtual-time-budget=60000",
+        "--dump-dom",
+        page.as_uri(),
     )
     found = re.search(r'data-probe="([^"]*)"', done.stdout)
     if not found:
@@ -168,9 +180,17 @@ def failing_run(program, work):
     expect("First divergent offset" in seen["divergence"], f"a log that was not truncated, and: {seen['divergence']}")
     expect(seen["charts"] == 5, f"{seen['charts']} curves, not 5")
     expect(all(seen["moved"].values()), f"keys that change nothing: {seen['moved']}")
+    expect(seen["lanes"] >= 1 and seen["back"], f"the other lanes neither come nor go: {seen['lanes']}, {seen['back']}")
+    expect(seen["named"] > 0, "the strips of batches do not show the sentence's offset")
     expect(seconds(seen["before"]) <= seconds(seen["when"]), "p did not go back")
     expect(seconds(seen["first"]) < seconds(seen["before"]), "the slider did not go to the first event")
     return folder
+
+
+def narrow(work, folder):
+    seen = probe(folder, work, width=800)
+    expect(seen["ready"] == "yes" and seen["colours"] > 20, "the narrow page is not ready")
+    expect(seen["wide"] <= 0, f"the page is {seen['wide']} pixels wider than its window")
 
 
 def dark(work, folder):
@@ -223,7 +243,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--build", type=pathlib.Path, required=True)
     program = parser.parse_args().build.resolve() / "verdict"
-    tests = ["failing_run", "dark", "prints", "large"]
+    tests = ["failing_run", "narrow", "dark", "prints", "large"]
     if CHROMIUM is None or not program.exists():
         print(f"skipped: there is no {'chromium' if CHROMIUM is None else program}")
         print(f"0 passed, 0 failed, {len(tests)} skipped")
