@@ -47,6 +47,10 @@ int check(const std::string& history, Format format) {
   } else {
     fmt::print("{}\n", result->to_json());
   }
+  if (result->entries == 0) {
+    fmt::print(stderr, "verdict: {}: no entries, so nothing was judged\n", history);
+    return kInconclusive;
+  }
   return result->valid() ? kOk : kViolation;
 }
 

@@ -152,6 +152,7 @@ std::expected<Scenario, std::string> load_scenario(const std::string& name, cons
   if (!scenario) return std::unexpected(fmt::format("{}: {}", name, scenario.error().text()));
   for (const std::string& setting : settings) {
     scenario = scenarios::with_setting(*scenario, setting);
+    if (!scenario && scenario.error().path == "--set") return std::unexpected(scenario.error().text());
     if (!scenario) return std::unexpected(fmt::format("--set {}: {}", setting, scenario.error().text()));
   }
   if (const auto valid = scenarios::validate(*scenario); !valid)

@@ -63,7 +63,11 @@ void add_run(CLI::App& app, RunOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("run", "run scenarios in the simulator, under faults, with a verdict");
   command->add_option("scenarios", options.scenarios,
                       "names (verdict list scenarios) or .json files; none: the whole library");
-  auto* seed = command->add_option("--seed", options.seeds, "the seed N; without: each scenario's own");
+  auto* seed =
+      command->add_option("--seed", options.seeds, "the seed N; without: each scenario's own")
+          ->check([](const std::string& text) {
+            return text.find("..") == std::string::npos ? std::string() : text + ": one seed; a range is for --seeds";
+          });
   command->add_option("--seeds", options.seeds, "seeds A..B, both included")->excludes(seed);
   command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
   command->add_option("--out", options.out, "where files of failures and single runs go")->capture_default_str();
@@ -141,11 +145,11 @@ int run_main(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help
     std::string text = error.what();
-    const std::string command = argc > 1 ? argv[1] : "";
-    const auto commands = app.get_subcommands([&](CLI::App* one) { return one->get_name() == command; });
-    if (!command.empty() && command[0] != '-' && commands.empty()) text = "no command is called " + command;
+    const std::string word = argc > 1 ? argv[1] : "";
+    const bool command = !app.get_subcommands([&](CLI::App* one) { return one->get_name() == word; }).empty();
+    if (!word.empty() && !command) text = (word[0] == '-' ? "no option is called " : "no command is called ") + word;
     std::ranges::replace(text, '\n', ' ');
-    return usage(text + " (verdict --help)");
+    return usage(text + (command ? " (verdict " + word + " --help)" : " (verdict --help)"));
   }
   return action();
 }

@@ -69,7 +69,12 @@ int compare(const reports::RunRecord& then, const RunResult& now) {
   const bool same_hash = was.hash == now.hash || now.outcome == RunOutcome::crash;
   const int code = reports::exit_code(now.outcome);
   if (same_outcome && same_hash) {
-    fmt::print("same outcome, same hash {:016x}\n", now.hash);
+    fmt::print("same outcome, same hash {:016x}{}\n", now.hash, same_build ? "" : "; the build differs");
+    return code;
+  }
+  if (same_build && was.outcome == RunOutcome::crash) {  // a death may come from outside: it has no hash
+    fmt::print("different outcome: {}, and now it comes to its end: {} with hash {:016x}\n", was.sentence,
+               scenarios::name_of(now.outcome), now.hash);
     return code;
   }
   if (!same_build) {
@@ -88,7 +93,13 @@ int compare(const reports::RunRecord& then, const RunResult& now) {
 
 int replay(const ReplayOptions& options) {
   std::filesystem::path folder(options.bundle);
-  if (!std::filesystem::is_directory(folder)) folder = folder.parent_path();  // one of its files
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error))
+    return usage(
+        fmt::format("replay {}: not there; allowed: the folder of a run, out/SCENARIO/UTC-SEED", options.bundle));
+  if (!std::filesystem::is_directory(folder, error)) {  // one of its files
+    folder = folder.has_parent_path() ? folder.parent_path() : std::filesystem::path(".");
+  }
   const auto bundle = reports::read_bundle(folder.string());
   if (!bundle) return usage(bundle.error());
   if (const auto valid = scenarios::validate(bundle->scenario); !valid)

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <deque>
@@ -10,6 +12,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/jobs.h"
@@ -38,6 +41,29 @@ struct Task {
   std::uint64_t seed;
 };
 
+// The runs in their order: a range of seeds for each scenario. A campaign may have more runs than memory would hold.
+class Tasks {
+ public:
+  void add(scenarios::SeedRange seeds) {
+    ranges_.push_back({size_, seeds.first});
+    size_ += seeds.last - seeds.first + 1;
+  }
+  std::size_t size() const { return size_; }
+  Task operator[](std::size_t i) const {
+    const auto after = std::ranges::upper_bound(ranges_, i, {}, &Range::begin);
+    const auto scenario = static_cast<std::size_t>(after - ranges_.begin()) - 1;
+    return {scenario, ranges_[scenario].first + (i - ranges_[scenario].begin)};
+  }
+
+ private:
+  struct Range {
+    std::size_t begin;  // the index of its first run
+    std::uint64_t first;
+  };
+  std::vector<Range> ranges_;
+  std::size_t size_ = 0;
+};
+
 struct Slot {
   RunRecord record;
   std::string folder;     // its files; empty: none
@@ -47,7 +73,7 @@ struct Slot {
 
 class Campaign {
  public:
-  Campaign(const RunOptions& options, std::vector<Scenario> scenarios, std::vector<Task> tasks)
+  Campaign(const RunOptions& options, std::vector<Scenario> scenarios, Tasks tasks)
       : options_(options),
         scenarios_(std::move(scenarios)),
         tasks_(std::move(tasks)),
@@ -89,7 +115,7 @@ class Campaign {
   }
 
   Job job_of(std::size_t i) const {
-    const Task& task = tasks_[i];
+    const Task task = tasks_[i];
     Job job;
     job.scenario = task.scenario;
     job.seed = task.seed;
@@ -113,15 +139,18 @@ class Campaign {
     } else {
       slot.record.result = crashed(scenario, tasks_[i].seed, "answered what can't be read: " + result.error(), {});
     }
-    slot.record.replay = fmt::format("./verdict run {} --seed {}{}",
-                                     options_.scenarios.empty() ? scenario.name : name_given(tasks_[i].scenario),
-                                     tasks_[i].seed, settings_text(options_.settings));
+    slot.record.replay = run_command(i);
     progress_.add(slot.record.result);
     const auto [at, added] = slots_.emplace(i, std::move(slot));
     if (files_for_all_) record(i, at->second);
   }
 
-  const std::string& name_given(std::size_t scenario) const { return options_.scenarios[scenario]; }
+  std::string run_command(std::size_t i) const {
+    const Task task = tasks_[i];
+    return fmt::format("./verdict run {} --seed {}{}",
+                       options_.scenarios.empty() ? scenarios_[task.scenario].name : options_.scenarios[task.scenario],
+                       task.seed, settings_text(options_.settings));
+  }
 
   // Asks for the run's files.
   void record(std::size_t i, Slot& slot) {
@@ -160,6 +189,9 @@ class Campaign {
       for (const std::string& line : report.stderr_tail) fmt::print(stderr, "    | {}\n", line);
     } else if (report.line.starts_with("error: ")) {
       problem(report.line.substr(7));
+      slot.folder.clear();
+      slot.record.replay = run_command(i);
+      return;
     } else if (!report.line.empty()) {
       if (auto result = reports::parse_run_result(report.line)) slot.record.result = std::move(*result);
     }
@@ -269,7 +301,7 @@ class Campaign {
 
   const RunOptions& options_;
   std::vector<Scenario> scenarios_;
-  std::vector<Task> tasks_;
+  Tasks tasks_;
   bool files_for_all_;
   bool colour_;
   std::string utc_;
@@ -287,17 +319,28 @@ class Campaign {
   WorkerPool pool_;
 };
 
+// Where files shall go must be a folder that takes them; better to know before the runs than after.
+std::expected<void, std::string> can_hold_files(const std::string& out) {
+  std::error_code error, ignored;
+  const bool made = std::filesystem::create_directories(out, error);
+  if (!error && ::access(out.c_str(), W_OK | X_OK) != 0) error = std::error_code(errno, std::generic_category());
+  if (made) std::filesystem::remove(out, ignored);
+  if (!error) return {};
+  return std::unexpected(fmt::format("--out {}: {}; allowed: a folder that can be written", out, error.message()));
+}
+
 }  // namespace
 
 int run(const RunOptions& options) {
-  if (options.check_determinism < 0 || options.check_determinism > 1)
-    return usage("--check-determinism: a share of runs, 0 to 1");
+  if (!(options.check_determinism >= 0 && options.check_determinism <= 1))
+    return usage(fmt::format("--check-determinism {}: a share of the runs, 0 to 1", options.check_determinism));
+  if (const auto holds = can_hold_files(options.out); !holds) return usage(holds.error());
   std::vector<std::string> names = options.scenarios;
   if (names.empty()) {
     for (const scenarios::LibraryEntry& entry : scenarios::library()) names.emplace_back(entry.name);
   }
   std::vector<Scenario> all;
-  std::vector<Task> tasks;
+  Tasks tasks;
   for (const std::string& name : names) {
     auto scenario = load_scenario(name, options.settings);
     if (!scenario) return usage(scenario.error());
@@ -307,13 +350,10 @@ int run(const RunOptions& options) {
       if (!given) return usage(given.error());
       seeds = *given;
     }
-    for (std::uint64_t seed = seeds.first;; ++seed) {
-      tasks.push_back({all.size(), seed});
-      if (seed == seeds.last) break;
-    }
+    tasks.add(seeds);
     all.push_back(std::move(*scenario));
   }
-  if (tasks.empty()) return usage("there is nothing to run: the library holds no scenario");
+  if (tasks.size() == 0) return usage("there is nothing to run: the library holds no scenario");
   return Campaign(options, std::move(all), std::move(tasks)).run();
 }
 

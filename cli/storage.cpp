@@ -26,8 +26,12 @@ int dump_file(AsioRuntime& runtime, const std::string& path) {
     fmt::print(stderr, "{}: {}\n", path, read.error().message());
     return kInternal;
   }
-  fmt::print("Dumping {}\n", path);
   storage::Bytes rest = storage::Bytes(bytes).first(*read);
+  if (storage::Bytes probe = rest; !rest.empty() && !storage::take_batch(probe)) {
+    fmt::print(stderr, "{}: is no log: its {} bytes do not begin with a valid batch\n", path, rest.size());
+    return kUsage;
+  }
+  fmt::print("Dumping {}\n", path);
   std::size_t position = 0;
   for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
     const storage::BatchHeader& header = batch->header();
@@ -87,7 +91,8 @@ int storage_info(const StorageOptions& options) {
   for (const std::string& path : config->log_dirs()) {
     const auto directory = storage::LogDirectory::open(runtime, path);
     if (!directory || !(*directory)->meta()) {
-      fmt::print(stderr, "{}: {}\n", path, directory ? "not formatted" : directory.error().message);
+      const std::string said = directory ? "not formatted" : directory.error().message;
+      fmt::print(stderr, "{}\n", said.starts_with(path) ? said : path + ": " + said);
       code = kUsage;
       continue;
     }

@@ -1,7 +1,9 @@
 #include <fmt/format.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <iostream>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -23,7 +25,10 @@ std::expected<std::string, std::string> convert(const std::string& line) {
   const std::string name = in["name"];
   const wire::MessageInfo* info = wire::find_message(name);
   if (info == nullptr) return std::unexpected(fmt::format("no message is called {}", name));
-  const int version = in["version"];
+  const auto given = in["version"].get<std::int64_t>();
+  if (given < 0 || given > std::numeric_limits<std::int16_t>::max())
+    return std::unexpected(fmt::format("{} version {}: must be 0 to 32767", name, in["version"].dump()));
+  const int version = static_cast<int>(given);
   std::vector<std::byte> bytes;
   if (in.contains("hex") && in["hex"].is_string()) {
     auto decoded = wire::from_hex(in["hex"].get<std::string>());

@@ -93,7 +93,9 @@ std::expected<T, std::string> parse(std::string_view text, Read read_all) {
   try {
     return read_all(json);
   } catch (const std::exception& error) {
-    return std::unexpected(error.what());
+    std::string what = error.what();
+    if (what.starts_with("[json")) what.erase(0, what.find("] ") + 2);  // the library's own number of the error
+    return std::unexpected("is no record of a run: " + what);
   }
 }
 

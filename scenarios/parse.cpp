@@ -12,6 +12,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxDepth = 16;
+constexpr std::string_view kNoSuchField = "no such field";
 constexpr std::size_t kMaxText = std::size_t{4} << 20;
 
 std::string shown(const Json& value) {
@@ -68,7 +69,7 @@ class Reader {
       if (!known.contains(name)) {
         std::string names;
         for (const std::string& k : known) names += (names.empty() ? "" : ", ") + k;
-        fail(path + "." + name, value, "no such field; known are " + names);
+        fail(path + "." + name, value, std::string(kNoSuchField) + "; known are " + names);
       }
     }
   }
@@ -266,6 +267,7 @@ std::expected<Json, ScenarioError> parse_text(std::string_view text) {
     return json;
   } catch (const Json::exception& wrong) {
     std::string what = wrong.what();
+    what.erase(0, what.find("] ") + 2);  // the library's own number of the error
     std::ranges::replace(what, '\n', ' ');
     return std::unexpected(ScenarioError{"$", what, "JSON"});
   }
@@ -313,7 +315,9 @@ Json* locate(Json& root, std::string_view path) {
 
 }  // namespace
 
-std::string ScenarioError::text() const { return path + ": " + value + "; allowed: " + allowed; }
+std::string ScenarioError::text() const {
+  return path + ": " + value + (allowed.starts_with(kNoSuchField) ? ": " : "; allowed: ") + allowed;
+}
 
 std::expected<Scenario, ScenarioError> parse_scenario(std::string_view json) {
   const auto parsed = parse_text(json);

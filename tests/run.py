@@ -292,6 +292,7 @@ def main():
     if not options.build.is_dir():
         parser.exit(64, f"verdict: {options.build} is no build directory\n")
     suite = Suite(options.build.resolve(), options.jobs, "")
+    os.environ["VERDICT_BUILD"] = str(suite.build)  # for the Python tests of the program
     steps = chosen(suite, options.filter, options.full)
     if options.list:
         print("\n".join(step.name for step in steps))
