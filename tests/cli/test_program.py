@@ -256,7 +256,8 @@ class Bundles(ProgramTest):
             return done.returncode, text.splitlines()
 
         other = {"build": "0123456789ab another", "hash": "0" * 15 + "1"}
-        self.assertEqual(replayed(build=other["build"]), (1, [f"same outcome, same hash {run['hash']}; the build differs"]))
+        code, lines = replayed(build=other["build"])
+        self.assertEqual((code, lines), (1, [f"same outcome, same hash {run['hash']}; the build differs"]))
         code, lines = replayed(**other)
         self.assertEqual((code, lines[0]), (1, "same outcome; the build differs"))
         self.assertEqual(lines[1].split(), ["then", *other["build"].split()])
