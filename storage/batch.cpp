@@ -122,7 +122,6 @@ RecordReader::RecordReader(const BatchHeader& header, Bytes records)
       base_offset_(header.base_offset),
       base_timestamp_(header.base_timestamp),
       max_timestamp_(header.max_timestamp),
-      last_offset_delta_(header.last_offset_delta),
       left_(header.count),
       log_append_time_(header.log_append_time()) {}
 
@@ -152,11 +151,10 @@ std::expected<bool, BatchError> RecordReader::next(RecordView& record) {
     if (!skip_header(fields)) return fail(BatchError::bad_record);
   }
   if (fields.left() != 0) return fail(BatchError::bad_record);
-  if (offset_delta <= previous_delta_ || offset_delta > last_offset_delta_) return fail(BatchError::bad_offset_delta);
-  previous_delta_ = offset_delta;
   --left_;
-  record.offset = base_offset_ + offset_delta;
-  // Wraps as Java's does: a hostile delta is no undefined behaviour here.
+  // Both wrap as Java's do: a hostile delta is no undefined behaviour here.
+  record.offset = Offset(static_cast<std::int64_t>(static_cast<std::uint64_t>(base_offset_.value()) +
+                                                   static_cast<std::uint64_t>(offset_delta)));
   record.timestamp = log_append_time_ ? max_timestamp_
                                       : static_cast<std::int64_t>(static_cast<std::uint64_t>(base_timestamp_) +
                                                                   static_cast<std::uint64_t>(timestamp_delta));

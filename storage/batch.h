@@ -32,7 +32,7 @@ enum class BatchError : std::uint8_t {
   decompressed_too_large,
   bad_record,            // a record, or what stands after the last one, is malformed
   bad_count,             // count, last offset delta and the records don't agree
-  bad_offset_delta,      // a record's offset delta is not its index
+  bad_offset_delta,      // a compressed record's offset delta is not its index
   base_offset_not_zero,  // from a client
   control_batch,         // from a client
   bad_sequence,          // a producer id without an epoch or a first sequence
@@ -125,8 +125,8 @@ class RecordReader {
  public:
   // `records`: plain bytes that outlive the reader.
   RecordReader(const BatchHeader& header, Bytes records);
-  // True: `record` is the next one. False: the end, and exactly `count` records were there. Offsets increase strictly
-  // and stay within the batch (a compacted batch has gaps).
+  // True: `record` is the next one. False: the end, and exactly `count` records were there. Offsets are what the batch
+  // says: a compacted one has gaps, and in a plain one from a client they may be anything (see ValidationRules).
   std::expected<bool, BatchError> next(RecordView& record);
 
  private:
@@ -134,9 +134,7 @@ class RecordReader {
   Offset base_offset_;
   std::int64_t base_timestamp_;
   std::int64_t max_timestamp_;
-  std::int32_t last_offset_delta_;
   std::int32_t left_;
-  std::int32_t previous_delta_ = -1;
   bool log_append_time_;
 };
 

@@ -87,9 +87,10 @@ class Log {
   // Removes whole oldest segments by time, size and log start, none that reaches above the high watermark.
   std::expected<std::vector<RemovedSegment>, LogError> enforce_retention(WallTime now, Offset high_watermark);
 
-  // Whole batches from the one that holds `from` (or the next after a hole) while they end below `upper_bound` (high
-  // watermark or last stable offset; exclusive) and fit `max_bytes`. at_least_one: the first may exceed max_bytes.
-  // Never spans segments. `from` outside [log_start, log_end]: out_of_range.
+  // Batches from the one that holds `from` (or the next after a hole) while they end below `upper_bound` (high
+  // watermark or last stable offset; exclusive), cut at `max_bytes` even inside a batch, as Kafka's are; the first is
+  // whole or not there. at_least_one: the first may exceed max_bytes. Never spans segments. `from` outside
+  // [log_start, log_end]: out_of_range.
   Task<std::expected<ReadSlice, LogError>> read(Offset from, std::size_t max_bytes, Offset upper_bound,
                                                 bool at_least_one);
   // The same where no I/O is needed (the newest batches); none: use read().

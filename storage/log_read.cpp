@@ -43,7 +43,10 @@ ReadSlice Log::slice_of_tail(std::size_t index, std::size_t max_bytes, Offset up
   for (; index < tail_.size(); ++index) {
     const Tail& batch = tail_at(index);
     if (batch.segment_base != first.segment_base || batch.last >= upper_bound) break;
-    if (slice.size + batch.size > max_bytes && !(slice.size == 0 && at_least_one)) break;
+    if (slice.size + batch.size > max_bytes && !(slice.size == 0 && at_least_one)) {
+      if (slice.size != 0) slice.size = std::max(slice.size, max_bytes);
+      break;
+    }
     slice.size += batch.size;
     slice.next = batch.last + 1;
   }
@@ -265,7 +268,7 @@ Task<std::expected<ReadSlice, LogError>> Log::cut_slice(Place place, std::size_t
   }
   std::uint64_t position = place.position + first_size;
   if (segment->loaded) {
-    std::uint64_t jump = segment->offsets.position_at_or_below(limit);
+    std::uint64_t jump = segment->offsets.position_at_or_below(limit - 1);
     if (upper_bound < segment_end) {
       jump = std::min<std::uint64_t>(jump, segment->offsets.position_for_offset(segment->relative(upper_bound)));
     }
@@ -282,7 +285,11 @@ Task<std::expected<ReadSlice, LogError>> Log::cut_slice(Place place, std::size_t
     if (!header) co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
     slice.size = static_cast<std::size_t>(position - slice.position);
     if (header->base_offset > slice.next) slice.next = header->base_offset;
-    if (position + header->size() > limit || header->last_offset() >= upper_bound) break;
+    if (header->last_offset() >= upper_bound) break;
+    if (position + header->size() > limit) {
+      slice.size = static_cast<std::size_t>(limit - slice.position);
+      break;
+    }
     position += header->size();
     slice.size = static_cast<std::size_t>(position - slice.position);
     slice.next = header->next_offset();

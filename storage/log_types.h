@@ -66,7 +66,8 @@ struct Truncated {
   bool changed() const { return old_end != new_end; }
 };
 
-// A range of whole batches in one segment file, ready for send_file. Empty: nothing below the bound yet.
+// A range in one segment file, ready for send_file: whole batches, and the part of one more that the byte limit left.
+// Empty: nothing below the bound yet.
 // The file stays readable after truncation, retention and deletion; what is beyond a truncation is then other bytes.
 struct ReadSlice {
   std::shared_ptr<File> file;
@@ -74,7 +75,7 @@ struct ReadSlice {
   std::uint64_t position = 0;  // bytes
   std::size_t size = 0;        // bytes
   Offset first;                // base offset of the first batch; may be below the offset asked, or above it (a hole)
-  Offset next;                 // one after the last batch's last offset; where empty: the offset asked
+  Offset next;                 // one after the last whole batch's last offset; where empty: the offset asked
   bool empty() const { return size == 0; }
 };
 

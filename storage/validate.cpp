@@ -54,7 +54,8 @@ Verdict validate_batch_verbose(Bytes bytes, const ValidationRules& rules, Decomp
     const auto more = records->next(record);
     if (!more) return fail(more.error(), index);
     if (!*more) break;
-    if (record.offset - header.base_offset != index) return fail(BatchError::bad_offset_delta, index);
+    if (header.codec() != Codec::none && record.offset != header.base_offset + index)
+      return fail(BatchError::bad_offset_delta, index);
     if (rules.compacted && !record.key && !header.control()) return fail(BatchError::keyless, index);
     if (!timestamp_allowed(record.timestamp, rules)) return fail(BatchError::bad_timestamp, index);
     if (record.timestamp > summary.max_timestamp) {

@@ -8,7 +8,8 @@
 
 #include "storage/batch.h"
 
-// What a leader asks of a client's batch before it appends it.
+// What a leader asks of a client's batch before it appends it: what Kafka's LogValidator does, which looks at the
+// offsets inside a compressed batch and believes those of a plain one.
 namespace verdict::storage {
 
 enum class TimestampType : std::uint8_t { create_time, log_append_time };  // message.timestamp.type

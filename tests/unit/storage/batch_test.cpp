@@ -72,6 +72,25 @@ std::vector<std::byte> changed(std::vector<std::byte> batch, std::size_t at, T v
   return batch;
 }
 
+// Two records without keys, "v" each, with these offset deltas (below 64).
+std::vector<std::byte> with_deltas(std::array<std::uint8_t, 2> deltas, Codec codec) {
+  std::vector<std::byte> records;
+  for (const std::uint8_t delta : deltas) {
+    for (const int byte : {14, 0, 0, 2 * delta, 1, 2, int{'v'}, 0}) records.push_back(static_cast<std::byte>(byte));
+  }
+  std::vector<std::byte> payload = records;
+  if (codec != Codec::none) {
+    payload.clear();
+    compress(codec, records, payload);
+  }
+  std::vector<std::byte> batch = make_batch({.records = 2, .codec = codec});
+  batch.resize(kBatchHeaderSize);
+  batch.insert(batch.end(), payload.begin(), payload.end());
+  store_be(batch.data() + 8, static_cast<std::int32_t>(batch.size() - kBatchOverhead));
+  store_be(batch.data() + 17, crc32c(Bytes(batch).subspan(21)));
+  return batch;
+}
+
 TEST(Validation, EachRuleHasItsError) {
   Decompressor decompressor;
   const auto check = [&](Bytes bytes, ValidationRules rules = {.after_max_ms = INT64_MAX}) {
@@ -102,7 +121,12 @@ TEST(Validation, EachRuleHasItsError) {
   EXPECT_EQ(check(changed<std::int32_t>(changed<std::int32_t>(good, 57, 9), 23, 8)), name_of(BatchError::bad_count));
   EXPECT_EQ(check(changed<std::int64_t>(good, 43, 5)), name_of(BatchError::bad_sequence));
   EXPECT_EQ(check(changed<std::uint8_t>(good, 61, 0x7f)), name_of(BatchError::bad_record));
-  EXPECT_EQ(check(changed<std::uint8_t>(good, 64, 2)), name_of(BatchError::bad_offset_delta));
+  EXPECT_EQ(check(changed<std::uint8_t>(good, 64, 2)), fine);  // Kafka believes the offsets of a plain batch
+  EXPECT_EQ(check(with_deltas({0, 2}, Codec::none)), fine);
+  EXPECT_EQ(check(with_deltas({1, 0}, Codec::none)), fine);
+  EXPECT_EQ(check(with_deltas({0, 1}, Codec::lz4)), fine);
+  EXPECT_EQ(check(with_deltas({0, 2}, Codec::lz4)), name_of(BatchError::bad_offset_delta));
+  EXPECT_EQ(check(with_deltas({1, 0}, Codec::zstd)), name_of(BatchError::bad_offset_delta));
   EXPECT_EQ(check(good, {.max_message_bytes = good.size() - 1}), name_of(BatchError::too_large));
   EXPECT_EQ(check(good, {.now_ms = 1'600'000'000'000}), name_of(BatchError::bad_timestamp));
   EXPECT_EQ(check(good, {.now_ms = 1'800'000'000'000, .before_max_ms = 5}), name_of(BatchError::bad_timestamp));

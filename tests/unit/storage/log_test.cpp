@@ -35,7 +35,8 @@ TEST(Log, AppendStampsOffsetsAndEpochAndRolls) {
   EXPECT_FALSE(h.log->end_offset_for(LeaderEpoch(4)));
 }
 
-TEST(Log, ReadsRespectBoundsAndWholeBatches) {
+// Kafka's slices: the byte limit cuts inside a batch, but never the first one, and the offset bound only between two.
+TEST(Log, ReadsRespectTheirBounds) {
   for (const bool deferred : {false, true}) {
     LogHarness h({.segment_bytes = 5000, .index_interval_bytes = 200, .tail_batches = deferred ? 3U : 128U});
     h.runtime.deferred = deferred;
@@ -48,8 +49,12 @@ TEST(Log, ReadsRespectBoundsAndWholeBatches) {
     EXPECT_EQ(read(4, 1, 90, true)->size, size);
     EXPECT_EQ(read(4, 1, 90, true)->first, Offset(3));
     EXPECT_TRUE(read(4, 1, 90, false)->empty());
-    EXPECT_EQ(read(4, size * 3 + 5, 90, true)->size, size * 3);
-    EXPECT_EQ(read(4, size * 3 + 5, 90, true)->next, Offset(12));
+    for (const std::int64_t upper : {15, 16, 90}) {
+      EXPECT_EQ(read(4, size * 3 + 5, upper, true)->size, size * 3 + 5);
+      EXPECT_EQ(read(4, size * 3 + 5, upper, false)->next, Offset(12));
+    }
+    EXPECT_EQ(read(4, size * 3 + 5, 14, true)->size, size * 3) << "the batch cut would reach the bound";
+    EXPECT_EQ(read(4, size * 3, 90, true)->size, size * 3);
     EXPECT_EQ(read(4, 100000, 9, true)->next, Offset(9));
     EXPECT_TRUE(read(9, 100000, 9, true)->empty());
     EXPECT_TRUE(read(90, 100000, 90, true)->empty());
