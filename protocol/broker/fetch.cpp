@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/broker/leader_endpoints.h"
 #include "protocol/wire/gen/fetch.h"
 #include "runtime/io.h"
 
@@ -21,6 +22,9 @@ struct Finding {
   PartitionPtr partition;  // null: an error only
   replication::FetchDecision decision;
   storage::ReadSlice slice;
+
+  // This broker has never heard of it; what others host it knows.
+  bool unknown() const { return partition == nullptr && decision.error != ErrorCode::NOT_LEADER_OR_FOLLOWER; }
 };
 
 // One request on its way; lives in the handler's frame.
@@ -156,13 +160,13 @@ Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& findi
   data.error_code = static_cast<std::int16_t>(decision.error);
   data.records = wire::Records{};
   // Kafka's answers for partitions that it doesn't know carry an empty list, all others none.
-  if (finding.partition != nullptr) data.aborted_transactions = std::nullopt;
+  if (!finding.unknown()) data.aborted_transactions = std::nullopt;
   if (decision.error != ErrorCode::NONE) {
     data.high_watermark = data.last_stable_offset = data.log_start_offset = -1;
     const bool moved =
         decision.error == ErrorCode::NOT_LEADER_OR_FOLLOWER || decision.error == ErrorCode::FENCED_LEADER_EPOCH;
-    if (finding.partition != nullptr && moved && job.exchange.version() >= kEndpointsFrom) {
-      const auto* known = job.context.image.partition(finding.partition->key());
+    if (moved && job.exchange.version() >= kEndpointsFrom) {
+      const auto* known = job.context.image.partition(wish.key);
       if (known != nullptr) {
         data.current_leader = {.leader_id = known->leader.value(), .leader_epoch = known->leader_epoch.value()};
         leaders_named.push_back(known->leader);
@@ -198,7 +202,7 @@ Response AnswerWriter::whole() {
   std::vector<std::size_t> unknown;  // a whole answer ends with what is not known here
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t index = (begin + i) % count;
-    const bool last = !job.fetch.incremental && job.findings[index].partition == nullptr;
+    const bool last = !job.fetch.incremental && job.findings[index].unknown();
     (last ? unknown : order).push_back(index);
   }
   order.insert(order.end(), unknown.begin(), unknown.end());
@@ -230,20 +234,8 @@ Response AnswerWriter::whole() {
 void answer(Job& job) {
   AnswerWriter writer{.job = job, .parts = {}, .leaders_named = {}, .topics = {}, .partitions = {}};
   Response response = writer.whole();
-  std::vector<Response::NodeEndpoint> endpoints;
-  std::ranges::sort(writer.leaders_named);
-  const auto repeated = std::ranges::unique(writer.leaders_named);
-  writer.leaders_named.erase(repeated.begin(), repeated.end());
-  for (const NodeId leader : writer.leaders_named) {
-    const protocol::BrokerRegistration* broker = job.context.image.broker(leader);
-    const protocol::BrokerListener* at =
-        broker == nullptr ? nullptr : broker->listener(job.exchange.connection().listener());
-    if (at == nullptr) continue;
-    endpoints.push_back({.node_id = leader.value(),
-                         .host = at->host,
-                         .port = at->port,
-                         .rack = broker->rack ? std::optional<std::string_view>(*broker->rack) : std::nullopt});
-  }
+  auto endpoints = leader_endpoints<Response::NodeEndpoint>(std::move(writer.leaders_named), job.context.image,
+                                                            job.exchange.connection().listener());
   response.node_endpoints = endpoints;
   job.exchange.respond_with(response, std::move(writer.parts));
 }

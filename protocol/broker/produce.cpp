@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "protocol/broker/leader_endpoints.h"
 #include "protocol/broker/produce_errors.h"
 #include "protocol/wire/gen/produce.h"
 
@@ -125,6 +126,8 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
       refuse_batch(answer, **found, *outcome.invalid, batch);
     } else {
       refuse(answer, outcome.error, std::nullopt);
+      if (outcome.error == ErrorCode::NOT_ENOUGH_REPLICAS)
+        answer.log_start_offset = (*found)->log().log_start().value();
     }
     if (outcome.error == ErrorCode::NOT_LEADER_OR_FOLLOWER) name_leader(answer, (*found)->key());
     return;
@@ -172,20 +175,8 @@ void Job::settle(std::size_t index) {
 }
 
 void Job::list_endpoints() {
-  std::ranges::sort(leaders_named);
-  const auto repeated = std::ranges::unique(leaders_named);
-  leaders_named.erase(repeated.begin(), repeated.end());
-  std::vector<Response::NodeEndpoint> endpoints;
-  for (const NodeId leader : leaders_named) {
-    const protocol::BrokerRegistration* broker = context.image.broker(leader);
-    const protocol::BrokerListener* at =
-        broker == nullptr ? nullptr : broker->listener(exchange.connection().listener());
-    if (at == nullptr) continue;
-    endpoints.push_back({.node_id = leader.value(),
-                         .host = at->host,
-                         .port = at->port,
-                         .rack = broker->rack ? std::optional<std::string_view>(*broker->rack) : std::nullopt});
-  }
+  const auto endpoints = leader_endpoints<Response::NodeEndpoint>(std::move(leaders_named), context.image,
+                                                                  exchange.connection().listener());
   response.node_endpoints = exchange.arena().copy_span<Response::NodeEndpoint>(endpoints);
 }
 

@@ -6,6 +6,10 @@ A conversation is a list of steps on one connection:
       the answer
   {"await": topic} / {"await_gone": topic}           until the broker serves the topic, or has forgotten it
   {"id_of": topic}                                   binds the topic's id
+In a stage of several brokers ("@brokers"), also
+  {..., "to": 2}                                     asked of that broker, not of 1
+  {"await_leader": topic, "leader", "isr", "at": [1, 2, 3]}    until these brokers know it and the leader serves
+  {"stop": 2} / {"start": 2}                         in order, and until it has ended / serves
 
 Values that each cluster draws for itself are bound, not masked: the first topic id that a conversation sees is
 `$topicId1` from then on, in requests, answers and messages, and two names never mean one value.
@@ -306,26 +310,32 @@ def default(field):
 class Player:
     """Plays conversations against one broker."""
 
-    def __init__(self, codec, port, controller_port, directory):
-        self.codec, self.port, self.controller_port, self.directory = codec, port, controller_port, str(directory)
+    def __init__(self, codec, nodes):
+        self.codec, self.nodes = codec, nodes
         self.shapes = Shapes()
-        self.connection = None
+        self.connections = {}
 
     def start(self):
-        self.names = Names(port1=self.port, port2=self.controller_port, directory=self.directory)
+        self.names = Names(directory=str(self.nodes.folder))
+        for i, port in enumerate(self.nodes.known_ports()):
+            self.names.value_of[f"port{i + 1}"] = port
         self.end()
-        self.connection = Connection(self.port)
 
     def end(self):
-        if self.connection:
-            self.connection.close()
-        self.connection = None
+        for connection in self.connections.values():
+            connection.close()
+        self.connections = {}
+
+    def connection(self, broker=1):
+        if broker not in self.connections:
+            self.connections[broker] = Connection(self.nodes.ports[broker])
+        return self.connections[broker]
 
     def ask(self, api, version, value, connection=None):
         """The answer as it came, decoded."""
         answer = self.exchange(
             {"api": api, "version": version, "request": self.shapes.fill(api, version, value)},
-            connection or self.connection,
+            connection or self.connection(),
         )
         return answer
 
@@ -354,23 +364,29 @@ class Player:
     def step(self, step):
         """The canonical answer to a step; None for one that only waits."""
         if "id_of" in step:
-            found = self.ask("Metadata", 12, {"topics": [{"name": step["id_of"]}]}, self.connection)["topics"][0]
+            found = self.ask("Metadata", 12, {"topics": [{"name": step["id_of"]}]})["topics"][0]
             self.names.bind("topicId", found["topicId"])
             return None
         if "await" in step or "await_gone" in step:
             return self.wait(step)
+        if "await_leader" in step:
+            return self.wait_for_leader(step)
+        if "stop" in step or "start" in step:
+            broker = step.get("stop") or step["start"]
+            if broker in self.connections:
+                self.connections.pop(broker).close()
+            return self.nodes.stop(broker) if "stop" in step else self.nodes.start(broker)
         self.names.value_of["sorted"] = step.get("sorted", False)
-        if self.connection is None:
-            self.connection = Connection(self.port)
-        answer = self.exchange(step, self.connection)
+        broker = step.get("to", 1)
+        answer = self.exchange(step, self.connection(broker))
         if answer == "closed":
-            self.end()
+            self.connections.pop(broker).close()
         return answer if isinstance(answer, str) else canonical(step["api"], answer, self.names)
 
     def wait(self, step):
         topic = self.names.fill(step.get("await") or step["await_gone"])
         deadline = time.monotonic() + 15
-        connection = Connection(self.port)
+        connection = Connection(self.nodes.ports[1])
         try:
             while not self.settled(connection, topic, "await_gone" in step):
                 if time.monotonic() > deadline:
@@ -378,6 +394,30 @@ class Player:
                 time.sleep(0.01)
         finally:
             connection.close()
+
+    def wait_for_leader(self, step):
+        deadline = time.monotonic() + 30
+        while not all(self.follows(broker, step) for broker in step["at"]):
+            if time.monotonic() > deadline:
+                raise Fault(f"waited 30 s for {step}")
+            time.sleep(0.05)
+        time.sleep(0.3)  # Kafka's Metadata answers are a moment ahead of its partitions
+
+    def follows(self, broker, step):
+        asked = {"topics": [{"name": step["await_leader"]}], "allowAutoTopicCreation": False}
+        found = self.ask("Metadata", 9, asked, self.connection(broker))["topics"][0]["partitions"]
+        if not found or found[0]["leaderId"] != step["leader"] or sorted(found[0]["isrNodes"]) != step["isr"]:
+            return False
+        if broker != step["leader"]:
+            return True
+        asked = [{"partitionIndex": 0, "timestamp": -1}]
+        ends = self.ask(
+            "ListOffsets",
+            7,
+            {"replicaId": -1, "topics": [{"name": step["await_leader"], "partitions": asked}]},
+            self.connection(broker),
+        )
+        return ends["topics"][0]["partitions"][0]["errorCode"] == 0
 
     def settled(self, connection, topic, gone):
         asked = {"topics": [{"name": topic}], "allowAutoTopicCreation": False}
@@ -413,45 +453,3 @@ def differences(expected, actual, path=""):
 def short(value):
     text = json.dumps(value)
     return text if len(text) <= 600 else text[:600] + "…"
-
-
-# ---- brokers ----
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def write_properties(folder, port, controller_port, extra):
-    lines = {
-        "process.roles": "broker,controller",
-        "node.id": "1",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "controller.listener.names": "CONTROLLER",
-        "log.dirs": f"{folder}/data",
-        **extra,
-    }
-    path = pathlib.Path(folder) / "server.properties"
-    path.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    return path
-
-
-def wait_until_up(codec, port, process, seconds):
-    deadline = time.monotonic() + seconds
-    player = Player(codec, port, 0, "")
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            player.start()
-            answer = player.ask("Metadata", 9, {"topics": []})
-            if isinstance(answer, dict) and answer["brokers"]:
-                return
-        except (OSError, Fault):
-            pass
-        finally:
-            player.end()
-        time.sleep(0.05)
-    raise Fault("the broker doesn't answer")

@@ -1,18 +1,16 @@
 """Records tests/data/interop: plays the script against Apache Kafka and keeps what it answers.
 
-python3 tests/interop/conversations_record.py --program build/release/verdict [--only PART_OF_A_NAME]
+python3 tests/interop/conversations_record.py --program build/release/verdict [--only PART_OF_A_NAME] [--stage STAGE]
 """
 
 import argparse
 import json
-import os
 import pathlib
-import signal
-import subprocess
 import tempfile
 import time
 
 import conversations as c
+from conversations_nodes import Nodes
 from conversations_script import conversations
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -27,11 +25,13 @@ STAGES = {
         "message.max.bytes": "2000000",
         "log.retention.hours": "48",
     },
+    "cluster": {"log.retention.ms": "-1", "@brokers": "3"},
 }
 
 
 def record(player, conversation):
     """The conversation with its answers."""
+    player.nodes.revive()
     player.start()
     steps = []
     for step in conversation["steps"]:
@@ -46,45 +46,32 @@ def record(player, conversation):
 
 
 def run_stage(codec, stage, chosen):
-    with tempfile.TemporaryDirectory() as folder:
-        port, controller_port = c.free_port(), c.free_port()
-        properties = c.write_properties(
-            folder, port, controller_port, {"offsets.topic.replication.factor": "1", **STAGES[stage]}
-        )
-        subprocess.run([HERE / "kafka.sh", "format", properties], check=True, stdout=subprocess.DEVNULL)
-        with open(pathlib.Path(folder) / "log", "w") as log:
-            kafka = subprocess.Popen(
-                [HERE / "kafka.sh", "start", properties], stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            c.wait_until_up(codec, port, kafka, 120)
-            player = c.Player(codec, port, controller_port, folder)
-            for conversation in chosen:
-                try:
-                    yield record(player, conversation)
-                except (c.Fault, KeyError, OSError) as fault:
-                    print(f"not recorded: {conversation['name']}: {type(fault).__name__} {fault}")
-            player.end()
-        finally:
-            os.killpg(kafka.pid, signal.SIGTERM)
+    properties = {"offsets.topic.replication.factor": "1", **STAGES[stage]}
+    with tempfile.TemporaryDirectory() as folder, Nodes(
+        codec, folder, properties, lambda verb, path: [HERE / "kafka.sh", verb, path]
+    ) as nodes:
+        player = c.Player(codec, nodes)
+        for conversation in chosen:
             try:
-                kafka.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(kafka.pid, signal.SIGKILL)
+                yield record(player, conversation)
+            except (c.Fault, KeyError, OSError) as fault:
+                print(f"not recorded: {conversation['name']}: {type(fault).__name__} {fault}")
+        player.end()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--program", required=True)
     parser.add_argument("--only", default="")
+    parser.add_argument("--stage", choices=STAGES)
     options = parser.parse_args()
     codec = c.Codec(options.program)
-    chosen = [one for one in conversations() if options.only in one["name"]]
+    chosen = [one for one in conversations() if options.only in one["name"] and options.stage in (None, one["stage"])]
     c.DATA.mkdir(parents=True, exist_ok=True)
     by_file = {}
     for path in sorted(c.DATA.glob("*.json")):
         content = json.loads(path.read_text())
-        if options.only and isinstance(content, dict):
+        if (options.only or options.stage) and isinstance(content, dict):
             by_file[path.stem] = {one["name"]: one for one in content["conversations"]}
     begun = time.monotonic()
     for stage in STAGES:
@@ -93,9 +80,13 @@ def main():
             api = done["steps"][-1].get("api") or done["name"].split()[0]
             first = done["name"].split()[0]
             file = (
-                first
-                if first in c.KEYS
-                else "frames" if "frame" in done["steps"][0] else "CreateTopics" if first == "a" else api
+                stage
+                if "@brokers" in STAGES[stage]
+                else (
+                    first
+                    if first in c.KEYS
+                    else "frames" if "frame" in done["steps"][0] else "CreateTopics" if first == "a" else api
+                )
             )
             by_file.setdefault(file, {})[done["name"]] = done
     order = {one["name"]: i for i, one in enumerate(conversations())}

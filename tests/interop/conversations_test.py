@@ -7,12 +7,11 @@ import argparse
 import json
 import pathlib
 import re
-import signal
-import subprocess
 import sys
 import tempfile
 
 import conversations as c
+from conversations_nodes import Nodes
 
 
 def load():
@@ -34,6 +33,7 @@ def known_differences():
 
 def play(player, conversation):
     """What differs, a line each."""
+    player.nodes.revive()
     player.start()
     for i, step in enumerate(conversation["steps"]):
         answer = player.step(step)
@@ -45,39 +45,22 @@ def play(player, conversation):
 
 
 def run_stage(program, codec, properties, chosen):
-    with tempfile.TemporaryDirectory() as folder:
-        port, controller_port = c.free_port(), c.free_port()
-        path = c.write_properties(folder, port, controller_port, properties)
-        subprocess.run(
-            [program, "storage", "format", "--cluster-id", c.CLUSTER_ID, "--config", path],
-            cwd=folder,
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        log_path = pathlib.Path(folder) / "log"
-        with open(log_path, "w") as log:
-            broker = subprocess.Popen([program, "serve", path], cwd=folder, stdout=log, stderr=log)
-        try:
-            c.wait_until_up(codec, port, broker, 20)
-            player = c.Player(codec, port, controller_port, folder)
-            for conversation in chosen:
-                try:
-                    yield conversation, play(player, conversation)
-                except (c.Fault, KeyError, OSError) as fault:
-                    yield conversation, [f"{type(fault).__name__}: {fault}"]
-                if broker.poll() is not None:
-                    print(f"the broker ended with {broker.returncode}\n{log_path.read_text()[-3000:]}")
-                    return
-            player.end()
-        finally:
-            if broker.poll() is None:
-                broker.send_signal(signal.SIGTERM)
-                try:
-                    broker.wait(20)
-                except subprocess.TimeoutExpired:
-                    broker.kill()
-                    broker.wait()
+    def command(verb, path):
+        if verb == "format":
+            return [program, "storage", "format", "--cluster-id", c.CLUSTER_ID, "--config", path]
+        return [program, "serve", path]
+
+    with tempfile.TemporaryDirectory() as folder, Nodes(codec, folder, properties, command) as nodes:
+        player = c.Player(codec, nodes)
+        for conversation in chosen:
+            try:
+                yield conversation, play(player, conversation)
+            except (c.Fault, KeyError, OSError) as fault:
+                yield conversation, [f"{type(fault).__name__}: {fault}"]
+            if ended := nodes.ended():
+                print(ended)
+                return
+        player.end()
 
 
 def main():
