@@ -13,7 +13,7 @@ namespace verdict::broker {
 namespace {
 
 constexpr std::string_view kLogger = "BrokerServer";
-constexpr Duration kShutdownLimit = 30s;  // controlled.shutdown: how long to wait for the controller's leave
+constexpr Duration kShutdownLimit = 30s;  // how long to wait for the leave of a controller that answers
 
 }  // namespace
 

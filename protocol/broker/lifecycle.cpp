@@ -20,6 +20,7 @@ constexpr std::int16_t kPlaintext = 0;
 constexpr Duration kFirstRetry = 5ms;  // doubled from one failure to the next
 constexpr Duration kMaxRetry = 100ms;
 constexpr Duration kRefusedRetry = 500ms;  // at most, while an older incarnation's session lasts
+constexpr Duration kGoneLimit = 3s;        // how long a stop waits for a controller that isn't there to come back
 
 }  // namespace
 
@@ -43,9 +44,32 @@ Task<void> Lifecycle::stop() {
 
 Task<bool> Lifecycle::controlled_shutdown(MonoTime deadline) {
   want_shut_down_ = true;
+  heard_at_ = std::max(heard_at_, runtime_->now());
   wake_.notify();
-  while (!let_go_ && registered() && runtime_->now() < deadline) co_await changed_.wait_until(deadline);
+  while (!let_go_ && registered()) {
+    const MonoTime until = std::min(deadline, patience_ends());
+    if (runtime_->now() >= until) break;
+    co_await changed_.wait_until(until);
+  }
   co_return let_go_;
+}
+
+// A controller that is silent for a session has fenced this broker, or has nobody to tell.
+MonoTime Lifecycle::patience_ends() const {
+  const MonoTime silent = heard_at_ + options_.session_timeout;
+  return gone_at_ ? std::min(silent, *gone_at_ + kGoneLimit) : silent;
+}
+
+void Lifecycle::heard(const std::optional<client::RpcFault>& fault) {
+  if (!fault) {
+    heard_at_ = runtime_->now();
+    gone_at_.reset();
+    return;
+  }
+  const bool nobody = *fault == client::RpcFault::not_connected || *fault == client::RpcFault::disconnected;
+  if (!nobody || !want_shut_down_ || gone_at_) return;
+  gone_at_ = runtime_->now();
+  changed_.notify();
 }
 
 Task<void> Lifecycle::run() {
@@ -111,6 +135,7 @@ Task<bool> Lifecycle::beat_once() {
   request.want_shut_down = want_shut_down_;
   const MonoTime deadline = runtime_->now() + options_.session_timeout / 2;
   auto answer = co_await controller_->call<wire::BrokerHeartbeatResponse>(kHeartbeatVersion, request, deadline);
+  heard(answer ? std::nullopt : std::optional(answer.error()));
   if (!answer) co_return false;
   const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
   if (error != wire::ErrorCode::NONE) {

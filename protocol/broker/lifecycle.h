@@ -41,7 +41,9 @@ class Lifecycle {
   Lifecycle& operator=(const Lifecycle&) = delete;
 
   void start();
-  // Asks the controller to move leadership away and waits for its leave, at most until `deadline`.
+  // Asks the controller to move leadership away and waits for its leave, at most until `deadline`. A controller that
+  // isn't there (its connections are refused or end) or stays silent for a session is not waited for: nobody is left to
+  // move anything. False: without its leave.
   Task<bool> controlled_shutdown(MonoTime deadline);
   Task<void> stop();
 
@@ -55,6 +57,8 @@ class Lifecycle {
   Task<void> run();
   Task<bool> register_once();
   Task<bool> beat_once();
+  void heard(const std::optional<client::RpcFault>& fault);
+  MonoTime patience_ends() const;
 
   Runtime* runtime_;
   client::RpcChannel* controller_;
@@ -64,6 +68,8 @@ class Lifecycle {
   bool fenced_ = true;
   bool want_shut_down_ = false;
   bool let_go_ = false;
+  MonoTime heard_at_{};                              // the controller's last answer to a heartbeat
+  std::optional<MonoTime> gone_at_;                  // the first of the heartbeats since then that found nobody
   wire::ErrorCode refused_ = wire::ErrorCode::NONE;  // what the last registration was refused with
   bool stopping_ = false;
   Signal changed_;

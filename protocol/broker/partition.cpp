@@ -227,8 +227,9 @@ void Partition::remove(replication::RemovedReason reason) {
   if (removed_) return;
   removed_ = true;
   turn(replication::Removed{reason});
-  if (log_ != nullptr && reason != replication::RemovedReason::log_directory_failed)
-    announce(ev::LogClosed{.partition = key_});
+  const bool gives_up_log =
+      reason == replication::RemovedReason::topic_deleted || reason == replication::RemovedReason::reassigned;
+  if (log_ != nullptr && gives_up_log) announce(ev::LogClosed{.partition = key_});
 }
 
 storage::ValidationRules Partition::rules() const {

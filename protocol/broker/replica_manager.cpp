@@ -490,7 +490,7 @@ Task<void> ReplicaManager::check_retention() {
 
 void ReplicaManager::answer_all() {
   for (const auto& [key, partition] : std::map(partitions_))
-    partition->remove(replication::RemovedReason::log_directory_failed);
+    partition->remove(replication::RemovedReason::shutting_down);
 }
 
 Task<void> ReplicaManager::stop() {

@@ -63,6 +63,7 @@ void Replica::step(const Removed& event, MonoTime, Effects& effects) {
       refusal_ = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
       break;
     case RemovedReason::reassigned:
+    case RemovedReason::shutting_down:
       refusal_ = ErrorCode::NOT_LEADER_OR_FOLLOWER;
       break;
     case RemovedReason::log_directory_failed:

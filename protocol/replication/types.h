@@ -102,7 +102,8 @@ struct MinIsrChanged {
   std::int32_t min_insync_replicas = 1;
 };
 
-enum class RemovedReason : std::uint8_t { topic_deleted, reassigned, log_directory_failed };
+// shutting_down: the node stops in order and the log stays its own; whoever waits has to ask the next leader.
+enum class RemovedReason : std::uint8_t { topic_deleted, reassigned, log_directory_failed, shutting_down };
 
 // The replica is no longer hosted here. Everything asked of it afterwards is refused; waiters are answered.
 struct Removed {

@@ -209,9 +209,10 @@ class Conversation {
       replica_->step(MinIsrChanged{number<std::int32_t>("is", 1)}, now_, effects_);
     } else if (what == "removed") {
       const std::string reason = take("reason");
-      replica_->step(Removed{reason == "topic_deleted" ? RemovedReason::topic_deleted
-                             : reason == "reassigned"  ? RemovedReason::reassigned
-                                                       : RemovedReason::log_directory_failed},
+      replica_->step(Removed{reason == "topic_deleted"   ? RemovedReason::topic_deleted
+                             : reason == "reassigned"    ? RemovedReason::reassigned
+                             : reason == "shutting_down" ? RemovedReason::shutting_down
+                                                         : RemovedReason::log_directory_failed},
                      now_, effects_);
     } else if (what == "produce") {
       produce();
