@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "protocol/controller/state.h"
 
@@ -10,6 +11,8 @@ namespace {
 
 namespace rec = protocol::records;
 using Request = wire::BrokerRegistrationRequest;
+
+constexpr std::size_t kMaxRefused = 1000;  // ids come from outside
 
 // Directory ids with these values mean "none", "lost", "migrating" and the like (KIP-858).
 bool is_reserved_directory(Uuid id) { return id.high == 0 && id.low < 100; }
@@ -78,13 +81,24 @@ std::optional<std::string> Controller::State::bad_registration(const Request& re
   return std::nullopt;
 }
 
+// The first of this incarnation and for this reason.
+bool Controller::State::first_refusal(const Request& request, ErrorCode error) {
+  const Refused now{.incarnation = request.incarnation_id, .error = error};
+  if (refused.size() >= kMaxRefused) {
+    refused.clear();
+  }
+  return std::exchange(refused[NodeId(request.broker_id)], now) != now;
+}
+
 wire::BrokerRegistrationResponse Controller::State::register_broker(const events_in::RegisterBroker& event,
                                                                     MonoTime now, Effects& out) {
   const Request& request = event.request;
   const std::string who = "registration of broker " + std::to_string(request.broker_id);
   const auto refuse = [&](ErrorCode error, const std::string& why) {
     out.marks.push_back(Mark::RegistrationRefused);
-    log(out, true, who + " refused: " + why);
+    if (first_refusal(request, error)) {
+      log(out, true, who + " incarnation " + request.incarnation_id.to_string() + " refused: " + why);
+    }
     return wire::BrokerRegistrationResponse{.error_code = code(error)};
   };
   if (request.cluster_id != options.cluster_id) {
@@ -122,6 +136,7 @@ wire::BrokerRegistrationResponse Controller::State::register_broker(const events
     }
     remove_from_isrs(record.broker, records, out);
   }
+  refused.erase(record.broker);
   const BrokerEpoch granted = record.epoch;
   records.emplace_back(std::move(record));
   log(out, false,

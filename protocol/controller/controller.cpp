@@ -43,6 +43,18 @@ wire::DeleteTopicsResponse refusal(const wire::DeleteTopicsRequest& request, wir
   return {.responses = out};
 }
 
+// What `decide` answers, once it is committed; the refusal if this controller doesn't lead, now or by then.
+template <class State, class Event, class Decide>
+void answer(State& state, const Event& event, Effects& out, Decide decide) {
+  wire::Arena arena;
+  if (!state.active) {
+    state.respond_now(event.token, refusal(event.request, arena), out);
+    return;
+  }
+  const auto decided = decide(arena);
+  state.respond(event.token, decided, refusal(event.request, arena), out);
+}
+
 }  // namespace
 
 Controller::State::State(Options o, protocol::Observer* watcher)
@@ -168,54 +180,33 @@ void Controller::step(const events_in::Committed& event, MonoTime, Effects& out)
 
 void Controller::step(const events_in::RegisterBroker& event, MonoTime now, Effects& out) {
   State& s = *state_;
-  wire::Arena arena;
-  if (!s.active) {
-    s.respond_now(event.token, refusal(event.request, arena), out);
-    return;
+  answer(s, event, out, [&](wire::Arena&) { return s.register_broker(event, now, out); });
+  if (s.active) {
+    s.arm(now, out);
   }
-  s.respond(event.token, s.register_broker(event, now, out), refusal(event.request, arena), out);
-  s.arm(now, out);
 }
 
 void Controller::step(const events_in::Heartbeat& event, MonoTime now, Effects& out) {
   State& s = *state_;
-  wire::Arena arena;
-  if (!s.active) {
-    s.respond_now(event.token, refusal(event.request, arena), out);
-    return;
+  answer(s, event, out, [&](wire::Arena&) { return s.heartbeat(event, now, out); });
+  if (s.active) {
+    s.arm(now, out);
   }
-  s.respond(event.token, s.heartbeat(event, now, out), refusal(event.request, arena), out);
-  s.arm(now, out);
 }
 
 void Controller::step(const events_in::AlterPartition& event, MonoTime, Effects& out) {
   State& s = *state_;
-  wire::Arena arena;
-  if (!s.active) {
-    s.respond_now(event.token, refusal(event.request, arena), out);
-    return;
-  }
-  s.respond(event.token, s.alter_partition(event, arena, out), refusal(event.request, arena), out);
+  answer(s, event, out, [&](wire::Arena& arena) { return s.alter_partition(event, arena, out); });
 }
 
 void Controller::step(const events_in::CreateTopics& event, MonoTime, Effects& out) {
   State& s = *state_;
-  wire::Arena arena;
-  if (!s.active) {
-    s.respond_now(event.token, refusal(event.request, arena), out);
-    return;
-  }
-  s.respond(event.token, s.create_topics(event, arena, out), refusal(event.request, arena), out);
+  answer(s, event, out, [&](wire::Arena& arena) { return s.create_topics(event, arena, out); });
 }
 
 void Controller::step(const events_in::DeleteTopics& event, MonoTime, Effects& out) {
   State& s = *state_;
-  wire::Arena arena;
-  if (!s.active) {
-    s.respond_now(event.token, refusal(event.request, arena), out);
-    return;
-  }
-  s.respond(event.token, s.delete_topics(event, arena, out), refusal(event.request, arena), out);
+  answer(s, event, out, [&](wire::Arena& arena) { return s.delete_topics(event, arena, out); });
 }
 
 void Controller::step(const events_in::Tick&, MonoTime now, Effects& out) {

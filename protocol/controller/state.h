@@ -26,6 +26,11 @@ struct Controller::State {
     Offset metadata_offset = kNoOffset;
     Offset controlled_shutdown_offset = kNoOffset;
   };
+  struct Refused {
+    Uuid incarnation;
+    ErrorCode error = ErrorCode::NONE;
+    friend bool operator==(const Refused&, const Refused&) = default;
+  };
   struct Deferred {
     Offset until;  // committed when the high watermark reaches it
     Token token;
@@ -48,6 +53,7 @@ struct Controller::State {
 
   // ---- brokers (brokers.cpp) ----
   wire::BrokerRegistrationResponse register_broker(const events_in::RegisterBroker&, MonoTime now, Effects&);
+  bool first_refusal(const wire::BrokerRegistrationRequest&, ErrorCode);
   std::optional<std::string> bad_registration(const wire::BrokerRegistrationRequest&, ErrorCode& error) const;
   wire::BrokerHeartbeatResponse heartbeat(const events_in::Heartbeat&, MonoTime now, Effects&);
   void fence_expired(MonoTime now, Effects&);
@@ -80,6 +86,7 @@ struct Controller::State {
   Offset next_offset{0};
   Offset committed{0};
   std::map<NodeId, Session> sessions;
+  std::map<NodeId, Refused> refused;  // registrations, until one is accepted: a broker asks again and again
   std::deque<Deferred> deferred;
   Duration session_timeout;
   Duration idle_interval;  // metadata.max.idle.interval.ms; zero: no NoOp records

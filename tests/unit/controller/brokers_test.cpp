@@ -50,6 +50,24 @@ TEST(Registration, AnotherIncarnationWaitsForTheSessionToEnd) {
   EXPECT_TRUE(h.fenced(1));
 }
 
+TEST(Registration, ARefusalIsLoggedOnceForABrokerAndIncarnation) {
+  Harness h;
+  h.start_brokers(2);
+  const std::size_t before = h.notes.size();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(h.register_broker(1, 77).error_code, error(DUPLICATE_BROKER_REGISTRATION));
+  ASSERT_EQ(h.warnings.size(), 1U);
+  EXPECT_NE(h.warnings[0].find("registration of broker 1 incarnation"), std::string::npos) << h.warnings[0];
+  EXPECT_EQ(h.register_broker(2, 77).error_code, error(DUPLICATE_BROKER_REGISTRATION));
+  EXPECT_EQ(h.register_broker(1, 78).error_code, error(DUPLICATE_BROKER_REGISTRATION));
+  EXPECT_EQ(h.register_broker(1, 78, -1, "other").error_code, error(INCONSISTENT_CLUSTER_ID));
+  EXPECT_EQ(h.warnings.size(), 4U) << "another broker, another incarnation, another reason";
+  EXPECT_EQ(h.notes.size(), before);
+  h.now += 9s;
+  EXPECT_EQ(h.register_broker(1, 78).error_code, 0);
+  ASSERT_EQ(h.notes.size(), before + 1) << "it is said when it is accepted";
+  EXPECT_NE(h.notes.back().find("granted"), std::string::npos);
+}
+
 TEST(Registration, ANewLifeLeavesItsIsrsAndItsLeaderships) {
   Harness h;
   h.start_brokers(2);

@@ -47,6 +47,8 @@ class Harness {
         EXPECT_TRUE(answers.emplace(respond->token, std::move(respond->response)).second) << "answered twice";
       } else if (auto* timer = std::get_if<effects::ArmTimer>(&effect)) {
         timer_at = timer->when;
+      } else if (const auto* line = std::get_if<effects::Log>(&effect)) {
+        (line->warning ? warnings : notes).push_back(line->text);
       }
     }
     for (const Mark mark : out.marks) {
@@ -185,6 +187,8 @@ class Harness {
   std::vector<protocol::MetadataRecord> log;
   std::map<Token, Response> answers;
   std::map<Mark, int> marks;
+  std::vector<std::string> warnings;
+  std::vector<std::string> notes;
   std::map<int, std::int64_t> epochs;
 };
 
