@@ -7,14 +7,15 @@
 
 namespace verdict::client {
 
-Connections::Connections(Runtime& runtime, const ClientOptions& options)
+Connections::Connections(Runtime& runtime, const ClientOptions& options, std::function<void()> on_lost)
     : runtime_(&runtime),
       rpc_{.client_id = options.client_id,
            .connect_timeout = options.connect_timeout,
            .max_response_bytes = options.max_response_bytes,
            .negotiate = true,
            .reconnect_backoff = options.reconnect_backoff,
-           .reconnect_backoff_max = options.reconnect_backoff_max},
+           .reconnect_backoff_max = options.reconnect_backoff_max,
+           .on_lost = std::move(on_lost)},
       entity_(options.entity),
       scope_(runtime) {
   VERDICT_ASSERT(!options.bootstrap.empty(), "a client needs a bootstrap server");

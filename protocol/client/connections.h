@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -33,7 +34,8 @@ struct ClientOptions {
 // the old one lives until its calls have ended.
 class Connections {
  public:
-  Connections(Runtime& runtime, const ClientOptions& options);
+  // on_lost: called when a connection that stood has ended, not by close().
+  Connections(Runtime& runtime, const ClientOptions& options, std::function<void()> on_lost = {});
   Connections(const Connections&) = delete;
   Connections& operator=(const Connections&) = delete;
   ~Connections();

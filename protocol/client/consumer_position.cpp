@@ -51,6 +51,29 @@ std::span<Topic> topics_of(const Group& group, wire::Arena& arena, Name name, Fi
   return topics;
 }
 
+// What became of each that was asked and not sought anew since: refused(state, error) or take(state, part).
+template <class Topics, class Group, class Take, class Refused>
+void take_answers(const Topics& topics, const Group& group, const std::vector<std::uint64_t>& seeks, Take take,
+                  Refused refused) {
+  for (const auto& topic : topics) {
+    for (const auto& part : topic.partitions) {
+      std::size_t at = group.size();
+      if constexpr (requires { part.partition_index; }) {
+        at = place_of(group, topic.name, part.partition_index);
+      } else {
+        at = place_of(group, topic.topic, part.partition);
+      }
+      if (at == group.size() || group[at]->seeks != seeks[at]) continue;
+      const ErrorCode error = wire::error_from_code(part.error_code);
+      if (error != ErrorCode::NONE) {
+        refused(*group[at], error);
+      } else {
+        take(*group[at], part);
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Task<void> Consumer::locate_task(NodeId leader, Group group) {
@@ -88,19 +111,10 @@ Task<ErrorCode> Consumer::locate(NodeId leader, const Group* group, std::vector<
   const RpcResult<wire::ListOffsetsResponse> answer =
       co_await channel->call<wire::ListOffsetsResponse>(*version, request, deadline);
   if (!answer) co_return to_error(answer.error());
-  for (const auto& topic : (*answer)->topics) {
-    for (const auto& part : topic.partitions) {
-      const std::size_t at = place_of(*group, topic.name, part.partition_index);
-      if (at == group->size() || (*group)[at]->seeks != seeks[at]) continue;
-      State& state = *(*group)[at];
-      const ErrorCode error = wire::error_from_code(part.error_code);
-      if (error != ErrorCode::NONE) {
-        report_error(state, error, events_);
-      } else {
-        located(state, Offset(part.offset), LeaderEpoch(part.leader_epoch));
-      }
-    }
-  }
+  take_answers(
+      (*answer)->topics, *group, seeks,
+      [this](State& state, const auto& part) { located(state, Offset(part.offset), LeaderEpoch(part.leader_epoch)); },
+      [this](State& state, ErrorCode error) { report_error(state, error, events_); });
   co_return ErrorCode::UNKNOWN_SERVER_ERROR;  // of those that the answer passed over
 }
 
@@ -155,19 +169,11 @@ Task<ErrorCode> Consumer::check(NodeId leader, const Group* group, std::vector<s
   const RpcResult<wire::OffsetForLeaderEpochResponse> answer =
       co_await channel->call<wire::OffsetForLeaderEpochResponse>(*version, request, deadline);
   if (!answer) co_return to_error(answer.error());
-  for (const auto& topic : (*answer)->topics) {
-    for (const auto& part : topic.partitions) {
-      const std::size_t at = place_of(*group, topic.topic, part.partition);
-      if (at == group->size() || (*group)[at]->seeks != seeks[at]) continue;
-      State& state = *(*group)[at];
-      const ErrorCode error = wire::error_from_code(part.error_code);
-      if (error != ErrorCode::NONE) {
-        report_error(state, error, events_);
-      } else {
-        checked(state, Offset(part.end_offset), LeaderEpoch(part.leader_epoch));
-      }
-    }
-  }
+  take_answers((*answer)->topics, *group, seeks,
+               [this](State& state, const auto& part) {
+                 checked(state, Offset(part.end_offset), LeaderEpoch(part.leader_epoch));
+               },
+               [this](State& state, ErrorCode error) { report_error(state, error, events_); });
   co_return ErrorCode::UNKNOWN_SERVER_ERROR;
 }
 

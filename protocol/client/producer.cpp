@@ -20,7 +20,7 @@ Producer::Producer(Runtime& runtime, const ClientOptions& client, ProducerOption
       client_(client),
       options_(options),
       sink_(&sink),
-      connections_(runtime, client_),
+      connections_(runtime, client_, [this] { connection_lost(); }),
       metadata_(runtime, connections_, client_),
       wake_(runtime),
       progress_(runtime),

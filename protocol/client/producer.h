@@ -121,6 +121,7 @@ class Producer {
   bool may_go(const Partition& partition, MonoTime now, MonoTime& next) const;
   void expire(Partition& partition, MonoTime now, MonoTime& next);
   void wake();
+  void connection_lost();
 
   // Sending.
   Task<void> run();
@@ -157,6 +158,9 @@ class Producer {
   bool closed_ = false;
   bool refreshing_ = false;
   bool woken_ = false;
+  bool lost_ = false;                   // a connection, and no refresh has begun since
+  std::uint64_t wants_generation_ = 0;  // of the metadata, before anything is sent or it is hold_until_
+  MonoTime hold_until_{};
   ProducerStats stats_;
   Signal wake_;
   Signal progress_;

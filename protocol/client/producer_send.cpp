@@ -17,12 +17,23 @@ Task<void> Producer::run() {
   while (!closed_) {
     woken_ = false;
     const MonoTime next = drain();
-    if (!active_.empty() && metadata_.stale() && !refreshing_ && !closed_) {
+    if ((!active_.empty() || lost_) && metadata_.stale() && !refreshing_ && !closed_) {
       refreshing_ = true;
+      lost_ = false;
       scope_.spawn(refresh_task());
     }
     if (!woken_) co_await wake_.wait_until(next);
   }
+}
+
+// With acks=0 a broker refuses by closing the connection, and nobody else says that the leader is another by now.
+void Producer::connection_lost() {
+  if (options_.acks != 0 || closed_) return;
+  metadata_.make_stale();
+  lost_ = true;
+  wants_generation_ = metadata_.generation() + 1;
+  hold_until_ = runtime_->now() + client_.retry_backoff_max;
+  wake();
 }
 
 Task<void> Producer::refresh_task() {
@@ -90,6 +101,10 @@ bool Producer::may_go(const Partition& partition, MonoTime now, MonoTime& next) 
 // Moves the partition's first batch into its leader's next request, if it may go and there is room.
 bool Producer::collect(Partition& partition, MonoTime now, MonoTime& next) {
   if (!may_go(partition, now, next)) return false;
+  if (metadata_.generation() < wants_generation_ && now < hold_until_) {
+    next = std::min(next, hold_until_);
+    return false;
+  }
   // One request in flight promises order, also while the leader moves to another node.
   if (options_.max_in_flight == 1 && partition.in_flight != 0) return false;
   if (partition.generation != metadata_.generation()) {

@@ -95,6 +95,7 @@ void RpcChannel::drop(Link& link, RpcFault fault) {
   if (link_.get() == &link) {
     link_.reset();
     hold_back(0);
+    if (options_.on_lost && !closed_) options_.on_lost();
   }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,7 +39,8 @@ struct RpcOptions {
   // reconnect.backoff.ms and its maximum: a connection isn't tried sooner after a failure. Zero: at once.
   Duration reconnect_backoff = 0ms;
   Duration reconnect_backoff_max = 1s;
-  std::uint64_t entity = 0;  // keys the draws of the back-off's jitter
+  std::uint64_t entity = 0;       // keys the draws of the back-off's jitter
+  std::function<void()> on_lost;  // a connection that stood has ended, not by close(); must not call back
 };
 
 // base doubled `failures` times, at most `max`, then made up to 20% longer or shorter by `draw` (KIP-580).

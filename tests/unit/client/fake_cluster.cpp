@@ -121,6 +121,7 @@ Task<void> FakeCluster::serve_task(std::shared_ptr<Link> link) {
     Answer bytes = answer(link->node, *header, *frame, wait);
     if (verdict == Verdict::drop_after) break;
     if (!bytes) continue;
+    if (bytes->empty()) break;
     if (verdict == Verdict::wrong_id) (*bytes)[4] = std::byte{0x5a};
     if (verdict == Verdict::garbage) {
       for (std::size_t i = 8; i < bytes->size(); ++i) (*bytes)[i] = std::byte{0xff};
@@ -224,6 +225,7 @@ ErrorCode FakeCluster::check(int node, const FakeTopic* topic, int index, std::i
 FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, const Frame& frame) {
   wire::ProduceRequest request;
   VERDICT_ASSERT(decode(header, frame, request));
+  bool refused = false;
   wire::Arena arena;
   const auto answers = arena.make_span<wire::ProduceResponse::TopicProduceResponse>(request.topic_data.size());
   for (std::size_t t = 0; t < answers.size(); ++t) {
@@ -243,6 +245,7 @@ FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, c
       }
       auto& part = answers[t].partition_responses[p];
       part = {.index = index, .error_code = wire::code(error), .base_offset = -1};
+      refused = refused || error != ErrorCode::NONE;
       if (error != ErrorCode::NONE) continue;
       FakePartition& partition = topic->partitions[static_cast<std::size_t>(index)];
       part.base_offset = partition.end().value();
@@ -251,7 +254,7 @@ FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, c
       partition.append(batch->bytes());
     }
   }
-  if (request.acks == 0) return std::nullopt;
+  if (request.acks == 0) return refused ? Answer(Frame()) : std::nullopt;
   return *wire::encode_response(header.version, header.header.correlation_id,
                                 wire::ProduceResponse{.responses = answers});
 }

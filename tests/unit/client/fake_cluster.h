@@ -87,7 +87,7 @@ class FakeCluster {
     std::int32_t epoch = 0;
     std::map<std::pair<std::string, int>, wire::FetchRequest::FetchPartition> partitions;
   };
-  using Answer = std::optional<std::vector<std::byte>>;
+  using Answer = std::optional<std::vector<std::byte>>;  // empty bytes: the connection is closed
   Task<void> accept_task(int node);
   Task<void> serve_task(std::shared_ptr<Link> link);
   Task<void> produce_task(std::shared_ptr<Link> link, std::vector<std::byte> answer);

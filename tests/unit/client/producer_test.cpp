@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/unit/client/harness.h"
 
 namespace verdict::client::testing {
@@ -202,6 +204,26 @@ TEST_F(ProducerTest, AcksZeroHasNoOffset) {
   EXPECT_EQ(outcomes.reports[3].delivery, Delivery::acknowledged);
   EXPECT_EQ(outcomes.reports[3].offset, kNoOffset);
   EXPECT_TRUE(run_until([&] { return cluster->partition("t").end() == Offset(10); }));
+}
+
+// A refusal is a closed connection: the leader is looked for before anything else is sent.
+TEST_F(ProducerTest, AcksZeroFindsTheNewLeader) {
+  begin({.acks = 0}, 2);
+  FakePartition& partition = cluster->partition("t");
+  ASSERT_TRUE(send(*producer, "t", 0, "before", 1));
+  ASSERT_TRUE(run_until([&] { return partition.end() == Offset(1); }));
+  partition.leader = 1;
+  partition.epoch = LeaderEpoch(2);
+  ASSERT_TRUE(send(*producer, "t", 0, "lost", 2));
+  const std::uint64_t known = producer->metadata().generation();
+  ASSERT_TRUE(run_until([&] { return producer->metadata().generation() != known; })) << "without another record";
+  for (std::uint64_t i = 3; i < 8; ++i) {
+    ASSERT_TRUE(send(*producer, "t", 0, "after", i));
+    ASSERT_TRUE(settled(i));
+  }
+  EXPECT_TRUE(run_until([&] { return partition.end() == Offset(6); }));
+  const auto to_old = std::ranges::count(cluster->requests, std::pair(0, wire::ApiKey::Produce));
+  EXPECT_EQ(to_old, 2) << "before and lost";
 }
 
 TEST_F(ProducerTest, TheBufferIsBounded) {
