@@ -70,6 +70,23 @@ TEST_F(ConsumerTest, ReadsEveryRecordOnceInOrder) {
   EXPECT_EQ(consumer->position(kPartition), Offset(300));
 }
 
+TEST_F(ConsumerTest, AnAnswerMayEndInsideABatch) {
+  for (const std::int32_t limit : {1, 90, 200, 1000}) {
+    begin({.max_partition_bytes = limit});
+    fill(20);
+    fill(20, storage::Codec::zstd);
+    consumer->assign(kPartition, StartAt::earliest());
+    poll(81);
+    ASSERT_EQ(read.size(), 80U) << limit;
+    for (std::size_t i = 0; i < read.size(); ++i) EXPECT_EQ(read[i].first, static_cast<std::int64_t>(i));
+    ASSERT_EQ(events.size(), 1U) << "found its place, and no error";
+    EXPECT_EQ(events[0].event, Event::located);
+    read.clear();
+    events.clear();
+    TearDown();
+  }
+}
+
 TEST_F(ConsumerTest, StartsWhereItIsTold) {
   begin({});
   fill(5);

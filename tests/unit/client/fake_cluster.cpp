@@ -290,11 +290,16 @@ wire::FetchResponse::PartitionData FakeCluster::partition_data(int node, FakeTop
   if (asked.fetch_offset > partition.end().value() || asked.fetch_offset < partition.start.value()) {
     data.error_code = wire::code(ErrorCode::OFFSET_OUT_OF_RANGE);
   }
+  std::size_t first = 0;
   for (const FakeBatch& batch : partition.log) {
     const auto parsed = storage::parse_header(batch.bytes);
     if (parsed->next_offset().value() <= asked.fetch_offset) continue;
     records.insert(records.end(), batch.bytes.begin(), batch.bytes.end());
+    if (first == 0) first = batch.bytes.size();
   }
+  // Cut inside a batch, but never inside the first, as Kafka does.
+  const std::size_t limit = std::max(first, static_cast<std::size_t>(asked.partition_max_bytes));
+  if (records.size() > limit) records.resize(limit);
   data.records = wire::Records::of(records);
   if (!partition.aborted.empty()) {
     data.aborted_transactions = arena.copy_span<wire::FetchResponse::AbortedTransaction>(partition.aborted);
