@@ -7,6 +7,8 @@
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -289,6 +291,43 @@ class Bundles(ProgramTest):
         done = self.call("replay", run["dir"])
         self.assertEqual(done.returncode, 0, done.stdout)
         self.assertIn("different outcome: the run died of signal 9", done.stdout.splitlines()[-1])
+
+
+class Documents(ProgramTest):
+    """What README.md, CONTRIBUTING.md and the sample configurations tell people to type is there."""
+
+    def commands(self):
+        samples = ("config/server.properties", "config/cluster/controller.properties")
+        for name in ("README.md", "CONTRIBUTING.md", *samples):
+            for line in re.findall(r'\./verdict ((?:(?!"\$\()[^`|)&#\n])*)', (ROOT / name).read_text()):
+                words = shlex.split(line)
+                if words and words[0] not in ("...", "test", "--no-install"):
+                    yield name, words
+
+    def test_commands_scenarios_and_options(self):
+        scenarios = {entry["name"] for entry in json.loads(self.call("list", "--format", "json").stdout)["scenarios"]}
+        seen = set()
+        for name, words in self.commands():
+            command = words[:2] if words[0] == "storage" else words[:1]
+            with self.subTest(file=name, command=" ".join(words)):
+                done = self.call(*command, "--help")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                for option in (word for word in words if word.startswith("--")):
+                    self.assertIn(option, done.stdout)
+                if words[0] == "run" and len(words) > 1 and re.fullmatch("[a-z][a-z0-9-]+", words[1]):
+                    self.assertIn(words[1], scenarios)
+            seen.add(command[-1])
+        self.assertLessEqual({"run", "replay", "mutants", "schema", "serve", "format", "random-uuid"}, seen)
+
+    def test_links(self):
+        for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
+            for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
+                self.assertTrue((ROOT / target).exists(), f"{name}: {target}")
+
+    def test_sample_configurations_format(self):
+        for path in sorted((ROOT / "config").rglob("*.properties")):
+            done = self.call("storage", "format", "--config", path, "--cluster-id", "abc")
+            self.assertEqual((done.returncode, done.stderr), (0, ""), path)
 
 
 if __name__ == "__main__":

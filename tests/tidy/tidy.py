@@ -30,7 +30,8 @@ def repository_files():
                                 capture_output=True, check=True).stdout.decode().split("\0")
     except (OSError, subprocess.CalledProcessError):  # an unpacked archive
         listed = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*")
-                  if path.parts[len(ROOT.parts)] not in ("build", "out", "verdict-data", ".git")]
+                  if path.parts[len(ROOT.parts)] not in ("build", "out", ".git")
+                  and not path.parts[len(ROOT.parts)].startswith("verdict-data")]
     return sorted(name for name in listed
                   if name.endswith(SUFFIXES) and not name.startswith(SKIPPED) and (ROOT / name).is_file())
 
