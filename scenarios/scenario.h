@@ -170,7 +170,7 @@ struct EventExpectation {
   friend bool operator==(const EventExpectation&, const EventExpectation&) = default;
 };
 
-// What a run must have seen to count: unmet is inconclusive, never a pass.
+// What a run must have seen before the final read to count: unmet is inconclusive, never a pass.
 struct Expectations {
   std::int64_t acknowledged = 1;  // records that clients were told are written
   std::int64_t delivered = 1;     // records that consumers got, before the final read

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -124,6 +125,7 @@ class Trial final : private sim::ClusterSink,
   checker::HistoryEntry entry_;
   std::string line_;
   bool counting_ = true;  // false in the final read
+  std::bitset<kMarkCount> marks_before_final_read_;
   bool stopping_load_ = false;
   sim::VirtualTime load_stopped_{};
   Offset committed_at_heal_{0};

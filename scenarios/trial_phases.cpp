@@ -220,6 +220,8 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
 Trial::Step Trial::final_read() {
   phase("final read");
   counting_ = false;
+  // Its orderly stops would fence, elect and expand for whoever waits to see that.
+  for (std::size_t i = 0; i < kMarkCount; ++i) marks_before_final_read_[i] = world_.marks(static_cast<Mark>(i)) > 0;
   for (const ClientMachine& machine : clients_) world_.stop_process(machine.index);
   if (read_all("final read", kNoNode) == Step::ended) return Step::ended;
   if (!scenario_.phases.final_leaders || scenario_.cluster.brokers == 1) return Step::go_on;

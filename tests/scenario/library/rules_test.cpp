@@ -1,0 +1,215 @@
+// What each scenario is about, taken away: a planted defect that its invariants convict, or a setting without which its
+// rule doesn't hold any more. Its faults stay. A scenario that nothing here makes fail proves nothing.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "scenarios/catalogue.h"
+#include "scenarios/runner.h"
+
+namespace verdict::scenarios {
+namespace {
+
+struct Rule {
+  std::string_view scenario;
+  std::string_view why;                    // what is removed
+  std::string_view defect;                 // planted; "": the settings do it
+  std::vector<std::string_view> settings;  // as --set takes them
+  // The invariants of which one must break; none: the run doesn't count, for this reason.
+  std::vector<std::string_view> invariants;
+  std::string_view unmet;
+};
+
+Rule planted(std::string_view scenario, std::string_view defect, std::vector<std::string_view> invariants,
+             std::string_view why) {
+  return {.scenario = scenario, .why = why, .defect = defect, .invariants = std::move(invariants)};
+}
+
+Rule without(std::string_view scenario, std::vector<std::string_view> settings, std::string_view unmet,
+             std::string_view why) {
+  return {.scenario = scenario, .why = why, .settings = std::move(settings), .unmet = unmet};
+}
+
+Rule broken(std::string_view scenario, std::vector<std::string_view> settings, std::vector<std::string_view> invariants,
+            std::string_view why) {
+  return {.scenario = scenario, .why = why, .settings = std::move(settings), .invariants = std::move(invariants)};
+}
+
+std::vector<Rule> replication_rules() {
+  return {
+      planted("alter-partition-answer-held", "local-shrink", {"C9"}, "an ISR is smaller once the controller says so"),
+      planted("alter-partition-answer-outlived", "majority-hw", {"C4"},
+              "who is proposed for the ISR counts for the high watermark"),
+      planted("alter-partition-request-delayed", "local-shrink", {"C9"}, "the controller decides, not the leader"),
+      planted("back-to-back-elections", "no-truncation", {"C2", "C3"}, "what only an old leader has is cut"),
+      planted("crash-between-append-and-answer", "no-truncation", {"C2", "C3"}, "the outcome is the same for everyone"),
+      planted("crash-between-hw-and-answer", "kip-101", {"C1", "C2", "C3", "C5"}, "what is committed is never cut"),
+      planted("crash-loop", "kip-101", {"C1", "C2", "C3", "C5"}, "a return costs nothing that is committed"),
+      planted("fetch-answer-held-across-election", "ack-by-offset", {"C7"}, "what was asked in an epoch ends with it"),
+      planted("follower-with-old-metadata", "majority-hw", {"C4"},
+              "a member of the ISR counts once it fetches in the right epoch"),
+      planted("isr-shrinks-and-expands", "local-shrink", {"C9"}, "the leader proposes, the controller decides"),
+      planted("last-isr-member-waits", "unclean-election", {"C1", "C2", "C8"}, "nobody outside the ISR is elected"),
+      planted("leader-crash-acks-all", "majority-hw", {"C2", "C4"}, "acks=all is on all of the ISR"),
+      planted("leader-power-loss", "kip-101", {"C1", "C2", "C3", "C5"}, "a return costs nothing that is committed"),
+      planted("leader-with-old-metadata", "kip-101", {"C1", "C2", "C3", "C5"},
+              "a follower cuts what the leader of its epoch says"),
+      planted("long-pause-and-fencing", "ack-by-offset", {"C7"}, "a deposed leader acknowledges nothing"),
+      planted("min-isr-freezes-high-watermark", "min-isr-off", {"C4", "M1"}, "no commit below the minimum"),
+      planted("min-isr-refuses-writes", "min-isr-off", {"C4", "M1"}, "no acks=all below the minimum"),
+      planted("one-way-partition", "majority-hw", {"C2", "C4"}, "a leader counts what it has heard"),
+      planted("rolling-restart", "kip-101", {"C1", "C2", "C3", "C5"}, "an orderly restart truncates nothing"),
+      planted("slow-disk", "majority-hw", {"C2", "C4"}, "the others wait for a slow member of the ISR"),
+      planted("slow-follower", "majority-hw", {"C2", "C4"}, "the high watermark waits for the slowest member"),
+      planted("stale-leader-in-partition", "ack-by-offset", {"C7"}, "a leader without its epoch acknowledges nothing"),
+      planted("swizzled-links", "majority-hw", {"C2", "C4"}, "a majority in some order is not the ISR"),
+      planted("uncommitted-tail-cut", "no-truncation", {"C2", "C3", "V3"}, "what only the old leader has is cut"),
+      without("bridged-partition", {"cluster.config[replica.lag.time.max.ms]=60000"}, "isr-shrink-proposed",
+              "leaders drop whom they don't hear"),
+      without("five-brokers", {"topics[0].replication_factor=1"},
+              "event partition_decided leader: ", "every partition has a survivor"),
+      without("power-loss-all-but-one", {"topics[0].config[min.insync.replicas]=2"},
+              "event produce_acknowledged acks error_code maximal_isr partition: 0", "one alone may go on"),
+      without("single-replica", {"topics[0].assignment=[[1,2],[2,3],[3,1]]"},
+              "event partition_decided leader partition: 0", "there is nobody to elect"),
+      without("unclean-election-allowed", {"topics[0].config[unclean.leader.election.enable]=false"},
+              "event partition_decided partition unclean: 0", "the topic allows it"),
+  };
+}
+
+std::vector<Rule> controller_rules() {
+  return {
+      without("combined-controller", {"cluster.combined=false"}, "event broker_registered broker clean: 0",
+              "the broker dies with its controller"),
+      broken("controller-crash", {"faults[0].action=wipe"}, {"V1", "V2", "V3"},
+             "the log holds all that the controller decided"),
+      without("controller-cut-off", {"cluster.config[broker.session.timeout.ms]=60000"}, "broker-fenced",
+              "a broker that isn't heard is fenced"),
+      broken("controller-power-loss",
+             {R"(faults[1]={"id":"dark","action":"wipe","when":{"event":"partition_decided",)"
+              R"("match":{"isr":{"size":2}}},"target":"controller","restart_ms":700})"},
+             {"V1", "V2", "V3"}, "what is decided is on the disk"),
+      without("isolated-follower-returns", {"cluster.config[broker.session.timeout.ms]=60000"}, "broker-fenced",
+              "a broker that isn't heard is fenced"),
+      without("topic-created-under-faults", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event produce_acknowledged error_code node partition: 0", "those who live lead"),
+      without("topic-deleted-in-mid-write", {"cluster.config[delete.topic.enable]=false"}, "event topic_deleted: 0",
+              "topics may be deleted"),
+      broken("wiped-follower", {"cluster.config[broker.session.timeout.ms]=60000", "phases.settle_ms=3000"},
+             {"V1", "V2"}, "another incarnation takes the place of one that is gone"),
+      broken("clock-drift", {"cluster.config[broker.session.timeout.ms]=220"}, {"V1", "V2", "V3"},
+             "a session bears drift"),
+  };
+}
+
+std::vector<Rule> storage_rules() {
+  return {
+      without("crash-inside-a-turn", {"topics[0].config[internal.segment.bytes]=1000000"}, "segment-rolled",
+              "turns write more than a batch"),
+      without("failed-sync", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event produce_acknowledged error_code leader_epoch partition: 0",
+              "others take the place of who can't trust its disk"),
+      without("full-disk", {"cluster.config[replica.lag.time.max.ms]=60000"}, "isr-shrink-proposed",
+              "the others carry on"),
+      without("full-disk-of-the-leader", {"cluster.config[replica.high.watermark.checkpoint.interval.ms]=500"},
+              "event broker_fencing fenced: ", "nothing but appends meets the full disk"),
+      without("power-loss-of-all", {"topics[0].config[internal.segment.bytes]=1000000"}, "event log_flushed: 0",
+              "a segment that is complete is synced"),
+      without("segments-roll-and-retire", {"topics[0].config[retention.bytes]=-1"}, "retention-removed-segment",
+              "old segments go"),
+      without("torn-write", {"topics[0].config[internal.segment.bytes]=1000000"}, "segment-rolled",
+              "recovery goes over several segments"),
+      without("write-error", {"faults[0].fail_writes=2"},
+              "event broker_fencing fenced: ", "a failed append is cut back"),
+  };
+}
+
+std::vector<Rule> client_rules() {
+  return {
+      without("client-cut-off", {"workload.request_timeout_ms=20000", "workload.delivery_timeout_ms=40000"},
+              "ambiguous sends", "requests end before the cut does"),
+      without("compressed-batches",
+              {"workload.producers[0].burst=1", "workload.producers[0].linger_us=0", "workload.producers[1].burst=1",
+               "workload.producers[1].linger_us=0"},
+              "event batch_appended records role: ", "batches of many records"),
+      without("connection-resets", {"cluster.config[broker.session.timeout.ms]=150"},
+              "event broker_fencing fenced: ", "a session outlasts what a reset costs"),
+      without("one-in-flight-keeps-order", {"workload.producers[0].retries=1000", "workload.producers[1].retries=1000"},
+              "ambiguous sends", "no retry"),
+      without("waiters-time-out", {"workload.request_timeout_ms=6000", "workload.delivery_timeout_ms=12000"},
+              "waiter-timed-out", "the followers are away for longer than a producer's patience"),
+  };
+}
+
+const std::vector<Rule>& rules() {
+  static const std::vector<Rule> all = [] {
+    std::vector<Rule> rows = replication_rules();
+    for (const auto& more : {controller_rules(), storage_rules(), client_rules()})
+      rows.insert(rows.end(), more.begin(), more.end());
+    return rows;
+  }();
+  return all;
+}
+
+class RuleRemoved : public testing::TestWithParam<std::string> {};
+
+Scenario changed(const Rule& rule) {
+  Scenario scenario = *library_scenario(rule.scenario);
+  for (const std::string_view setting : rule.settings) {
+    auto set = with_setting(scenario, setting);
+    EXPECT_TRUE(set.has_value()) << setting << ": " << set.error().text();
+    if (set) scenario = std::move(*set);
+  }
+  const auto valid = validate(scenario);
+  EXPECT_TRUE(valid.has_value()) << valid.error().text();
+  return scenario;
+}
+
+bool fails_as_it_must(const Rule& rule, const RunResult& result) {
+  if (!rule.invariants.empty())
+    return result.outcome == RunOutcome::violation &&
+           std::ranges::find(rule.invariants, result.invariant) != rule.invariants.end();
+  return result.outcome == RunOutcome::inconclusive && std::ranges::any_of(result.unmet, [&](const std::string& line) {
+           return line.find(rule.unmet) != std::string::npos;
+         });
+}
+
+TEST_P(RuleRemoved, TheScenarioFails) {
+  const auto rule = std::ranges::find(rules(), GetParam(), &Rule::scenario);
+  ASSERT_NE(rule, rules().end()) << "no row says what " << GetParam() << " is about";
+  RunOptions options;
+  if (!rule->defect.empty()) options.defects.emplace_back(rule->defect);
+  const Scenario scenario = changed(*rule);
+  std::string seen;
+  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+    const RunResult result = run(scenario, seed, options);
+    if (fails_as_it_must(*rule, result)) return;
+    seen += "\n  seed " + std::to_string(seed) + ": " + std::string(name_of(result.outcome)) + " " + result.invariant +
+            " " + result.sentence;
+    for (const std::string& line : result.unmet) seen += "; " + line;
+  }
+  FAIL() << GetParam() << " bears it that this is gone: " << rule->why << seen;
+}
+
+std::vector<std::string> scenarios() {
+  std::vector<std::string> all;
+  for (const LibraryEntry& entry : library()) all.emplace_back(entry.name);
+  return all;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RuleRemoved, testing::ValuesIn(scenarios()), [](const auto& param) {
+  std::string name = param.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+TEST(Rules, EachScenarioHasOneRowAndEachRowAScenario) {
+  EXPECT_EQ(rules().size(), library().size());
+  for (const Rule& rule : rules()) EXPECT_NE(find_library(rule.scenario), nullptr) << rule.scenario;
+}
+
+}  // namespace
+}  // namespace verdict::scenarios
