@@ -40,20 +40,24 @@
         (every > 1 ? `; 1 in ${every} messages is drawn.` : ".");
     });
   }
+  // Of a run without a violation: the first fault, or else the beginning of the work.
+  function began() {
+    const fault = data.faults.find(f => f.from >= earliest && f.from <= latest);
+    const phase = data.phases.find(p => p[1] === "workload");
+    return Math.max(fault ? fault.from : phase ? phase[0] : earliest, earliest);
+  }
   function home() {
     // A series of like witnesses says what was usual before; what came after it is the story.
     const series = data.witnesses.findLastIndex(w => w.skipped > 0);
     const story = data.witnesses.slice(series < data.witnesses.length - 2 ? series + 1 : 0);
-    const began = story.map(w => w.t).filter(t => t >= earliest);
+    const times = story.map(w => w.t).filter(t => t >= earliest);
     if (data.violation_ns >= 0) {
-      const first = Math.max(Math.min(...began, data.violation_ns), data.violation_ns - 3e9);
+      const first = Math.max(Math.min(...times, data.violation_ns), data.violation_ns - 3e9);
       const span = Math.max(data.violation_ns - first, 4e6);
       view.from = data.violation_ns - span * 1.12;
       view.to = data.violation_ns + span * 0.08;
     } else {
-      const fault = data.faults.find(f => f.from >= earliest && f.from <= latest);
-      const phase = data.phases.find(p => p[1] === "workload");
-      const at = Math.max(fault ? fault.from : phase ? phase[0] : earliest, earliest);
+      const at = began();
       view.from = at - 20e6;
       view.to = at + 100e6;
     }
@@ -186,7 +190,10 @@
     const broke = violating();
     if (broke >= 0) go(broke + 1); else goTime(data.violation_ns);
   } else {
-    go(lastStep);
+    const place = data.faults.length ? "first fault" : "start";
+    document.getElementById("home").textContent = place;
+    document.getElementById("zero").textContent = "the " + place;
+    goTime(began());
     home();
   }
   document.documentElement.dataset.ready = "yes";
