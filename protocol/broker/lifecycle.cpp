@@ -19,6 +19,7 @@ constexpr int kHeartbeatVersion = 1;
 constexpr std::int16_t kPlaintext = 0;
 constexpr Duration kFirstRetry = 5ms;  // doubled from one failure to the next
 constexpr Duration kMaxRetry = 100ms;
+constexpr int kEagerRetries = 20;          // not doubled, while no controller leads yet: nodes often start together
 constexpr Duration kRefusedRetry = 500ms;  // at most, while an older incarnation's session lasts
 constexpr Duration kGoneLimit = 3s;        // how long a stop waits for a controller that isn't there to come back
 
@@ -74,6 +75,7 @@ void Lifecycle::heard(const std::optional<client::RpcFault>& fault) {
 
 Task<void> Lifecycle::run() {
   Duration retry = kFirstRetry;
+  int eager = kEagerRetries;
   while (!stopping_ && !let_go_) {
     Duration pause = retry;
     bool good = false;
@@ -84,7 +86,9 @@ Task<void> Lifecycle::run() {
       if (good && !want_shut_down_) pause = options_.heartbeat_interval;
     }
     const Duration longest = refused_ == wire::ErrorCode::DUPLICATE_BROKER_REGISTRATION ? kRefusedRetry : kMaxRetry;
-    retry = good ? kFirstRetry : std::min(retry * 2, longest);
+    const bool no_leader = !registered() && refused_ == wire::ErrorCode::NOT_CONTROLLER;
+    const bool keep = good || (no_leader && eager-- > 0);
+    retry = keep ? kFirstRetry : std::min(retry * 2, longest);
     if (!stopping_ && !let_go_) co_await wake_.wait_until(runtime_->now() + pause);
   }
 }
