@@ -130,6 +130,11 @@ class Arguments(ProgramTest):
         for out in (plain, plain / "below", "/proc/verdict"):
             self.refused("run", "leader-crash-acks-all", "--out", out, says=[f"--out {out}: ", "can be written"])
         self.assertEqual(plain.read_text(), "a file")
+        self.file("out/leader-crash-acks-all", "a file where the run's folder should be")
+        done = self.call("run", "leader-crash-acks-all", "--seed", "1")
+        self.assertEqual(done.returncode, 70, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"\Averdict: out/leader-crash-acks-all/\S+: Not a directory\n\Z")
+        self.assertNotIn("report.html", done.stdout)
 
     def test_a_campaign_larger_than_memory_is_no_list(self):
         done = subprocess.Popen(
