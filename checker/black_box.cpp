@@ -130,6 +130,44 @@ struct BlackBox::State {
 
 namespace {
 
+// By `major`, then `minor`, then operation. As a rule a few ascending sequences are interleaved (one of each reader, of
+// each producer): taking them apart and merging them beats comparing all with all.
+void sort_reads(std::vector<Read>& reads, std::int64_t Read::* major, std::int64_t Read::* minor) {
+  constexpr std::size_t kRunsAtMost = 16;
+  const auto before = [=](const Read& a, const Read& b) {
+    if (a.*major != b.*major) return a.*major < b.*major;
+    return a.*minor != b.*minor ? a.*minor < b.*minor : a.op < b.op;
+  };
+  std::vector<std::vector<Read>> runs;
+  for (const Read& read : reads) {
+    std::vector<Read>* best = nullptr;  // of those that it can follow, the one that ends highest
+    for (std::vector<Read>& run : runs) {
+      if (!before(read, run.back()) && (best == nullptr || before(best->back(), run.back()))) best = &run;
+    }
+    if (best == nullptr) {
+      if (runs.size() == kRunsAtMost) {
+        std::ranges::sort(reads, before);
+        return;
+      }
+      best = &runs.emplace_back();
+    }
+    best->push_back(read);
+  }
+  while (runs.size() > 1) {
+    std::vector<std::vector<Read>> merged((runs.size() + 1) / 2);
+    for (std::size_t i = 0; i < merged.size(); ++i) {
+      if (2 * i + 1 == runs.size()) {
+        merged[i] = std::move(runs[2 * i]);
+        continue;
+      }
+      merged[i].resize(runs[2 * i].size() + runs[2 * i + 1].size());
+      std::ranges::merge(runs[2 * i], runs[2 * i + 1], merged[i].begin(), before);
+    }
+    runs = std::move(merged);
+  }
+  if (!runs.empty()) reads = std::move(runs.front());
+}
+
 bool reads_value(const std::vector<Read>& by_value, std::int64_t value) {
   const auto at = std::ranges::lower_bound(by_value, value, {}, &Read::value);
   return at != by_value.end() && at->value == value;
@@ -153,7 +191,11 @@ void BlackBox::State::judge_gaps(Log& l, const std::vector<Range>& gaps, std::st
 
 void BlackBox::State::judge_log(std::uint32_t number) {
   Log& l = logs[number];
-  std::ranges::sort(l.reads, {}, [](const Read& r) { return std::tuple(r.offset, r.value, r.op); });
+  sort_reads(l.reads, &Read::offset, &Read::value);
+  // What several readers, or one that came back, saw alike counts once, for the first of them.
+  const auto repeated = std::ranges::unique(
+      l.reads, [](const Read& a, const Read& b) { return a.offset == b.offset && a.value == b.value; });
+  l.reads.erase(repeated.begin(), repeated.end());
   for (std::size_t i = 1; i < l.reads.size(); ++i) {
     const Read &a = l.reads[i - 1], &b = l.reads[i];
     if (a.offset != b.offset || a.value == b.value) continue;
@@ -260,7 +302,7 @@ HistoryResult BlackBox::finish() {
   for (std::uint32_t i = 0; i < s.logs.size(); ++i) {
     s.judge_log(i);
     std::vector<Read> by_value = s.logs[i].reads;
-    std::ranges::sort(by_value, {}, [](const Read& r) { return std::tuple(r.value, r.offset, r.op); });
+    sort_reads(by_value, &Read::value, &Read::offset);
     s.judge_duplicates(i, by_value);
     s.judge_sends(i, own[i], by_value);
     s.judge_order(i, std::move(own[i]));

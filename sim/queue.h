@@ -22,11 +22,11 @@ enum class EventKind : std::uint8_t {
 
 // Something that will happen: embedded in what it happens to, so that scheduling allocates nothing.
 struct Event {
-  static constexpr std::uint32_t kUnqueued = std::numeric_limits<std::uint32_t>::max();
+  static constexpr std::uintptr_t kUnqueued = std::numeric_limits<std::uintptr_t>::max();
 
   void (*fire)(Event&) = nullptr;
   void* context = nullptr;
-  std::uint32_t position = kUnqueued;
+  std::uintptr_t position = kUnqueued;
   std::uint32_t entity = 0;  // for the hash: which node, link, ...
   EventKind kind = EventKind::call;
 
@@ -41,7 +41,7 @@ struct Event {
 // place in slot[0]. No allocation but the heap's own growth.
 class EventQueue {
  public:
-  static constexpr std::uintptr_t kUnqueuedOp = std::numeric_limits<std::uintptr_t>::max();
+  static constexpr std::uintptr_t kUnqueuedOp = Event::kUnqueued;
 
   class Target {
    public:
@@ -50,6 +50,7 @@ class EventQueue {
     bool is_op() const { return (bits_ & 1) != 0; }
     Op& op() const { return *reinterpret_cast<Op*>(bits_ & ~std::uintptr_t{1}); }
     Event& event() const { return *reinterpret_cast<Event*>(bits_); }
+    std::uintptr_t& position() const { return is_op() ? op().slot[0] : event().position; }
 
    private:
     std::uintptr_t bits_;
@@ -68,6 +69,16 @@ class EventQueue {
     heap_.push_back(entry);
     sift_up(heap_.size() - 1, entry);
   }
+  // Pushes it, or gives it another time.
+  void put(const Entry& entry) {
+    const std::uintptr_t position = entry.target.position();
+    if (position == kUnqueuedOp) return push(entry);
+    if (position != 0 && before(entry, heap_[(position - 1) / 4])) {
+      sift_up(position, entry);
+    } else {
+      sift_down(position, entry);
+    }
+  }
   Entry pop() {
     Entry entry = heap_.front();
     remove_at(0);
@@ -81,19 +92,16 @@ class EventQueue {
   }
 
  private:
+  // Which of two comes first can't be foretold, so this is made without a branch.
   static bool before(const Entry& a, const Entry& b) {
-    return a.at_ns != b.at_ns ? a.at_ns < b.at_ns : a.order < b.order;
-  }
-  static void set_position(const Entry& entry, std::size_t position) {
-    if (entry.target.is_op()) {
-      entry.target.op().slot[0] = position;
-    } else {
-      entry.target.event().position = static_cast<std::uint32_t>(position);
-    }
+    using Key = unsigned __int128;
+    const Key key_a = Key{static_cast<std::uint64_t>(a.at_ns)} << 64 | a.order;
+    const Key key_b = Key{static_cast<std::uint64_t>(b.at_ns)} << 64 | b.order;
+    return key_a < key_b;
   }
   void place(std::size_t position, const Entry& entry) {
     heap_[position] = entry;
-    set_position(entry, position);
+    entry.target.position() = position;
   }
   void sift_up(std::size_t position, Entry entry) {
     while (position != 0) {
@@ -104,19 +112,22 @@ class EventQueue {
     }
     place(position, entry);
   }
+  // The hole at `position` moves down to a leaf, and `entry`, which came from one, up from there: it rarely moves far.
   void sift_down(std::size_t position, Entry entry) {
+    const std::size_t top = position;
     const std::size_t size = heap_.size();
-    for (;;) {
-      const std::size_t child = position * 4 + 1;
-      if (child >= size) break;
+    for (std::size_t child = position * 4 + 1; child < size; child = position * 4 + 1) {
       std::size_t best = child;
       const std::size_t end = child + 4 < size ? child + 4 : size;
-      for (std::size_t i = child + 1; i < end; ++i) {
-        if (before(heap_[i], heap_[best])) best = i;
-      }
-      if (!before(heap_[best], entry)) break;
+      for (std::size_t i = child + 1; i < end; ++i) best = before(heap_[i], heap_[best]) ? i : best;
       place(position, heap_[best]);
       position = best;
+    }
+    while (position != top) {
+      const std::size_t parent = (position - 1) / 4;
+      if (!before(entry, heap_[parent])) break;
+      place(position, heap_[parent]);
+      position = parent;
     }
     place(position, entry);
   }
@@ -131,11 +142,7 @@ class EventQueue {
         sift_down(position, last);
       }
     }
-    if (gone.target.is_op()) {
-      gone.target.op().slot[0] = kUnqueuedOp;
-    } else {
-      gone.target.event().position = Event::kUnqueued;
-    }
+    gone.target.position() = Event::kUnqueued;
   }
 
   std::vector<Entry> heap_;

@@ -73,7 +73,14 @@ class ByteRing {
     std::size_t size = std::max(kFirst, bytes_.size());
     while (size < wanted) size *= 2;
     std::vector<std::byte> bigger(size);
-    for (std::size_t i = 0; i < held; ++i) bigger[(first + i) & (size - 1)] = bytes_[(first + i) & (bytes_.size() - 1)];
+    for (std::uint64_t at = first; at < first + held;) {  // as far as neither ring wraps
+      const std::size_t from = at & (bytes_.size() - 1);
+      const std::size_t to = at & (size - 1);
+      const std::size_t left = static_cast<std::size_t>(first + held - at);
+      const std::size_t n = std::min({left, bytes_.size() - from, size - to});
+      std::memcpy(bigger.data() + to, bytes_.data() + from, n);
+      at += n;
+    }
     bytes_.swap(bigger);
   }
   std::vector<std::byte> bytes_;

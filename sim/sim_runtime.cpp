@@ -81,8 +81,7 @@ void SimRuntime::finish_later(Op& op, std::size_t bytes, std::error_code error) 
   op.bytes = bytes;
   op.error = error;
   op.slot[1] = static_cast<std::uintptr_t>(OpKind::result);
-  world_.queue().remove(op);
-  schedule_now(op);
+  world_.reschedule(op, std::max(world_.now(), node_.busy_until_), node_.order_);
 }
 
 bool SimRuntime::runnable() const { return !node_.paused_ && node_.busy_until_ <= world_.now(); }
@@ -326,13 +325,13 @@ bool SimStream::write(Op& op, std::span<const ConstBuffer> buffers) {
 bool SimStream::send_file(Op& op, File& file, std::uint64_t offset, std::size_t size) {
   if (!runtime_.alive()) return false;
   if (connection_ == nullptr) return runtime_.finish_start(op, 0, std::make_error_code(std::errc::bad_file_descriptor));
-  std::vector<std::byte> bytes(size);
-  const Outcome<std::size_t> got = file.read_now(bytes, offset);
+  std::vector<std::byte>& bytes = out().owned;  // free: one write is in flight at most
+  if (bytes.size() < size) bytes.resize(size);
+  const Outcome<std::size_t> got = file.read_now(std::span(bytes).first(size), offset);
   if (!runtime_.alive()) return false;
   if (!got) return runtime_.finish_start(op, 0, got.error());
   if (*got < size) return runtime_.finish_start(op, 0, std::make_error_code(std::errc::io_error));
-  out().owned = std::move(bytes);
-  const ConstBuffer buffer{out().owned.data(), *got};
+  const ConstBuffer buffer{bytes.data(), *got};
   return runtime_.world().network().write(out(), op, {&buffer, 1});
 }
 

@@ -70,6 +70,11 @@ void World::schedule_at(Op& op, VirtualTime when, std::uint64_t order) {
   queue_.push({to_ns(when), order, EventQueue::Target(op)});
 }
 
+void World::reschedule(Op& op, VirtualTime when, KeyedRandom& order) {
+  VERDICT_ASSERT(when >= now_, "a completion in the past");
+  queue_.put({to_ns(when), order_for(order), EventQueue::Target(op)});
+}
+
 void World::step() {
   const EventQueue::Entry entry = queue_.pop();
   if (entry.at_ns != to_ns(now_)) {

@@ -130,6 +130,7 @@ class World {
   void schedule(Event& event, VirtualTime when, KeyedRandom& order);
   void schedule(Op& op, VirtualTime when, KeyedRandom& order) { schedule_at(op, when, order_for(order)); }
   void schedule_at(Op& op, VirtualTime when, std::uint64_t order);
+  void reschedule(Op& op, VirtualTime when, KeyedRandom& order);  // queued or not
   std::uint64_t order_for(KeyedRandom& source) { return config_.random_order ? source.next() : sequence_++; }
   EventQueue& queue() { return queue_; }
   SimNetwork& network() { return network_; }

@@ -15,7 +15,12 @@ Log::Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig co
 Log::~Log() = default;
 
 std::string Log::path_of(Offset base, std::string_view suffix) const {
-  return directory_ + "/" + segment_file_name(base, suffix);
+  constexpr std::size_t kName = 20 + sizeof(".timeindex");
+  std::string path;
+  path.reserve(directory_.size() + kName);
+  path.append(directory_).append(1, '/');
+  append_segment_file_name(path, base, suffix);
+  return path;
 }
 
 LeaderEpoch Log::last_epoch() const {

@@ -1,7 +1,5 @@
 #include "storage/log_types.h"
 
-#include <fmt/format.h>
-
 #include <array>
 
 #include "storage/text.h"
@@ -23,8 +21,18 @@ std::string LogError::to_string() const {
   return text;
 }
 
+void append_segment_file_name(std::string& to, Offset base, std::string_view suffix) {
+  const std::size_t end = to.size() + kDigits;
+  to.append(kDigits, '0');
+  auto rest = static_cast<std::uint64_t>(base.value());
+  for (std::size_t i = end; rest != 0; rest /= 10) to[--i] = static_cast<char>('0' + rest % 10);
+  to.append(suffix);
+}
+
 std::string segment_file_name(Offset base, std::string_view suffix) {
-  return fmt::format("{:020}{}", base.value(), suffix);
+  std::string name;
+  append_segment_file_name(name, base, suffix);
+  return name;
 }
 
 std::optional<Offset> parse_segment_file_name(std::string_view name, std::string_view suffix) {

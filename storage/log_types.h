@@ -104,6 +104,7 @@ struct RecoveryReport {
 
 // "00000000000000000042.log"; suffix with its dot.
 std::string segment_file_name(Offset base, std::string_view suffix);
+void append_segment_file_name(std::string& to, Offset base, std::string_view suffix);
 // The base offset in such a name, if it is one with that suffix.
 std::optional<Offset> parse_segment_file_name(std::string_view name, std::string_view suffix);
 

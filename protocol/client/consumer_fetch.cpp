@@ -267,6 +267,9 @@ void Consumer::read_partition(State& state, const FetchResponse::PartitionData& 
         plain = out.plain.back();
       }
       const std::size_t before = into.records.size();
+      const auto said = static_cast<std::size_t>(std::max(header.count, 0));
+      constexpr std::size_t kSmallestRecord = 7;  // bytes
+      if (before == 0) into.records.reserve(std::min(said, plain.size() / kSmallestRecord));
       storage::RecordReader reader(header, plain);
       storage::RecordView record;
       for (;;) {

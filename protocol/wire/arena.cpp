@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "runtime/assert.h"
+#include "runtime/task.h"
 
 namespace verdict::wire {
 namespace {
@@ -21,40 +23,46 @@ Arena::Arena(Arena&& other) noexcept
       used_bytes_(std::exchange(other.used_bytes_, 0)),
       reserved_bytes_(std::exchange(other.reserved_bytes_, 0)),
       limit_bytes_(other.limit_bytes_),
-      chunks_(std::move(other.chunks_)) {
-  other.chunks_.clear();
-}
+      newest_(std::exchange(other.newest_, nullptr)) {}
 
 Arena& Arena::operator=(Arena&& other) noexcept {
   if (this != &other) {
+    release(newest_);
     cursor_ = std::exchange(other.cursor_, kNowhere);
     end_ = std::exchange(other.end_, kNowhere);
     used_bytes_ = std::exchange(other.used_bytes_, 0);
     reserved_bytes_ = std::exchange(other.reserved_bytes_, 0);
     limit_bytes_ = other.limit_bytes_;
-    chunks_ = std::move(other.chunks_);
-    other.chunks_.clear();
+    newest_ = std::exchange(other.newest_, nullptr);
   }
   return *this;
 }
 
-void Arena::use(const Chunk& chunk) {
-  cursor_ = reinterpret_cast<std::uintptr_t>(chunk.memory.get());
+// Chunks come from the pool of frames: most messages need one small chunk, for as long as a frame lives.
+void Arena::release(Chunk* newest) noexcept {
+  while (newest != nullptr) {
+    Chunk* chunk = std::exchange(newest, newest->older);
+    release_frame(chunk, sizeof(Chunk) + chunk->size);
+  }
+}
+
+void Arena::use(Chunk& chunk) {
+  cursor_ = reinterpret_cast<std::uintptr_t>(&chunk + 1);
   end_ = cursor_ + chunk.size;
 }
 
 void* Arena::allocate_slow(std::size_t bytes, std::size_t alignment) {
-  // operator new[] aligns for every fundamental type, so a fresh chunk needs no padding.
+  // What follows a chunk's head is aligned for every fundamental type, so a fresh chunk needs no padding.
   VERDICT_ASSERT(alignment <= alignof(std::max_align_t));
   if (bytes > limit_bytes_ || reserved_bytes_ > limit_bytes_ - bytes) {
     return nullptr;
   }
-  const std::size_t growth = std::clamp(reserved_bytes_, kFirstChunkBytes, kLargestGrowthBytes);
+  const std::size_t growth = std::clamp(reserved_bytes_, kFirstChunkBytes - sizeof(Chunk), kLargestGrowthBytes);
   const std::size_t size = std::max(bytes, std::min(growth, limit_bytes_ - reserved_bytes_));
-  chunks_.push_back({std::make_unique_for_overwrite<std::byte[]>(size), size});
+  newest_ = new (allocate_frame(sizeof(Chunk) + size)) Chunk{newest_, size};
   reserved_bytes_ += size;
-  use(chunks_.back());
-  void* start = chunks_.back().memory.get();
+  use(*newest_);
+  void* start = reinterpret_cast<void*>(cursor_);
   cursor_ += bytes;
   used_bytes_ += bytes;
   return start;
@@ -81,15 +89,21 @@ std::span<const std::byte> Arena::copy(std::span<const std::byte> bytes) {
 
 void Arena::reset() {
   used_bytes_ = 0;
-  if (chunks_.empty()) {
+  if (newest_ == nullptr) {
     return;
   }
-  const auto largest =
-      std::max_element(chunks_.begin(), chunks_.end(), [](const Chunk& a, const Chunk& b) { return a.size < b.size; });
-  std::swap(*largest, chunks_.front());
-  chunks_.resize(1);
-  reserved_bytes_ = chunks_.front().size;
-  use(chunks_.front());
+  Chunk* largest = newest_;
+  for (Chunk* chunk = newest_; chunk != nullptr; chunk = chunk->older) {
+    if (chunk->size > largest->size) largest = chunk;
+  }
+  for (Chunk* chunk = std::exchange(newest_, largest); chunk != nullptr;) {
+    Chunk* older = chunk->older;
+    chunk->older = nullptr;
+    if (chunk != largest) release(chunk);
+    chunk = older;
+  }
+  reserved_bytes_ = largest->size;
+  use(*largest);
 }
 
 }  // namespace verdict::wire

@@ -6,7 +6,6 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 namespace verdict::wire {
 
@@ -19,6 +18,7 @@ class Arena {
   explicit Arena(std::size_t limit_bytes = kDefaultLimitBytes) : limit_bytes_(limit_bytes) {}
   Arena(Arena&&) noexcept;
   Arena& operator=(Arena&&) noexcept;
+  ~Arena() { release(newest_); }
 
   // Null if it would exceed the limit; zero bytes never do.
   void* try_allocate(std::size_t bytes, std::size_t alignment) {
@@ -56,13 +56,14 @@ class Arena {
   std::size_t reserved_bytes() const { return reserved_bytes_; }  // taken from the heap
 
  private:
-  struct Chunk {
-    std::unique_ptr<std::byte[]> memory;
-    std::size_t size = 0;
+  struct alignas(std::max_align_t) Chunk {  // `size` bytes follow it
+    Chunk* older;
+    std::size_t size;
   };
   void* allocate_slow(std::size_t bytes, std::size_t alignment);
   void* allocate_array(std::size_t n, std::size_t size, std::size_t alignment);  // asserts
-  void use(const Chunk&);
+  void use(Chunk& chunk);
+  static void release(Chunk* newest) noexcept;
 
   // An empty chunk at an aligned address that is not null: zero bytes have a place without memory.
   static constexpr std::uintptr_t kNowhere = alignof(std::max_align_t);
@@ -72,7 +73,7 @@ class Arena {
   std::size_t used_bytes_ = 0;
   std::size_t reserved_bytes_ = 0;
   std::size_t limit_bytes_;
-  std::vector<Chunk> chunks_;
+  Chunk* newest_ = nullptr;
 };
 
 }  // namespace verdict::wire
