@@ -1,6 +1,7 @@
 #include "checker/black_box.h"
 
 #include <algorithm>
+#include <deque>
 #include <istream>
 #include <map>
 #include <span>
@@ -12,14 +13,17 @@
 namespace verdict::checker {
 namespace {
 
+// One of them stays in memory for each record that was sent.
 struct Send {
   std::int64_t value, process, op, offset;
   std::uint32_t partition;
+  std::uint32_t began, ended;  // line numbers
   std::int16_t acks;
-  HistoryType result;          // invoke: never completed
-  bool exact;                  // duplicates and reordering are the system's fault
-  std::uint64_t began, ended;  // line numbers
+  HistoryType result;  // invoke: never completed
+  bool exact;          // duplicates and reordering are the system's fault
 };
+static_assert(sizeof(Send) == 48);
+constexpr std::uint32_t kNotEnded = ~std::uint32_t{0};
 
 struct Read {
   std::int64_t offset, value, op;
@@ -45,8 +49,8 @@ std::string text(std::int64_t n) { return std::to_string(n); }
 
 struct BlackBox::State {
   HistoryResult result;
-  std::vector<Send> sends;
-  LookupMap<std::uint32_t> send_of;  // op -> index + 1
+  std::deque<Send> sends;
+  LookupMap<std::uint32_t> send_of;  // operations under way -> index + 1
   std::vector<Log> logs;
   std::map<std::pair<std::string, std::int32_t>, std::uint32_t> log_of;
   std::map<std::pair<std::int64_t, std::uint32_t>, Reader> readers;
@@ -75,15 +79,24 @@ struct BlackBox::State {
     const auto op = static_cast<std::uint64_t>(e.op);
     std::uint32_t& index = send_of[op];
     if (index == 0) {
-      sends.push_back({e.value, e.process, e.op, -1, log(e), e.acks, HistoryType::invoke, e.idempotent || e.ordered,
-                       result.entries, ~std::uint64_t{0}});
+      sends.push_back({.value = e.value,
+                       .process = e.process,
+                       .op = e.op,
+                       .offset = -1,
+                       .partition = log(e),
+                       .began = static_cast<std::uint32_t>(result.entries),
+                       .ended = kNotEnded,
+                       .acks = e.acks,
+                       .result = HistoryType::invoke,
+                       .exact = e.idempotent || e.ordered});
       index = static_cast<std::uint32_t>(sends.size());
     }
     if (e.type == HistoryType::invoke) return;
     Send& s = sends[index - 1];
     s.result = e.type;
-    s.ended = result.entries;
+    s.ended = static_cast<std::uint32_t>(result.entries);
     if (e.type == HistoryType::ok) s.offset = e.offset;
+    send_of.erase(op);
   }
 
   void poll(const HistoryEntry& e) {
