@@ -17,6 +17,10 @@
 
 #include "runtime/assert.h"
 
+#if __has_feature(address_sanitizer)
+#include <sanitizer/lsan_interface.h>
+#endif
+
 namespace verdict::cli {
 namespace {
 
@@ -37,6 +41,13 @@ bool write_all(int fd, std::string_view text) {
   return true;
 }
 
+// With the address sanitizer, what a job leaks is its crash: a worker has no end at which leaks would be looked for.
+void look_for_leaks() {
+#if __has_feature(address_sanitizer)
+  if (__lsan_do_recoverable_leak_check() != 0) ::_exit(1);
+#endif
+}
+
 // The life of a worker: a request a line in, an answer a line out.
 [[noreturn]] void serve(int requests, int results, const WorkerPool::Body& body) {
   std::string pending;
@@ -52,7 +63,9 @@ bool write_all(int fd, std::string_view text) {
     }
     const std::string request = pending.substr(0, end);
     pending.erase(0, end + 1);
-    if (!write_all(results, body(request) + "\n")) ::_exit(0);
+    const std::string result = body(request) + "\n";
+    look_for_leaks();
+    if (!write_all(results, result)) ::_exit(0);
   }
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <utility>
 
 #include "runtime/io.h"
 
@@ -189,6 +190,11 @@ Task<bool> Connection::write_answer(ExchangePtr exchange) {
 
 Server::Server(Runtime& runtime, std::string name, ServerLimits limits, Dispatch dispatch)
     : runtime_(&runtime), name_(std::move(name)), limits_(limits), dispatch_(std::move(dispatch)), scope_(runtime) {}
+
+// A connection and its unanswered exchanges own each other.
+Server::~Server() {
+  for (const auto& [id, connection] : connections_) std::exchange(connection->exchanges_, {}).clear();
+}
 
 Outcome<void> Server::listen(const Endpoint& at) {
   auto listener = runtime_->network().listen(at, limits_.backlog);

@@ -64,6 +64,7 @@ class Server {
   Server(Runtime& runtime, std::string name, ServerLimits limits, Dispatch dispatch);
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+  ~Server();  // without stop() as after a crash: what is unanswered is dropped
 
   Outcome<void> listen(const Endpoint& at);  // clients may connect; they are served from serve() on
   void serve() { scope_.spawn(accept_task()); }
