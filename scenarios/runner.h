@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "sim/faults.h"
 #include "sim/message_tap.h"
 #include "sim/types.h"
+
+namespace verdict::sim {
+class World;
+}
 
 // Runs one scenario under one seed, in this thread and nothing else: any number of runs side by side, no global state.
 namespace verdict::scenarios {
@@ -62,6 +67,9 @@ struct RunOptions {
   LogLevel log_level = LogLevel::info;
   // Of virtual time since the beginning: the run stops there, without a verdict. 0: to its end.
   std::int64_t until_ms = 0;
+  // Called when a run's world stands and before its time begins, for the second run of check_determinism too: a test
+  // plants there what runs may not do.
+  std::function<void(sim::World&)> prepare;
 };
 
 // `scenario` must have parsed; a target that names what the cluster doesn't have is an error of validate().

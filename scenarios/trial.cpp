@@ -84,6 +84,7 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
     expected_by_event_[expected_.back().matcher.kind()].push_back(expected_.size() - 1);
   }
   draw_clocks();
+  if (options.prepare) options.prepare(world_);
 }
 
 Trial::~Trial() { cluster_.on_death = nullptr; }

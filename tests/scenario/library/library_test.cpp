@@ -5,6 +5,7 @@
 
 #include "scenarios/catalogue.h"
 #include "scenarios/runner.h"
+#include "sim/world.h"
 
 namespace verdict::scenarios {
 namespace {
@@ -89,6 +90,49 @@ TEST(Determinism, OneSeedIsOneRun) {
     const RunResult result = run(*library_scenario(name), 7, options);
     EXPECT_EQ(result.outcome, RunOutcome::pass) << explain(result) << result.difference;
   }
+}
+
+// What each run of a process does differently, though it should not: a counter that outlives the run.
+RunResult run_with(const char* name, const std::function<void(sim::World&, int run)>& planted) {
+  int runs = 0;
+  RunOptions options;
+  options.check_determinism = true;
+  options.prepare = [&](sim::World& world) {
+    const int run = ++runs;
+    world.after(1500ms, [&planted, &world, run] { planted(world, run); });
+  };
+  RunResult result = run(*library_scenario(name), 1, options);
+  EXPECT_EQ(runs, 2);
+  return result;
+}
+
+TEST(Determinism, APlantedNondeterminismIsCaught) {
+  const std::map<std::string, std::function<void(sim::World&, int)>> planted = {
+      {"a value that is another in each run", [](sim::World& world, int run) { world.hash_value(std::uint64_t(run)); }},
+      {"a clock that runs faster in one run",
+       [](sim::World& world, int run) {
+         if (run == 2) world.set_clock_rate(sim::NodeIndex(1), 100);
+       }},
+      {"connections that break in one run",
+       [](sim::World& world, int run) {
+         if (run == 2) world.reset_connections(sim::NodeIndex(1), sim::NodeIndex(2));
+       }},
+  };
+  for (const auto& [what, plant] : planted) {
+    const RunResult result = run_with("leader-crash-acks-all", plant);
+    EXPECT_EQ(result.outcome, RunOutcome::nondeterministic) << what << "; " << explain(result);
+    EXPECT_TRUE(result.difference.starts_with("event ")) << what << "; " << result.difference;
+    EXPECT_EQ(result.sentence, "two runs of one seed differ: " + result.difference);
+  }
+}
+
+// The same plant with the same behaviour in both runs is not one.
+TEST(Determinism, WhatBothRunsDoIsNotCaught) {
+  const RunResult result = run_with("leader-crash-acks-all", [](sim::World& world, int) {
+    world.reset_connections(sim::NodeIndex(1), sim::NodeIndex(2));
+    world.hash_value(1);
+  });
+  EXPECT_EQ(result.outcome, RunOutcome::pass) << explain(result) << result.difference;
 }
 
 TEST(Determinism, AnObserverChangesNothingAndSeedsDiffer) {
