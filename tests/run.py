@@ -4,7 +4,7 @@
     tests/run.py [--build DIR] [--full] [--list] [FILTER]
 
 FILTER picks the steps whose name contains it; where there is none, the single GoogleTest tests that contain it. --full
-adds what needs another build, fuzzing, and real clients on real sockets. Each step prints one line, a failing one its
+adds the debug build's hashes and all test programs under the sanitizers. Each step prints one line, a failing one its
 output (the whole of it is kept in DIR/test-logs). The last line is `N passed, N failed, N skipped`; exit code 1 if one
 failed.
 """
@@ -25,11 +25,18 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 LIBRARY = ROOT / "scenarios" / "library"
 SHOWN_LINES = 150
 
-SEED_BLOCK = "1..8"  # the same seeds in every run of the tests, and a share of them twice
+SEED_BLOCK = "1..50"  # the same seeds in every run of the tests, and a share of them twice
 SEED_BLOCK_TWICE = "0.05"
-OTHER_BUILDS = [("asan", "1..3"), ("debug", "1..2")]  # presets, and the seeds that must give the release's hashes
+ASAN_SEEDS = "1..3"  # must give the release's hashes; address and undefined behaviour sanitizers watch
+THREADED_TESTS = ["unit_runtime", "unit_storage", "unit_client", "unit_broker"]  # what links runtime/asio
+DEBUG_SEEDS = "1..2"  # the same at -O0
 INCONCLUSIVE_SHARE = 0.02  # of one scenario's runs
 FUZZ_SECONDS = 10
+FUZZ_COUNTERS = 300  # edges in the program, its libraries included
+FUZZ_COVERAGE = 100  # edges that a run reaches at least
+
+# Steps that may share the cores, beside the test programs; the others use them all, or have clients whose time runs.
+SMALL = ("tidy", "symbols", "python_tidy")
 
 Result = collections.namedtuple("Result", "passed failed skipped output")
 Step = collections.namedtuple("Step", "name slow run")
@@ -59,15 +66,19 @@ class Suite:
                 ["--seeds", SEED_BLOCK, "--check-determinism", SEED_BLOCK_TWICE]))
             if self.has_command("mutants"):
                 yield Step("mutants", False, self.mutants)
-            if self.build.name == "release":
-                for preset, seeds in OTHER_BUILDS:
-                    yield Step(f"{preset}_block", True,
-                               lambda preset=preset, seeds=seeds: self.other_build(preset, seeds))
-        if self.build.name == "release" and any((ROOT / "tests/fuzz").glob("*.cpp")):
-            yield Step("fuzz", True, self.fuzz)
         interop = ROOT / "tests/interop/run.py"
         if interop.exists():
-            yield Step("interop", True, lambda: self.counted([sys.executable, interop, "--build", self.build]))
+            yield Step("interop", False, lambda: self.counted([sys.executable, interop, "--build", self.build]))
+        if self.build.name == "release":
+            yield from self.steps_of_other_builds()
+
+    def steps_of_other_builds(self):
+        yield Step("asan_build", False, lambda: self.building("asan", ["verdict", "fuzz_programs"]))
+        yield Step("asan_block", False, lambda: self.other_build("asan", ASAN_SEEDS))
+        yield Step("fuzz", False, self.fuzz)
+        yield Step("asan_tests", True, lambda: self.tests_of("asan", None))
+        yield Step("tsan_tests", True, lambda: self.tests_of("tsan", THREADED_TESTS))
+        yield Step("debug_block", True, lambda: self.other_build("debug", DEBUG_SEEDS))
 
     def listed(self, name, build=None):
         build = build or self.build
@@ -180,19 +191,37 @@ class Suite:
             return Result(len(defects), 1, 0, error + f"exit code {code}\n")
         return Result(len(defects) - len(alive), len(alive), 0, said + (error if alive else ""))
 
-    def build_preset(self, preset, targets, tests):
-        """The build directory, or the output of what failed."""
+    def build_preset(self, preset, targets):
+        """The build directory, or the output of what failed. Built as the release was: with its ccache, if any."""
         build = ROOT / "build" / preset
-        for command in (["cmake", "--preset", preset, f"-DVERDICT_TESTS={tests}"], ["ninja", "-C", build, *targets]):
+        cache = (self.build / "CMakeCache.txt").read_text()
+        launcher = re.search(r"^CMAKE_CXX_COMPILER_LAUNCHER:\w+=(.+)$", cache, re.M)
+        configure = ["cmake", "--preset", preset, "-DVERDICT_TESTS=ON"]
+        if launcher:
+            configure.append(f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher.group(1)}")
+        for command in (configure, ["ninja", "-C", build, *targets]):
             code, output, error = self.call(command, 3600)
             if code != 0:
                 return None, output + error
         return build, ""
 
+    def building(self, preset, targets):
+        """A step of its own, so that its time is seen apart from the tests'."""
+        build, output = self.build_preset(preset, targets)
+        return Result(int(build is not None), int(build is None), 0, output)
+
+    def tests_of(self, preset, names):
+        """The test programs (all, or those named) of another build."""
+        build, output = self.build_preset(preset, names or ["test_programs"])
+        if build is None:
+            return Result(0, 1, 0, output)
+        programs = [path for path in self.listed("test-programs.txt", build) if names is None or path.name in names]
+        with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
+            return added(pool.map(self.gtest, programs))
+
     def other_build(self, preset, seeds):
         """The same seeds in another build: nothing found, and the same hash for each run."""
-        tests = "ON" if preset == "asan" else "OFF"
-        build, output = self.build_preset(preset, ["verdict"], tests)
+        build, output = self.build_preset(preset, ["verdict"])
         if build is None:
             return Result(0, 1, 0, output)
         here, _, error = self.run_library(self.program, ["--seeds", seeds])
@@ -215,13 +244,12 @@ class Suite:
         return Result(len(names) - len(bad), failed, 0, "".join(said))
 
     def fuzz(self):
-        build, output = self.build_preset("asan", ["fuzz_programs"], "ON")
+        build, output = self.build_preset("asan", ["fuzz_programs"])
         if build is None:
             return Result(0, 1, 0, output)
         programs = self.listed("fuzz-programs.txt", build)
         with concurrent.futures.ThreadPoolExecutor(self.jobs) as pool:
-            results = list(pool.map(self.fuzz_one, programs))
-        return Result(*(sum(part) for part in list(zip(*results))[:3]), "".join(result.output for result in results))
+            return added(pool.map(self.fuzz_one, programs))
 
     def fuzz_one(self, program):
         name = program.name.removeprefix("fuzz_")
@@ -232,7 +260,28 @@ class Suite:
             if corpus.is_dir():
                 command.append(corpus)
             result = self.command(command, FUZZ_SECONDS + 120)
-        return result._replace(output=result.output if result.failed else "")
+        (self.logs / f"fuzz-{name}.log").write_text(result.output)
+        if result.failed:
+            return result
+        blind = blindness(result.output)
+        return Result(int(not blind), int(bool(blind)), 0, f"{program.name}: {blind}\n" if blind else "")
+
+
+def blindness(log):
+    """Why a run of a fuzz target tried nothing, or "": the libraries under it must be instrumented, too."""
+    counters = re.search(r"\((\d+) inline 8-bit counters\)", log)
+    coverage = [int(edges) for edges in re.findall(r"^#\d+\s+\w+\s+cov: (\d+)", log, re.M)]
+    if not counters or int(counters.group(1)) < FUZZ_COUNTERS:
+        return "the libraries are built without coverage counters (VERDICT_FUZZ)"
+    if not coverage or coverage[-1] < FUZZ_COVERAGE:
+        return f"{coverage[-1] if coverage else 0} edges reached, fewer than {FUZZ_COVERAGE}"
+    return ""
+
+
+def added(results):
+    results = list(results)
+    counts = (sum(result[i] for result in results) for i in range(3))
+    return Result(*counts, "".join(result.output for result in results))
 
 
 def passed(run):
@@ -285,7 +334,7 @@ def main():
     parser = argparse.ArgumentParser(prog="verdict test", description="Runs the tests of a finished build.")
     parser.add_argument("filter", nargs="?", help="part of the name of steps, or else of GoogleTest tests")
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="the build directory")
-    parser.add_argument("--full", action="store_true", help="with other builds (asan, debug), fuzzing, interop")
+    parser.add_argument("--full", action="store_true", help="with the debug build, and all under sanitizers")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--list", action="store_true", help="print the names of the steps")
     options = parser.parse_args()
@@ -310,8 +359,7 @@ def main():
 
     # GoogleTest programs share the cores; the other steps use them all by themselves.
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        small = {pool.submit(timed, step): step for step in steps if step.name in programs or not step.slow and
-                 step.name not in ("library", "seed_block", "mutants")}
+        small = {pool.submit(timed, step): step for step in steps if step.name in programs or step.name in SMALL}
         for future in concurrent.futures.as_completed(small):
             done(small[future], *future.result())
     for step in steps:
