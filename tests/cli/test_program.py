@@ -304,7 +304,7 @@ class Documents(ProgramTest):
     def commands(self):
         samples = ("config/server.properties", "config/cluster/controller.properties")
         for name in ("README.md", "CONTRIBUTING.md", *samples):
-            for line in re.findall(r'\./verdict ((?:(?!"\$\()[^`|)&#\n])*)', (ROOT / name).read_text()):
+            for line in re.findall(r'\./verdict ((?:(?!"\$\(|  )[^`|)&#\n])*)', (ROOT / name).read_text()):
                 words = shlex.split(line)
                 if words and words[0] not in ("...", "test", "--no-install"):
                     yield name, words
