@@ -73,11 +73,7 @@ class EventQueue {
   void put(const Entry& entry) {
     const std::uintptr_t position = entry.target.position();
     if (position == kUnqueuedOp) return push(entry);
-    if (position != 0 && before(entry, heap_[(position - 1) / 4])) {
-      sift_up(position, entry);
-    } else {
-      sift_down(position, entry);
-    }
+    settle(position, entry);
   }
   Entry pop() {
     Entry entry = heap_.front();
@@ -103,8 +99,9 @@ class EventQueue {
     heap_[position] = entry;
     entry.target.position() = position;
   }
-  void sift_up(std::size_t position, Entry entry) {
-    while (position != 0) {
+  // Up from `position`, not above `top`.
+  void sift_up(std::size_t position, Entry entry, std::size_t top = 0) {
+    while (position != top) {
       const std::size_t parent = (position - 1) / 4;
       if (!before(entry, heap_[parent])) break;
       place(position, heap_[parent]);
@@ -123,25 +120,21 @@ class EventQueue {
       place(position, heap_[best]);
       position = best;
     }
-    while (position != top) {
-      const std::size_t parent = (position - 1) / 4;
-      if (!before(entry, heap_[parent])) break;
-      place(position, heap_[parent]);
-      position = parent;
+    sift_up(position, entry, top);
+  }
+  // Puts `entry` into the hole at `position`, or where it belongs from there.
+  void settle(std::size_t position, const Entry& entry) {
+    if (position != 0 && before(entry, heap_[(position - 1) / 4])) {
+      sift_up(position, entry);
+    } else {
+      sift_down(position, entry);
     }
-    place(position, entry);
   }
   void remove_at(std::size_t position) {
     const Entry gone = heap_[position];
     const Entry last = heap_.back();
     heap_.pop_back();
-    if (position < heap_.size()) {
-      if (position != 0 && before(last, heap_[(position - 1) / 4])) {
-        sift_up(position, last);
-      } else {
-        sift_down(position, last);
-      }
-    }
+    if (position < heap_.size()) settle(position, last);
     gone.target.position() = Event::kUnqueued;
   }
 

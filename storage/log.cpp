@@ -15,10 +15,7 @@ Log::Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig co
 Log::~Log() = default;
 
 std::string Log::path_of(Offset base, std::string_view suffix) const {
-  constexpr std::size_t kName = 20 + sizeof(".timeindex");
-  std::string path;
-  path.reserve(directory_.size() + kName);
-  path.append(directory_).append(1, '/');
+  std::string path = directory_ + "/";
   append_segment_file_name(path, base, suffix);
   return path;
 }

@@ -29,6 +29,8 @@ std::optional<BatchError> check_set(Bytes bytes, const BatchView& batch, const V
   return std::nullopt;
 }
 
+}  // namespace
+
 bool timestamp_allowed(std::int64_t timestamp, const ValidationRules& rules) {
   if (rules.timestamp_type == TimestampType::log_append_time || timestamp == kNoTimestamp) return true;
   // Saturating: the limits are INT64_MAX where there are none.
@@ -36,8 +38,6 @@ bool timestamp_allowed(std::int64_t timestamp, const ValidationRules& rules) {
   if (__builtin_sub_overflow(rules.now_ms, timestamp, &age)) return false;
   return age <= rules.before_max_ms && age >= -rules.after_max_ms;
 }
-
-}  // namespace
 
 Verdict validate_batch_verbose(Bytes bytes, const ValidationRules& rules, Decompressor& decompressor) {
   if (bytes.empty()) return fail(BatchError::empty);

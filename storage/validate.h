@@ -31,6 +31,9 @@ struct BatchSummary {
   std::int32_t max_timestamp_delta = 0;       // offset delta of the first record that has it
 };
 
+// message.timestamp.before.max.ms and after.max.ms; what the broker stamps itself is always allowed.
+bool timestamp_allowed(std::int64_t timestamp, const ValidationRules& rules);
+
 // `bytes` is what a produce request holds for one partition: exactly one batch. Every record is read, compressed or
 // not; the CRC is checked before anything that it covers is believed.
 std::expected<BatchSummary, BatchError> validate_batch(Bytes bytes, const ValidationRules& rules,

@@ -148,8 +148,10 @@ struct AnswerWriter {
   std::vector<NodeId> leaders_named;
   std::vector<Response::FetchableTopicResponse> topics;
   std::vector<Response::PartitionData> partitions;
+  std::vector<std::size_t> firsts;  // of each topic's partitions
 
   Response::PartitionData part(const FetchWish& wish, Finding& finding);
+  void add(std::size_t index);
   Response whole();
 };
 
@@ -190,38 +192,40 @@ Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& findi
   return data;
 }
 
-Response AnswerWriter::whole() {
+// The wish of that index in the session, unless an incremental answer leaves it out.
+void AnswerWriter::add(std::size_t index) {
   FetchSession& session = *job.fetch.session;
+  FetchWish& wish = session.wishes[index];
+  Finding& finding = job.findings[index];
+  if (job.fetch.incremental && !job.is_news(wish, finding)) return;
+  if (finding.decision.error == ErrorCode::NONE) {
+    wish.told_high_watermark = finding.decision.high_watermark;
+    wish.told_log_start = finding.decision.log_start;
+  } else {
+    wish.told_high_watermark = wish.told_log_start = kNoOffset;
+  }
+  if (!finding.slice.empty()) session.first = (index + 1) % session.wishes.size();
+  if (topics.empty() || topics.back().topic_id != wish.key.topic || topics.back().topic != wish.topic_name) {
+    topics.push_back({.topic = wish.topic_name, .topic_id = wish.key.topic, .partitions = {}});
+    firsts.push_back(partitions.size());
+  }
+  partitions.push_back(part(wish, finding));
+}
+
+Response AnswerWriter::whole() {
+  const FetchSession& session = *job.fetch.session;
   Response response;
   response.session_id = session.id;
   const std::size_t count = session.wishes.size();
   const std::size_t begin = session.first;
   partitions.reserve(count);
-  std::vector<std::size_t> firsts;
-  std::vector<std::size_t> order;
-  std::vector<std::size_t> unknown;  // a whole answer ends with what is not known here
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::size_t index = (begin + i) % count;
-    const bool last = !job.fetch.incremental && job.findings[index].unknown();
-    (last ? unknown : order).push_back(index);
-  }
-  order.insert(order.end(), unknown.begin(), unknown.end());
-  for (const std::size_t index : order) {
-    FetchWish& wish = session.wishes[index];
-    Finding& finding = job.findings[index];
-    if (job.fetch.incremental && !job.is_news(wish, finding)) continue;
-    if (finding.decision.error == ErrorCode::NONE) {
-      wish.told_high_watermark = finding.decision.high_watermark;
-      wish.told_log_start = finding.decision.log_start;
-    } else {
-      wish.told_high_watermark = wish.told_log_start = kNoOffset;
+  // A whole answer ends with what is not known here.
+  const auto comes_last = [this](std::size_t index) { return !job.fetch.incremental && job.findings[index].unknown(); };
+  for (const bool last : {false, true}) {
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t index = (begin + i) % count;
+      if (comes_last(index) == last) add(index);
     }
-    if (!finding.slice.empty()) session.first = (index + 1) % count;
-    if (topics.empty() || topics.back().topic_id != wish.key.topic || topics.back().topic != wish.topic_name) {
-      topics.push_back({.topic = wish.topic_name, .topic_id = wish.key.topic, .partitions = {}});
-      firsts.push_back(partitions.size());
-    }
-    partitions.push_back(part(wish, finding));
   }
   for (std::size_t i = 0; i < topics.size(); ++i) {
     const std::size_t end = i + 1 < topics.size() ? firsts[i + 1] : partitions.size();
@@ -232,7 +236,7 @@ Response AnswerWriter::whole() {
 }
 
 void answer(Job& job) {
-  AnswerWriter writer{.job = job, .parts = {}, .leaders_named = {}, .topics = {}, .partitions = {}};
+  AnswerWriter writer{.job = job, .parts = {}, .leaders_named = {}, .topics = {}, .partitions = {}, .firsts = {}};
   Response response = writer.whole();
   auto endpoints = leader_endpoints<Response::NodeEndpoint>(std::move(writer.leaders_named), job.context.image,
                                                             job.exchange.connection().listener());

@@ -117,8 +117,8 @@ Task<bool> Lifecycle::register_once() {
   if (error != wire::ErrorCode::NONE) {
     if (std::exchange(refused_, error) != error) {
       runtime_->log(LogLevel::info, kLogger,
-                    fmt::format("the controller refuses the registration of broker {} for now: {}", options_.id.value(),
-                                wire::to_string(error)));
+                    fmt::format("the controller refuses the registration of broker {}, which asks again: {}",
+                                options_.id.value(), wire::to_string(error)));
     }
     co_return false;
   }

@@ -32,19 +32,15 @@ std::optional<RecordFault> fault_of(const storage::BatchHeader& header, const st
     return RecordFault{ErrorCode::INVALID_RECORD,
                        "Compacted topic cannot accept message without key in topic partition " + partition};
   }
-  if (rules.timestamp_type == storage::TimestampType::create_time) {
+  if (!storage::timestamp_allowed(record.timestamp, rules)) {
     const std::int64_t oldest = wrapped_sum(rules.now_ms, -rules.before_max_ms);
     const std::int64_t newest = wrapped_sum(rules.now_ms, rules.after_max_ms);
-    std::int64_t age = 0;
-    const bool known = !__builtin_sub_overflow(rules.now_ms, record.timestamp, &age);
-    const bool allowed = known && age <= rules.before_max_ms && age >= -rules.after_max_ms;
-    if (record.timestamp == storage::kNoTimestamp || allowed) return std::nullopt;
     return RecordFault{
         ErrorCode::INVALID_TIMESTAMP,
         fmt::format("Timestamp {} of message with offset {} is out of range. The timestamp should be within [{}, {}]",
                     record.timestamp, record.offset.value(), oldest, newest)};
   }
-  if (!header.log_append_time()) return std::nullopt;
+  if (rules.timestamp_type == storage::TimestampType::create_time || !header.log_append_time()) return std::nullopt;
   return RecordFault{
       ErrorCode::INVALID_TIMESTAMP,
       fmt::format(
