@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
+#include "protocol/broker/api_versions.h"
 #include "protocol/broker/metadata_follower.h"
 #include "protocol/metadata_records.h"
 #include "protocol/wire/errors.h"
-#include "protocol/wire/gen/api_versions.h"
 #include "protocol/wire/gen/fetch.h"
 #include "storage/batch_builder.h"
 
@@ -19,16 +20,11 @@ constexpr std::string_view kFolder = "__cluster_metadata-0";
 constexpr std::string_view kStateFile = "quorum-state";
 constexpr std::size_t kReplayBytes = 1 << 20;
 
-struct Api {
-  wire::ApiKey key;
-  std::int16_t lowest;
-  std::int16_t highest;
-};
 constexpr std::array kApis{
-    Api{wire::ApiKey::Fetch, 4, 18},          Api{wire::ApiKey::ApiVersions, 0, 4},
-    Api{wire::ApiKey::CreateTopics, 2, 7},    Api{wire::ApiKey::DeleteTopics, 1, 6},
-    Api{wire::ApiKey::AlterPartition, 2, 3},  Api{wire::ApiKey::BrokerRegistration, 0, 4},
-    Api{wire::ApiKey::BrokerHeartbeat, 0, 1},
+    ApiRange{wire::ApiKey::Fetch, 4, 18},          ApiRange{wire::ApiKey::ApiVersions, 0, 4},
+    ApiRange{wire::ApiKey::CreateTopics, 2, 7},    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},
+    ApiRange{wire::ApiKey::AlterPartition, 2, 3},  ApiRange{wire::ApiKey::BrokerRegistration, 0, 4},
+    ApiRange{wire::ApiKey::BrokerHeartbeat, 0, 1},
 };
 
 }  // namespace
@@ -315,18 +311,7 @@ void ControllerNode::dispatch(ExchangePtr exchange) {
 
 void ControllerNode::api_versions(const ExchangePtr& exchange) {
   wire::ApiVersionsResponse response;
-  response.api_keys = exchange->arena().make_span<wire::ApiVersionsResponse::ApiVersion>(kApis.size());
-  for (std::size_t i = 0; i < kApis.size(); ++i) {
-    response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key),
-                            .min_version = kApis[i].lowest,
-                            .max_version = kApis[i].highest};
-  }
-  if (exchange->version() > wire::ApiVersionsRequest::highest_version) {
-    response.error_code = static_cast<std::int16_t>(wire::ErrorCode::UNSUPPORTED_VERSION);
-    return exchange->respond_in(0, response);
-  }
-  wire::ApiVersionsRequest request;
-  if (exchange->decode(request)) exchange->respond(response);
+  if (list_apis(*exchange, kApis, response)) exchange->respond(response);
 }
 
 void ControllerNode::fetch(const ExchangePtr& exchange) {

@@ -9,9 +9,9 @@
 #include <limits>
 #include <set>
 
+#include "protocol/broker/api_versions.h"
 #include "protocol/config_values.h"
 #include "protocol/controller/topic_rules.h"
-#include "protocol/wire/gen/api_versions.h"
 #include "protocol/wire/gen/describe_cluster.h"
 #include "protocol/wire/gen/describe_configs.h"
 #include "protocol/wire/gen/metadata.h"
@@ -19,34 +19,19 @@
 namespace verdict::broker {
 namespace {
 
-struct Api {
-  wire::ApiKey key;
-  std::int16_t lowest;
-  std::int16_t highest;
-};
-
 // Only what works: clients and tools switch features on advertised keys. Produce 0-2 are named, and refused when they
 // come, as Kafka 4 does it: librdkafka drops compression without a word where Produce 0 is missing.
 constexpr std::array kApis{
-    Api{wire::ApiKey::Produce, 0, 13},        Api{wire::ApiKey::Fetch, 4, 18},
-    Api{wire::ApiKey::ListOffsets, 1, 10},    Api{wire::ApiKey::Metadata, 0, 13},
-    Api{wire::ApiKey::ApiVersions, 0, 4},     Api{wire::ApiKey::CreateTopics, 2, 7},
-    Api{wire::ApiKey::DeleteTopics, 1, 6},    Api{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
-    Api{wire::ApiKey::DescribeConfigs, 1, 4}, Api{wire::ApiKey::DescribeCluster, 0, 2},
+    ApiRange{wire::ApiKey::Produce, 0, 13},        ApiRange{wire::ApiKey::Fetch, 4, 18},
+    ApiRange{wire::ApiKey::ListOffsets, 1, 10},    ApiRange{wire::ApiKey::Metadata, 0, 13},
+    ApiRange{wire::ApiKey::ApiVersions, 0, 4},     ApiRange{wire::ApiKey::CreateTopics, 2, 7},
+    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},    ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
+    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4}, ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
 };
 
 // Bits of AclOperation, without an authorizer: everything that the resource knows.
 constexpr std::int32_t kTopicOperations = 0x0df8;
 constexpr std::int32_t kClusterOperations = 0x1fa0;
-
-constexpr int kSoftwareNamesFrom = 3;  // KIP-511
-
-// KIP-511: letters and digits, with dots and dashes between.
-bool is_software_text(std::string_view text) {
-  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); };
-  return !text.empty() && letter(text.front()) && letter(text.back()) &&
-         std::ranges::all_of(text, [&](char c) { return letter(c) || c == '.' || c == '-'; });
-}
 
 bool is_internal(std::string_view topic) {
   return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state";
@@ -184,28 +169,7 @@ void MetadataWriter::list_brokers(MetaResponse& response) const {
 void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   using Response = wire::ApiVersionsResponse;
   Response response;
-  response.api_keys = exchange->arena().make_span<Response::ApiVersion>(kApis.size());
-  for (std::size_t i = 0; i < kApis.size(); ++i) {
-    response.api_keys[i] = {.api_key = static_cast<std::int16_t>(kApis[i].key),
-                            .min_version = kApis[i].lowest,
-                            .max_version = kApis[i].highest};
-  }
-  if (exchange->version() < 0 || exchange->version() > wire::ApiVersionsRequest::highest_version) {
-    response.error_code = static_cast<std::int16_t>(ErrorCode::UNSUPPORTED_VERSION);
-    Response only_itself = response;
-    only_itself.api_keys = exchange->arena().make_span<Response::ApiVersion>(1);
-    only_itself.api_keys[0] = {
-        .api_key = static_cast<std::int16_t>(wire::ApiKey::ApiVersions), .min_version = 0, .max_version = 4};
-    return exchange->respond_in(0, only_itself);
-  }
-  wire::ApiVersionsRequest request;
-  if (!exchange->decode(request)) return;
-  if (exchange->version() >= kSoftwareNamesFrom &&
-      (!is_software_text(request.client_software_name) || !is_software_text(request.client_software_version))) {
-    Response refusal;
-    refusal.error_code = static_cast<std::int16_t>(ErrorCode::INVALID_REQUEST);
-    return exchange->respond(refusal);
-  }
+  if (!list_apis(*exchange, kApis, response)) return;
   const std::vector<protocol::FeatureRange> supported = protocol::supported_features();
   const auto& finalized = context.image.features();
   if (exchange->version() >= 3) {

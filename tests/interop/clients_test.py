@@ -226,6 +226,10 @@ class KafkaTools(unittest.TestCase):
         self.tool("TopicCommand", "--delete", "--topic", "orders")
         self.assertNotIn("orders", self.tool("TopicCommand", "--list").split("\n"))
 
+    def console_consume(self, topic: str, offset: str, count: int) -> list[str]:
+        where = ["--topic", topic, "--partition", "0", "--offset", offset]
+        return self.tool("consumer.ConsoleConsumer", *where, "--max-messages", str(count)).split("\n")[:count]
+
     def test_console(self):
         lines = [f"line {i}" for i in range(200)]
         self.tool(
@@ -238,30 +242,8 @@ class KafkaTools(unittest.TestCase):
             "acks=all",
             feed="\n".join(lines) + "\n",
         )
-        read = self.tool(
-            "consumer.ConsoleConsumer",
-            "--topic",
-            "console",
-            "--partition",
-            "0",
-            "--offset",
-            "earliest",
-            "--max-messages",
-            "200",
-        )
-        self.assertEqual(read.split("\n")[:200], lines)
-        tail = self.tool(
-            "consumer.ConsoleConsumer",
-            "--topic",
-            "console",
-            "--partition",
-            "0",
-            "--offset",
-            "198",
-            "--max-messages",
-            "2",
-        )
-        self.assertEqual(tail.split("\n")[:2], lines[198:])
+        self.assertEqual(self.console_consume("console", "earliest", 200), lines)
+        self.assertEqual(self.console_consume("console", "198", 2), lines[198:])
         self.assertEqual(self.tool("GetOffsetShell", "--topic", "console").strip(), "console:0:200")
         self.assertEqual(self.tool("GetOffsetShell", "--topic", "console", "--time", "earliest").strip(), "console:0:0")
 
