@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "protocol/broker/api_versions.h"
+#include "protocol/wire/errors.h"
 #include "protocol/wire/gen/api_versions.h"
 #include "protocol/wire/gen/fetch.h"
 #include "protocol/wire/gen/metadata.h"
@@ -188,6 +190,43 @@ TEST_F(ServerTest, BytesBehindARequestAreIgnored) {
   send(client, trailing);
   EXPECT_FALSE(receive(client).empty());
   expect_served(client, 4);
+}
+
+// KIP-511, KIP-35: in an unknown version the answer is in version 0, and names ApiVersions alone.
+TEST_F(ServerTest, ListsApisToThoseWhoAskProperly) {
+  begin();
+  constexpr std::array kApis{ApiRange{wire::ApiKey::ApiVersions, 0, 4}, ApiRange{wire::ApiKey::Fetch, 4, 18}};
+  on_exchange = [&](const ExchangePtr& exchange) {
+    wire::ApiVersionsResponse response;
+    if (list_apis(*exchange, kApis, response)) exchange->respond(response);
+  };
+  const std::size_t client = open();
+  const auto ask = [&](int answer_version, const Bytes& frame) {
+    send(client, frame);
+    const Bytes body = receive(client);
+    wire::Arena arena;
+    wire::ApiVersionsResponse response;
+    const auto bytes = std::span(body).subspan(4);
+    EXPECT_TRUE(wire::decode_exact(arena, bytes, answer_version, response).has_value());
+    return std::pair(response.error_code, response.api_keys.size());
+  };
+  const auto in_version = [](int version, std::string_view name) {
+    return *wire::encode_request(
+        version, 1, "test", wire::ApiVersionsRequest{.client_software_name = name, .client_software_version = "1"});
+  };
+  EXPECT_EQ(ask(3, in_version(3, "a.b-c")), std::pair(std::int16_t{0}, std::size_t{2}));
+  EXPECT_EQ(ask(0, in_version(0, "")), std::pair(std::int16_t{0}, std::size_t{2}));
+  for (const std::string_view name : {"", "-a", "a b"}) {
+    EXPECT_EQ(ask(3, in_version(3, name)),
+              std::pair(static_cast<std::int16_t>(wire::ErrorCode::INVALID_REQUEST), std::size_t{0}));
+  }
+  for (const int version : {0x7fff, 0xffff}) {
+    Bytes frame = in_version(3, "a");
+    frame[6] = static_cast<std::byte>(version >> 8);
+    frame[7] = static_cast<std::byte>(version & 0xff);
+    EXPECT_EQ(ask(0, frame),
+              std::pair(static_cast<std::int16_t>(wire::ErrorCode::UNSUPPORTED_VERSION), std::size_t{1}));
+  }
 }
 
 TEST_F(ServerTest, AnEndWithinAFrameIsAnEnd) {
