@@ -11,14 +11,29 @@
 namespace verdict {
 
 // A documented bug that can be planted (DEFECTS.md). Only a simulated cluster's configuration fills a DefectSet.
-#define VERDICT_DEFECTS(X)               \
-  X(UncleanElection, "unclean-election") \
-  X(MajorityHw, "majority-hw")           \
-  X(NoTruncation, "no-truncation")       \
-  X(LocalShrink, "local-shrink")         \
-  X(Kip101, "kip-101")                   \
-  X(MinIsrOff, "min-isr-off")            \
-  X(AckByOffset, "ack-by-offset")
+#define VERDICT_DEFECTS(X)                                       \
+  X(UncleanElection, "unclean-election")                         \
+  X(MajorityHw, "majority-hw")                                   \
+  X(NoTruncation, "no-truncation")                               \
+  X(LocalShrink, "local-shrink")                                 \
+  X(Kip101, "kip-101")                                           \
+  X(MinIsrOff, "min-isr-off")                                    \
+  X(AckByOffset, "ack-by-offset")                                \
+  X(Kip279, "kip-279")                                           \
+  X(Kip320Hw, "kip-320-hw")                                      \
+  X(Kip320Fetch, "kip-320-fetch")                                \
+  X(Kip320Truncate, "kip-320-truncate")                          \
+  X(Kip320Expand, "kip-320-expand")                              \
+  X(Kafka7128, "kafka-7128")                                     \
+  X(Kip497, "kip-497")                                           \
+  X(Kip903, "kip-903")                                           \
+  X(Kafka18991, "kafka-18991")                                   \
+  X(Kafka7415, "kafka-7415")                                     \
+  X(Kafka15221, "kafka-15221")                                   \
+  X(Kafka18106, "kafka-18106")                                   \
+  X(Kafka18723, "kafka-18723")                                   \
+  X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
+  X(CrcIgnored, "crc-ignored")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.

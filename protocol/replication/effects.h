@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -104,7 +106,10 @@ class Effects {
     members_.push_back(member);
     return static_cast<std::uint32_t>(members_.size() - 1);
   }
-  void mark(Mark mark) { marks_ |= std::uint64_t{1} << static_cast<unsigned>(mark); }
+  void mark(Mark mark) {
+    const auto bit = static_cast<unsigned>(mark);
+    marks_[bit / 64] |= std::uint64_t{1} << bit % 64;
+  }
 
   // By index while the shell runs them: a step of an outcome may append more.
   std::size_t size() const { return list_.size(); }
@@ -115,22 +120,24 @@ class Effects {
   // Calls visit(Mark) for each rare branch reached since clear().
   template <class Visit>
   void for_each_mark(Visit&& visit) const {
-    for (std::uint64_t left = marks_; left != 0; left &= left - 1) {
-      visit(static_cast<Mark>(__builtin_ctzll(left)));
+    for (unsigned word = 0; word < marks_.size(); ++word) {
+      for (std::uint64_t left = marks_[word]; left != 0; left &= left - 1) {
+        visit(static_cast<Mark>(word * 64 + static_cast<unsigned>(std::countr_zero(left))));
+      }
     }
   }
-  bool marked() const { return marks_ != 0; }
+  bool marked() const { return marks_ != Marks{}; }
   void clear() {
     list_.clear();
     members_.clear();
-    marks_ = 0;
+    marks_ = {};
   }
 
  private:
-  static_assert(kMarkCount <= 64, "one bit a mark");
+  using Marks = std::array<std::uint64_t, (kMarkCount + 63) / 64>;  // one bit a mark
   std::vector<Effect> list_;
   std::vector<IsrMember> members_;
-  std::uint64_t marks_ = 0;
+  Marks marks_{};
 };
 
 }  // namespace verdict::replication
