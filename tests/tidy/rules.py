@@ -25,8 +25,9 @@ ARROWS = {
     "sim": NODE,
     "checker": ("runtime",),
     "scenarios": NODE + ("sim", "checker"),
+    "search": NODE + ("sim", "checker", "scenarios"),
     "reports": NODE + ("sim", "checker", "scenarios"),
-    "cli": NODE + ("sim", "checker", "scenarios", "reports", "runtime/asio"),
+    "cli": NODE + ("sim", "checker", "scenarios", "search", "reports", "runtime/asio"),
 }
 EXTRA_FILES = {"checker": ("protocol/events.h", "protocol/types.h", "storage/types.h")}
 FREE = ("tests", "examples")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 # Everything below cli but runtime/asio; reports may use libm (scales of diagrams).
-PURE = re.compile(r"libverdict_(?!runtime_asio)(runtime|storage|protocol\w*|sim|checker|scenarios|reports)\.a$")
+PURE = re.compile(r"libverdict_(?!runtime_asio)(runtime|storage|protocol\w*|sim|checker|scenarios|search|reports)\.a$")
 MATHS = re.compile(r"libverdict_(?!reports)")
 
 OUTSIDE = {
