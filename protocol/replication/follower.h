@@ -20,7 +20,7 @@ struct FollowerState {
   // Of the answer whose batches are being appended: the leader's high watermark and log start.
   Offset leader_high_watermark = kNoOffset;
   Offset leader_log_start = kNoOffset;
-  // Planted defects kip-101 and no-truncation fetch without asking for divergence.
+  // Planted defects kip-101, no-truncation and kip-320-truncate fetch without asking for divergence.
   bool unchecked = false;
 };
 

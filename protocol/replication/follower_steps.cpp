@@ -30,6 +30,10 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   } else if (event.diverging.known()) {
     truncate_for(event.diverging, effects);
   } else {
+    // Before KIP-595 a follower truncated once an epoch and then fetched without asking. That is safe while both are
+    // fenced.
+    if (defects_.has(Defect::Kip320Truncate)) [[unlikely]]
+      following_.unchecked = true;
     accept_batches(event, effects);
   }
 }
@@ -50,6 +54,8 @@ void Replica::truncate_for(const EpochEnd& diverging, Effects& effects) {
     effects.mark(Mark::TruncatedByEpoch);
     to = std::min(to, diverging.end);
     if (own.known()) to = std::min(to, own.end);
+    if (defects_.has(Defect::Kip320Truncate)) [[unlikely]]
+      following_.unchecked = true;
   }
   cut_to(to, effects);
 }
@@ -71,6 +77,11 @@ void Replica::accept_batches(const FetchAnswered& event, Effects& effects) {
   std::uint32_t count = 0;
   // KAFKA-18723: the leader may have been deposed, truncated and appended to while it built the answer.
   while (count < event.batches.size() && event.batches[count].epoch <= event.leader_epoch) ++count;
+  // Followers whose fetches had no epoch couldn't compare it with the batches' either.
+  if (defects_.has(Defect::Kip320Fetch) && count < event.batches.size()) [[unlikely]] {
+    effects.mark(Mark::DefectKip320Fetch);
+    count = static_cast<std::uint32_t>(event.batches.size());
+  }
   if (count < event.batches.size()) effects.mark(Mark::NewerEpochBatchSkipped);
   following_.leader_high_watermark = event.high_watermark;
   following_.leader_log_start = event.log_start;

@@ -12,11 +12,18 @@ bool Replica::eligible_for_isr(const RemoteReplica& remote) const {
          remote.fetch_broker_epoch == remote.registered_epoch;
 }
 
-void Replica::maybe_expand_isr(RemoteReplica& remote, Effects& effects) {
-  if (remote.in_isr || leading_.in_flight()) return;
+bool Replica::may_join_isr(const RemoteReplica& remote, Offset log_end, Effects& effects) const {
+  if (remote.in_isr || leading_.in_flight() || log_end < high_watermark_ || !eligible_for_isr(remote)) return false;
   // The high watermark of a new leader may lag what its predecessor committed; its epoch's start does not.
-  if (remote.log_end < high_watermark_ || remote.log_end < leading_.epoch_start()) return;
-  if (!eligible_for_isr(remote)) return;
+  if (log_end >= leading_.epoch_start()) return true;
+  if (!defects_.has(Defect::Kafka7128)) [[likely]]
+    return false;
+  effects.mark(Mark::DefectKafka7128);
+  return true;
+}
+
+void Replica::maybe_expand_isr(RemoteReplica& remote, Offset log_end, Effects& effects) {
+  if (!may_join_isr(remote, log_end, effects)) return;
   for (RemoteReplica& other : leading_.remotes()) other.in_proposal = other.in_isr;
   remote.in_proposal = true;
   effects.mark(Mark::IsrExpandProposed);

@@ -25,6 +25,7 @@ void RemoteReplica::count_fetch(const FollowerFetch& fetch, Offset leader_end, M
   last_fetch = now;
   fetch_broker_epoch = fetch.broker_epoch;
   log_end = fetch.fetch_offset;
+  other_epoch_end = kNoOffset;
 }
 
 void LeaderState::assign(NodeId self, std::span<const NodeId> replicas) {

@@ -27,9 +27,12 @@ struct RemoteReplica {
   MonoTime caught_up = kNever;
   MonoTime last_fetch = kNever;
   Offset leader_end_at_last_fetch = kNoOffset;
+  // Planted defect kip-320-hw: its last fetch offset, when that was in another epoch; kNoOffset: it was in this one.
+  Offset other_epoch_end = kNoOffset;
 
   void start_epoch(bool is_in_isr, MonoTime now);
   void count_fetch(const FollowerFetch& fetch, Offset leader_end, MonoTime now);
+  Offset counted_end() const { return other_epoch_end == kNoOffset ? log_end : other_epoch_end; }
   // replica.lag.time.max.ms: at the leader's end, or was not longer ago than that.
   bool is_caught_up(Offset leader_end, MonoTime now, Duration lag_max) const {
     return log_end == leader_end || (caught_up != kNever && now - caught_up <= lag_max);

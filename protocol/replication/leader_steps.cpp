@@ -54,12 +54,18 @@ void Replica::step(const WaiterExpired& event, MonoTime, Effects& effects) {
 
 FetchDecision Replica::step(const FollowerFetch& event, MonoTime now, Effects& effects) {
   ErrorCode error = admit_reader(event.current_leader_epoch, true, effects);
-  if (error != ErrorCode::NONE) return {.error = error};
+  if (error != ErrorCode::NONE) {
+    if (!defects_.empty()) [[unlikely]]
+      return fetch_unfenced(event, error, now, effects);
+    return {.error = error};
+  }
   RemoteReplica* remote = leading_.find(event.replica);
   // Its metadata may be ahead of this leader's.
   if (remote == nullptr) return {.error = ErrorCode::UNKNOWN_LEADER_EPOCH};
   FetchDecision decision = decide_fetch(event.fetch_offset, event.last_fetched_epoch);
   if (decision.error != ErrorCode::NONE) return decision;
+  if (defects_.has(Defect::Kip279)) [[unlikely]]
+    look_up_without_epoch(event, decision, effects);
   if (decision.diverging.known()) {
     effects.mark(Mark::DivergenceAnswered);
     if (observer_ != nullptr) [[unlikely]] {
@@ -80,24 +86,31 @@ FetchDecision Replica::step(const FollowerFetch& event, MonoTime now, Effects& e
   return decision;
 }
 
+bool Replica::of_earlier_incarnation(const RemoteReplica& remote, const FollowerFetch& fetch) const {
+  // Its fetch says nothing about the log of the present one (KIP-903, KAFKA-15221).
+  return fetch.broker_epoch != kNoBrokerEpoch &&
+         fetch.broker_epoch < std::max(remote.registered_epoch, remote.fetch_broker_epoch);
+}
+
+void Replica::announce_fetch(const FollowerFetch& fetch) const {
+  observer_->observe(events::FollowerFetched{.partition = config_.partition,
+                                             .leader_epoch = leader_epoch_,
+                                             .follower = fetch.replica,
+                                             .broker_epoch = fetch.broker_epoch,
+                                             .fetch_offset = fetch.fetch_offset,
+                                             .last_fetched_epoch = fetch.last_fetched_epoch});
+}
+
 ErrorCode Replica::record_progress(RemoteReplica& remote, const FollowerFetch& fetch, MonoTime now, Effects& effects) {
-  // An earlier incarnation's fetch says nothing about the log of the present one (KIP-903, KAFKA-15221).
-  if (fetch.broker_epoch != kNoBrokerEpoch &&
-      fetch.broker_epoch < std::max(remote.registered_epoch, remote.fetch_broker_epoch)) {
+  if (of_earlier_incarnation(remote, fetch)) {
     effects.mark(Mark::StaleBrokerEpochRefused);
     return ErrorCode::NOT_LEADER_OR_FOLLOWER;
   }
   const Offset before = remote.log_end;
   remote.count_fetch(fetch, log_.log_end(), now);
-  if (observer_ != nullptr) [[unlikely]] {
-    observer_->observe(events::FollowerFetched{.partition = config_.partition,
-                                               .leader_epoch = leader_epoch_,
-                                               .follower = fetch.replica,
-                                               .broker_epoch = fetch.broker_epoch,
-                                               .fetch_offset = fetch.fetch_offset,
-                                               .last_fetched_epoch = fetch.last_fetched_epoch});
-  }
-  maybe_expand_isr(remote, effects);
+  if (observer_ != nullptr) [[unlikely]]
+    announce_fetch(fetch);
+  maybe_expand_isr(remote, remote.log_end, effects);
   if (before != remote.log_end) {
     maybe_advance_high_watermark(now, effects);
     complete_waiters(effects);
@@ -142,6 +155,11 @@ void Replica::maybe_advance_high_watermark(MonoTime now, Effects& effects) {
     end = majority_end();
     if (end > healthy) effects.mark(Mark::DefectMajorityHw);
   }
+  if (defects_.has(Defect::Kip320Hw)) [[unlikely]] {
+    const Offset healthy = end;
+    end = end_of_any_epoch(now);
+    if (end > std::max(healthy, high_watermark_)) effects.mark(Mark::DefectKip320Hw);
+  }
   if (end <= high_watermark_) return;
   if (frozen) [[unlikely]]
     effects.mark(Mark::DefectMinIsrOff);
@@ -165,7 +183,7 @@ void Replica::announce_high_watermark(Offset from) {
     counted.clear();
     for (NodeId id : leading_.maximal_isr()) {
       const RemoteReplica* remote = leading_.find(id);
-      counted.push_back(remote != nullptr ? remote->log_end : log_.log_end());
+      counted.push_back(remote != nullptr ? remote->counted_end() : log_.log_end());
     }
     event.maximal_isr = leading_.maximal_isr();
     event.counted = counted;

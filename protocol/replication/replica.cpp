@@ -107,6 +107,8 @@ void Replica::become_leader(const MetadataChanged& event, MonoTime now, Effects&
   const Offset start = log_.log_end();
   leading_.assign(config_.self, event.replicas);
   leading_.set_committed_isr(event.isr);
+  if (defects_.has(Defect::Kip320Hw)) [[unlikely]]
+    keep_counted_ends();
   leading_.start_epoch(start, now);
   if (led_before && !leading_.waiters().empty()) effects.mark(Mark::WaiterSurvivedEpochBump);
   if (observer_ != nullptr) [[unlikely]] {

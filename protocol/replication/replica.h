@@ -82,9 +82,19 @@ class Replica {
   ErrorCode admit_reader(LeaderEpoch current, bool leader_only, Effects&) const;
   FetchDecision decide_fetch(Offset fetch_offset, LeaderEpoch last_fetched) const;
   ErrorCode record_progress(RemoteReplica& remote, const FollowerFetch& fetch, MonoTime now, Effects&);
+  bool of_earlier_incarnation(const RemoteReplica& remote, const FollowerFetch& fetch) const;
+  void announce_fetch(const FollowerFetch& fetch) const;
+
+  // Planted defects: planted_kips.cpp.
+  void look_up_without_epoch(const FollowerFetch& fetch, FetchDecision& decision, Effects&) const;
+  FetchDecision fetch_unfenced(const FollowerFetch& fetch, ErrorCode refusal, MonoTime now, Effects&);
+  void count_unfenced(RemoteReplica& remote, const FollowerFetch& fetch, MonoTime now, Effects&);
+  void keep_counted_ends();
+  Offset end_of_any_epoch(MonoTime now) const;
 
   bool eligible_for_isr(const RemoteReplica& remote) const;
-  void maybe_expand_isr(RemoteReplica& remote, Effects&);
+  bool may_join_isr(const RemoteReplica& remote, Offset log_end, Effects&) const;
+  void maybe_expand_isr(RemoteReplica& remote, Offset log_end, Effects&);
   void maybe_shrink_isr(MonoTime now, Effects&);
   void propose_isr(Effects&);
   void send_proposal(bool retry, Effects&);
