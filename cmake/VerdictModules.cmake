@@ -13,6 +13,9 @@ find_library(SNAPPY_LIBRARY snappy REQUIRED)
 add_library(snappy_imported INTERFACE)
 target_link_libraries(snappy_imported INTERFACE ${SNAPPY_LIBRARY})
 add_library(PkgConfig::SNAPPY ALIAS snappy_imported)
+find_library(RAPIDCHECK_LIBRARY rapidcheck REQUIRED)
+add_library(rapidcheck INTERFACE)
+target_link_libraries(rapidcheck INTERFACE ${RAPIDCHECK_LIBRARY})
 
 # glibc's malloc takes a seventh of a simulation's time, tcmalloc half of that. Sanitizers bring their own.
 add_library(verdict_allocator INTERFACE)

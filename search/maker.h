@@ -1,0 +1,76 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "search/draw.h"
+#include "search/profile.h"
+
+// How one scenario comes about. Only search's own sources include it.
+namespace verdict::search {
+
+// Draws the parts of a scenario one after the other; used once. Inside a RapidCheck generator only (see draw.h).
+class Maker {
+ public:
+  explicit Maker(const Profile& profile) : profile_(profile) {}
+
+  scenarios::Scenario make();
+
+ private:
+  using FaultSpec = scenarios::FaultSpec;
+  using Trigger = scenarios::Trigger;
+
+  // cluster, topics, clients: generator.cpp
+  void cluster();
+  void topics();
+  void clients();
+  void environment();
+  scenarios::TopicSpec topic(const std::string& name, std::int64_t partitions);
+  scenarios::ProducerSpec producer(const std::string& topic, std::size_t number);
+  bool varies(std::string_view field) const;  // the profile lets it, and this run does it
+  std::int64_t effective(std::string_view key, std::int64_t otherwise) const;  // of the cluster's configuration
+
+  // one fault: faults.cpp
+  FaultSpec& add(std::string_view action);
+  FaultSpec& single(std::string_view action, const std::string& target);
+  void parameters(FaultSpec& fault);
+  void message(FaultSpec& fault);
+  void groups(FaultSpec& fault);
+  Trigger trigger();
+  void when(FaultSpec& fault);
+  void change_topic(FaultSpec& fault);
+  std::string_view choose(std::string_view kind);
+  // Disturbs whoever leads `partition`, so that another is elected, at `at_ms`.
+  FaultSpec& unseat(const std::string& partition, std::int64_t at_ms);
+  std::string some_partition();
+  std::string some_broker() const;
+  std::string some_node();
+  std::string damaged() const;
+  std::int64_t moment(std::int64_t margin_ms) const;  // of the workload, so long before its end
+  std::int64_t restart() const;
+  bool enabled(std::string_view action) const;
+
+  // groups of faults that belong together: patterns.cpp
+  void pattern(std::string_view name);
+  void election_burst();
+  void stale_metadata();
+  void held_response();
+  void pending_isr();
+  void doom_in_turn();
+  void slow_follower();
+  void quick_restarts();
+  void cut_off_leader();
+  void blackout();
+  void topic_change();
+
+  const Profile& profile_;
+  scenarios::Scenario scenario_;
+  std::vector<Weight> actions_;          // those of this run
+  std::vector<std::string> partitions_;  // "orders-0"
+  std::string focus_;                    // the partition that most faults are about
+  std::int32_t damaged_ = 0;             // the broker whose disk may be destroyed
+  std::int32_t topics_made_ = 0;         // by faults
+  std::int32_t number_ = 0;              // of the last fault
+};
+
+}  // namespace verdict::search

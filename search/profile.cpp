@@ -1,0 +1,231 @@
+#include "search/profile.h"
+
+#include <algorithm>
+#include <array>
+
+namespace verdict::search {
+namespace {
+
+template <std::size_t N>
+using Values = std::array<std::string_view, N>;
+
+// ---- configuration keys and their values: small ones, so that limits are met within seconds ----
+
+constexpr Values<4> kSession{"400", "600", "1000", "2000"};
+constexpr Values<3> kHeartbeat{"50", "100", "200"};
+constexpr Values<5> kLag{"200", "350", "500", "1000", "2000"};
+constexpr Values<3> kFetchMax{"300", "2000", "1048576"};
+constexpr Values<3> kFetchResponse{"1000", "10000", "10485760"};
+constexpr Values<3> kFetchWait{"10", "50", "200"};
+constexpr Values<3> kBackoff{"10", "50", "200"};
+constexpr Values<3> kHwCheckpoint{"50", "500", "2000"};
+constexpr Values<3> kSocketTimeout{"500", "1000", "5000"};
+constexpr Values<2> kRequestTimeout{"600", "2000"};
+constexpr Values<1> kImbalance{"1"};
+constexpr Values<2> kNo{"false", "true"};
+constexpr Values<3> kSessions{"0", "1", "1000"};
+constexpr Values<2> kMetadataIdle{"100", "500"};
+constexpr Values<2> kConsumerFetchMax{"1024", "4096"};
+
+constexpr std::array kElectionKeys{
+    Setting{"broker.heartbeat.interval.ms", kHeartbeat},
+    Setting{"broker.session.timeout.ms", kSession},
+    Setting{"replica.lag.time.max.ms", kLag},
+    Setting{"replica.fetch.backoff.ms", kBackoff},
+    Setting{"replica.fetch.wait.max.ms", kFetchWait},
+    Setting{"replica.high.watermark.checkpoint.interval.ms", kHwCheckpoint},
+    Setting{"leader.imbalance.check.interval.seconds", kImbalance},
+};
+constexpr std::array kAllKeys{
+    Setting{"broker.heartbeat.interval.ms", kHeartbeat},
+    Setting{"broker.session.timeout.ms", kSession},
+    Setting{"controlled.shutdown.enable", kNo},
+    Setting{"fetch.max.bytes", kConsumerFetchMax},
+    Setting{"leader.imbalance.check.interval.seconds", kImbalance},
+    Setting{"max.incremental.fetch.session.cache.slots", kSessions},
+    Setting{"metadata.max.idle.interval.ms", kMetadataIdle},
+    Setting{"replica.fetch.backoff.ms", kBackoff},
+    Setting{"replica.fetch.max.bytes", kFetchMax},
+    Setting{"replica.fetch.response.max.bytes", kFetchResponse},
+    Setting{"replica.fetch.wait.max.ms", kFetchWait},
+    Setting{"replica.high.watermark.checkpoint.interval.ms", kHwCheckpoint},
+    Setting{"replica.lag.time.max.ms", kLag},
+    Setting{"replica.socket.timeout.ms", kSocketTimeout},
+    Setting{"request.timeout.ms", kRequestTimeout},
+};
+
+constexpr Values<3> kSegment{"600", "1500", "5000"};
+constexpr Values<2> kIndexInterval{"0", "256"};
+constexpr Values<3> kFlush{"1", "7", "50"};
+constexpr Values<2> kSegmentMs{"300", "1000"};
+constexpr Values<1> kLogAppendTime{"LogAppendTime"};
+constexpr Values<4> kCompression{"lz4", "zstd", "snappy", "gzip"};
+constexpr Values<2> kDeleteDelay{"0", "200"};
+
+constexpr std::array kSmallTopicKeys{
+    Setting{"internal.segment.bytes", kSegment},
+    Setting{"flush.messages", kFlush},
+};
+constexpr std::array kTopicKeys{
+    Setting{"compression.type", kCompression},
+    Setting{"file.delete.delay.ms", kDeleteDelay},
+    Setting{"flush.messages", kFlush},
+    Setting{"index.interval.bytes", kIndexInterval},
+    Setting{"internal.segment.bytes", kSegment},
+    Setting{"message.timestamp.type", kLogAppendTime},
+    Setting{"segment.ms", kSegmentMs},
+};
+
+constexpr std::array<std::string_view, 20> kAllFields{
+    "cluster.brokers",
+    "cluster.clock_drift_ppm",
+    "cluster.clock_offset_ms",
+    "cluster.combined",
+    "disk.sync_us",
+    "network.bytes_per_ms",
+    "network.latency_us",
+    "network.tail_ms",
+    "network.tail_one_in",
+    "topics.config.min.insync.replicas",
+    "topics.config.unclean.leader.election.enable",
+    "workload.consumers.poll_interval_ms",
+    "workload.consumers.seek_one_in",
+    "workload.delivery_timeout_ms",
+    "workload.producers.acks",
+    "workload.producers.batch_bytes",
+    "workload.producers.compression",
+    "workload.producers.in_flight",
+    "workload.producers.linger_us",
+    "workload.producers.value_bytes",
+};
+constexpr std::array<std::string_view, 3> kFewFields{
+    "topics.config.min.insync.replicas",
+    "workload.producers.acks",
+    "workload.producers.in_flight",
+};
+
+// ---- faults ----
+
+constexpr std::array kAllActions{
+    Weight{"kill", 10},       Weight{"power_loss", 5},   Weight{"doom", 5},         Weight{"doom_power", 4},
+    Weight{"pause", 8},       Weight{"resume", 1},       Weight{"stop", 8},         Weight{"start", 1},
+    Weight{"wipe", 4},        Weight{"partition", 7},    Weight{"isolate", 6},      Weight{"block", 6},
+    Weight{"bridge", 2},      Weight{"clog", 4},         Weight{"slow_link", 5},    Weight{"reset", 4},
+    Weight{"message", 10},    Weight{"release", 2},      Weight{"disk_errors", 6},  Weight{"disk_slow", 4},
+    Weight{"full_disk", 4},   Weight{"bit_rot", 3},      Weight{"clock_offset", 2}, Weight{"clock_drift", 2},
+    Weight{"clock_jump", 2},  Weight{"create_topic", 2}, Weight{"delete_topic", 2}, Weight{"rolling_restart", 1},
+};
+constexpr std::array kElectionActions{
+    Weight{"kill", 10},   Weight{"pause", 8}, Weight{"stop", 10},    Weight{"partition", 8}, Weight{"isolate", 6},
+    Weight{"block", 6},   Weight{"clog", 4},  Weight{"message", 12}, Weight{"reset", 3},     Weight{"slow_link", 4},
+    Weight{"release", 3}, Weight{"doom", 4},
+};
+constexpr std::array kDiskActions{
+    Weight{"power_loss", 12}, Weight{"doom", 8},     Weight{"doom_power", 10}, Weight{"kill", 4},
+    Weight{"wipe", 3},        Weight{"bit_rot", 2},  Weight{"disk_errors", 8}, Weight{"disk_slow", 6},
+    Weight{"full_disk", 5},   Weight{"stop", 3},     Weight{"partition", 3},
+};
+constexpr std::array kSmallActions{
+    Weight{"kill", 8},  Weight{"power_loss", 4}, Weight{"pause", 8},     Weight{"stop", 8},
+    Weight{"block", 4}, Weight{"partition", 6},  Weight{"message", 8},
+};
+
+constexpr std::array kAllPatterns{
+    Weight{"single", 10},        Weight{"election-burst", 12}, Weight{"stale-metadata", 8},
+    Weight{"held-response", 8},  Weight{"pending-isr", 8},     Weight{"doom-in-turn", 4},
+    Weight{"slow-follower", 6},  Weight{"quick-restarts", 5},  Weight{"cut-off-leader", 6},
+    Weight{"blackout", 3},       Weight{"topic-change", 3},    Weight{"rolling", 1},
+};
+constexpr std::array kElectionPatterns{
+    Weight{"single", 4},        Weight{"election-burst", 14}, Weight{"stale-metadata", 10},
+    Weight{"held-response", 9}, Weight{"pending-isr", 9},     Weight{"slow-follower", 5},
+    Weight{"quick-restarts", 4}, Weight{"cut-off-leader", 7},
+};
+constexpr std::array kDiskPatterns{
+    Weight{"single", 10},        Weight{"doom-in-turn", 8}, Weight{"blackout", 6},
+    Weight{"quick-restarts", 5}, Weight{"slow-follower", 3}, Weight{"election-burst", 4},
+};
+constexpr std::array kSmallPatterns{
+    Weight{"single", 6},        Weight{"election-burst", 8}, Weight{"held-response", 4},
+    Weight{"pending-isr", 4},   Weight{"slow-follower", 4},  Weight{"cut-off-leader", 4},
+};
+
+constexpr std::array kProfiles{
+    Profile{.name = "default",
+            .title = "three to five brokers, every fault, operation and setting",
+            .brokers = {3, 5},
+            .combined = 15,
+            .topics = {1, 2},
+            .partitions = {3, 4},
+            .run_ms = {1500, 4000},
+            .groups = {1, 5},
+            .producers = {2, 4},
+            .consumers = {1, 2},
+            .unclean = 4,
+            .stays_down = 6,
+            .actions = kAllActions,
+            .patterns = kAllPatterns,
+            .cluster = kAllKeys,
+            .topic = kTopicKeys,
+            .fields = kAllFields},
+    Profile{.name = "small",
+            .title = "three brokers, one topic, a second or two",
+            .brokers = {3, 3},
+            .topics = {1, 1},
+            .partitions = {3, 3},
+            .run_ms = {1000, 2000},
+            .groups = {1, 3},
+            .producers = {2, 2},
+            .consumers = {1, 1},
+            .actions = kSmallActions,
+            .patterns = kSmallPatterns,
+            .cluster = kElectionKeys,
+            .topic = kSmallTopicKeys,
+            .fields = kFewFields},
+    Profile{.name = "elections",
+            .title = "leaders that change again and again, with old metadata and held messages",
+            .brokers = {3, 4},
+            .topics = {1, 1},
+            .partitions = {3, 3},
+            .run_ms = {2000, 4500},
+            .groups = {2, 6},
+            .producers = {2, 3},
+            .consumers = {1, 1},
+            .enabled = 65,
+            .setting = 40,
+            .actions = kElectionActions,
+            .patterns = kElectionPatterns,
+            .cluster = kElectionKeys,
+            .topic = kSmallTopicKeys,
+            .fields = kFewFields},
+    Profile{.name = "disks",
+            .title = "power losses, deaths between two disk calls, errors, full, slow and rotten disks",
+            .brokers = {3, 4},
+            .combined = 10,
+            .topics = {1, 1},
+            .partitions = {3, 3},
+            .run_ms = {1500, 4000},
+            .groups = {1, 5},
+            .producers = {2, 3},
+            .consumers = {1, 1},
+            .enabled = 65,
+            .setting = 40,
+            .actions = kDiskActions,
+            .patterns = kDiskPatterns,
+            .cluster = kElectionKeys,
+            .topic = kTopicKeys,
+            .fields = kFewFields},
+};
+
+}  // namespace
+
+std::span<const Profile> profiles() { return kProfiles; }
+
+const Profile* find_profile(std::string_view name) {
+  const auto found = std::ranges::find(kProfiles, name, &Profile::name);
+  return found == kProfiles.end() ? nullptr : &*found;
+}
+
+std::string_view default_profile() { return kProfiles.front().name; }
+
+}  // namespace verdict::search
