@@ -67,7 +67,27 @@ struct MutantsOptions {
 };
 int mutants(const MutantsOptions& options);
 
-int list(const std::string& kind, Format format);  // "", scenarios, invariants, faults, defects, marks
+struct SearchOptions {
+  std::string profile = "default";
+  std::string seeds;                  // A..B; empty: 1..1000, or from 1 on with a limit
+  std::string limit;                  // of wall time, "10m"; empty: none
+  std::string shard;                  // "i/n"
+  std::vector<std::string> settings;  // path=value
+  std::string out;                    // empty: out/search-PROFILE/UTC
+  int jobs = 0;
+  int fail_fast = 0;  // distinct failures after which it stops; 0: none
+  Format format = Format::text;
+};
+int search(const SearchOptions& options);
+
+struct MergeOptions {
+  std::vector<std::string> folders;
+  std::string out;  // empty: the summary alone
+  Format format = Format::text;
+};
+int merge(const MergeOptions& options);
+
+int list(const std::string& kind, Format format);  // "", scenarios, invariants, faults, ...
 int schema(const std::string& which);              // scenario, result
 int check(const std::string& history, Format format);
 int report(const std::string& folder);

@@ -13,6 +13,7 @@
 #include "cli/jobs.h"
 #include "runtime/names.h"
 #include "scenarios/catalogue.h"
+#include "search/profile.h"
 #include "sim/faults.h"
 
 namespace verdict::cli {
@@ -75,13 +76,19 @@ Json marks_json() {
   return list;
 }
 
+Json profiles_json() {
+  Json list = Json::array();
+  for (const search::Profile& p : search::profiles()) list.push_back({{"name", p.name}, {"title", p.title}});
+  return list;
+}
+
 struct Listing {
   const char* kind;
   Json (*make)();
 };
-constexpr std::array<Listing, 5> kListings = {Listing{"scenarios", scenarios_json},
-                                              Listing{"invariants", invariants_json}, Listing{"faults", faults_json},
-                                              Listing{"defects", defects_json}, Listing{"marks", marks_json}};
+constexpr std::array<Listing, 6> kListings = {
+    Listing{"scenarios", scenarios_json}, Listing{"invariants", invariants_json}, Listing{"faults", faults_json},
+    Listing{"defects", defects_json},     Listing{"marks", marks_json},           Listing{"profiles", profiles_json}};
 
 std::string first_text(const Json& entry, std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -116,7 +123,7 @@ void print_text(const Listing& listing, bool heading) {
 int list(const std::string& kind, Format format) {
   const auto chosen = [&](const Listing& listing) { return kind.empty() || kind == listing.kind; };
   if (std::ranges::none_of(kListings, chosen)) {
-    return usage(fmt::format("list {}: scenarios, invariants, faults, defects or marks", kind));
+    return usage(fmt::format("list {}: scenarios, invariants, faults, defects, marks or profiles", kind));
   }
   Json object = Json::object();
   for (const Listing& listing : kListings) {

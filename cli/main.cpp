@@ -97,6 +97,29 @@ void add_mutants(CLI::App& app, MutantsOptions& options, Action& action) {
   command->callback([&] { action = [&] { return mutants(options); }; });
 }
 
+void add_search(CLI::App& app, SearchOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("search", "draw scenarios, run them, and keep what breaks a rule");
+  command->add_option("--profile", options.profile, "what is drawn (verdict list profiles)")->capture_default_str();
+  command->add_option("--seeds", options.seeds, "seeds A..B, both included; 1..1000, or from 1 on with --for");
+  command->add_option("--for", options.limit, "wall time after which nothing new is begun: 30s, 10m");
+  command->add_option("--shard", options.shard, "i/n: of the seeds the i-th of n parts");
+  command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
+  command->add_option("--fail-fast", options.fail_fast, "stop after so many distinct failures")
+      ->check(CLI::Range(1, 1'000'000));
+  command->add_option("--set", options.settings, "path=value in every scenario, as in run")->allow_extra_args(false);
+  command->add_option("--out", options.out, "runs.jsonl and failures/; one of the same search goes on where it ended");
+  add_format(command, options.format, true);
+  command->callback([&] { action = [&] { return search(options); }; });
+}
+
+void add_merge(CLI::App& app, MergeOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand("merge", "the shards of a search as one");
+  command->add_option("folders", options.folders, "the --out folders of its parts, in any order")->required();
+  command->add_option("--out", options.out, "a new folder for the whole");
+  add_format(command, options.format, false);
+  command->callback([&] { action = [&] { return merge(options); }; });
+}
+
 struct LookOptions {
   std::string kind;
   std::string schema = "scenario";
@@ -107,7 +130,7 @@ struct LookOptions {
 
 void add_looks(CLI::App& app, LookOptions& options, Action& action) {
   CLI::App* names = app.add_subcommand("list", "everything that has a name");
-  names->add_option("kind", options.kind, "scenarios, invariants, faults, defects or marks; none: all");
+  names->add_option("kind", options.kind, "scenarios, invariants, faults, defects, marks or profiles; none: all");
   add_format(names, options.format, false);
   names->callback([&] { action = [&] { return list(options.kind, options.format); }; });
   CLI::App* schemas = app.add_subcommand("schema", "JSON Schema of a scenario or of a run's result");
@@ -132,10 +155,14 @@ int run_main(int argc, char** argv) {
   RunOptions run_options;
   ReplayOptions replay_options;
   MutantsOptions mutants_options;
+  SearchOptions search_options;
+  MergeOptions merge_options;
   LookOptions look_options;
   add_run(app, run_options, action);
   add_replay(app, replay_options, action);
   add_mutants(app, mutants_options, action);
+  add_search(app, search_options, action);
+  add_merge(app, merge_options, action);
   add_looks(app, look_options, action);
   add_serve(app, serve_options, action);
   add_storage(app, storage_options, action);

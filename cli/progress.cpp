@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -36,12 +37,20 @@ Progress::Progress(std::uint64_t total)
 double Progress::elapsed_s() const { return std::chrono::duration<double>(Clock::now() - began_).count(); }
 
 void Progress::add(const scenarios::RunResult& result) {
+  std::set<std::string> marks;
+  for (const auto& [mark, count] : result.marks) marks.insert(mark);
+  const bool failed = reports::failed(result.outcome);
+  add(result.simulated_ms,
+      failed ? fmt::format("{}/{}/{}", result.scenario, scenarios::name_of(result.outcome), result.invariant)
+             : std::string(),
+      marks);
+}
+
+void Progress::add(std::int64_t simulated_ms, const std::string& failure, const std::set<std::string>& marks) {
   ++runs_;
-  simulated_ms_ += result.simulated_ms;
-  if (reports::failed(result.outcome)) {
-    failures_.insert(fmt::format("{}/{}/{}", result.scenario, scenarios::name_of(result.outcome), result.invariant));
-  }
-  for (const auto& [mark, count] : result.marks) marks_.insert(mark);
+  simulated_ms_ += simulated_ms;
+  if (!failure.empty()) failures_.insert(failure);
+  marks_.insert(marks.begin(), marks.end());
 }
 
 std::string Progress::text() const {
@@ -51,7 +60,10 @@ std::string Progress::text() const {
   std::string out = total_ > 0 ? fmt::format("{} of {} runs", runs_, total_) : fmt::format("{} runs", runs_);
   out += fmt::format(", {:.1f} runs/s, {:.3f} simulated hours/s, {} distinct failures, {} of {} marks", rate, hours,
                      failures_.size(), marks_.size(), kMarkCount);
-  if (total_ > runs_ && runs_ > 0) out += ", " + duration_text(static_cast<double>(total_ - runs_) / rate) + " left";
+  double left = total_ > runs_ && runs_ > 0 ? static_cast<double>(total_ - runs_) / rate : -1;
+  const double limit = std::chrono::duration<double>(limit_).count();
+  if (limit > 0 && (left < 0 || limit - elapsed < left)) left = std::max(limit - elapsed, 0.0);
+  if (left >= 0) out += ", " + duration_text(left) + " left";
   return out;
 }
 

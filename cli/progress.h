@@ -21,9 +21,13 @@ class Progress {
   Progress& operator=(const Progress&) = delete;
 
   void add(const scenarios::RunResult& result);
-  void show();   // if it is time
-  void clear();  // before anything else is printed
+  // A run of `simulated_ms`, the kind of its failure (empty: none) and the marks that it reached.
+  void add(std::int64_t simulated_ms, const std::string& failure, const std::set<std::string>& marks);
+  void ends_after(std::chrono::milliseconds time) { limit_ = time; }  // since the beginning; what is left is said
+  void show();                                                        // if it is time
+  void clear();                                                       // before anything else is printed
   double elapsed_s() const;
+  std::uint64_t runs() const { return runs_; }
 
  private:
   std::string text() const;
@@ -35,6 +39,7 @@ class Progress {
   std::set<std::string> marks_;
   bool terminal_;
   bool shown_ = false;
+  std::chrono::milliseconds limit_{0};
   std::chrono::steady_clock::time_point began_, last_;
 };
 

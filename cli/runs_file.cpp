@@ -64,7 +64,8 @@ std::expected<void, std::string> RunsFile::open(const std::string& folder, const
   fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd_ < 0) return failed(errno);
   std::vector<search::CampaignRun> runs;
-  auto contents = read_file(path_, [&](search::CampaignRun run, const std::string&) { runs.push_back(std::move(run)); });
+  auto contents =
+      read_file(path_, [&](search::CampaignRun run, const std::string&) { runs.push_back(std::move(run)); });
   if (!contents) return std::unexpected(contents.error());
   if (contents->head && *contents->head != head) {
     const auto same = search::merged(*contents->head, head);
@@ -99,7 +100,8 @@ std::expected<search::CampaignHead, std::string> read_runs(
     const std::string& folder, const std::function<void(search::CampaignRun, std::string)>& run) {
   auto contents = read_file(path_in(folder), run);
   if (!contents) return std::unexpected(contents.error());
-  if (!contents->head) return std::unexpected(fmt::format("{}: empty; allowed: the runs.jsonl of a search", path_in(folder)));
+  if (!contents->head)
+    return std::unexpected(fmt::format("{}: empty; allowed: the runs.jsonl of a search", path_in(folder)));
   return std::move(*contents->head);
 }
 

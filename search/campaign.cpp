@@ -10,6 +10,7 @@
 
 #include "runtime/names.h"
 #include "search/kinds.h"
+#include "search/signature.h"
 
 namespace verdict::search {
 namespace {
@@ -28,31 +29,6 @@ std::optional<RunOutcome> find_outcome(std::string_view name) {
     if (scenarios::name_of(outcome) == name) return outcome;
   }
   return std::nullopt;
-}
-
-// Numbers say nothing of what a failure is.
-std::string without_numbers(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const char shown = c >= '0' && c <= '9' ? '#' : c;
-    if (shown != '#' || out.empty() || out.back() != '#') out += shown;
-  }
-  return out;
-}
-
-std::string signature_of(const scenarios::RunResult& result) {
-  switch (result.outcome) {
-    case RunOutcome::violation:
-      return result.invariant;
-    case RunOutcome::overrun:
-      return fmt::format("overrun {}", result.invariant);
-    case RunOutcome::crash:
-      return fmt::format("crash {}", without_numbers(result.sentence));
-    case RunOutcome::nondeterministic:
-      return "nondeterministic";
-    default:
-      return {};
-  }
 }
 
 template <class Read>
@@ -154,7 +130,7 @@ CampaignRun condensed(const scenarios::Scenario& scenario, const scenarios::RunR
   CampaignRun run;
   run.seed = result.seed;
   run.outcome = result.outcome;
-  run.signature = signature_of(result);
+  run.signature = signature(result);
   run.hash = result.hash;
   run.simulated_ms = result.simulated_ms;
   run.wall_ms = result.wall_ms;
@@ -250,16 +226,17 @@ std::vector<std::string> CampaignSummary::missing(const Profile& profile) const 
 }
 
 std::string CampaignSummary::text_with(const CampaignHead& head, const std::vector<std::string>& commands) const {
-  std::string out = fmt::format("search {}, seeds {}{}: {} runs, {:.2f} simulated hours, {} messages, {} elections\n",
-                                head.profile, fmt::join(head.seeds, " and "),
-                                head.shard.empty() ? "" : fmt::format(" (shard {})", head.shard), runs_,
-                                static_cast<double>(simulated_ms_) / 3'600'000, messages_, elections_);
+  std::string out =
+      fmt::format("search {}, seeds {}{}: {} runs, {:.2f} simulated hours, {} messages, {} elections\n", head.profile,
+                  fmt::join(head.seeds, " and "), head.shard.empty() ? "" : fmt::format(" (shard {})", head.shard),
+                  runs_, static_cast<double>(simulated_ms_) / 3'600'000, messages_, elections_);
   for (const auto& [what, title] : {std::pair("action ", "faults that fired, and in how many runs"),
                                     std::pair("operation ", "operations"), std::pair("setting ", "settings"),
                                     std::pair("fault ", "effects of faults"), std::pair("mark ", "marks reached")}) {
     std::vector<std::string> items;
     for (const auto& [kind, count] : kinds_) {
-      if (kind.starts_with(what)) items.push_back(fmt::format("{} {}", kind.substr(std::string_view(what).size()), count));
+      if (kind.starts_with(what))
+        items.push_back(fmt::format("{} {}", kind.substr(std::string_view(what).size()), count));
     }
     out += listed(title, items);
   }
@@ -287,12 +264,18 @@ std::string CampaignSummary::text_with(const CampaignHead& head, const std::vect
 }
 
 std::string CampaignSummary::json(const CampaignHead& head) const {
-  Json json{{"profile", head.profile},  {"settings", head.settings},
-            {"seeds", head.seeds},      {"shard", head.shard},
-            {"runs", runs_},            {"passed", passed_},
-            {"failed", failed_},        {"inconclusive", inconclusive_},
-            {"messages", messages_},    {"events", events_},
-            {"elections", elections_},  {"acknowledged", acknowledged_},
+  Json json{{"profile", head.profile},
+            {"settings", head.settings},
+            {"seeds", head.seeds},
+            {"shard", head.shard},
+            {"runs", runs_},
+            {"passed", passed_},
+            {"failed", failed_},
+            {"inconclusive", inconclusive_},
+            {"messages", messages_},
+            {"events", events_},
+            {"elections", elections_},
+            {"acknowledged", acknowledged_},
             {"simulated_ms", simulated_ms_}};
   Json failures = Json::array();
   for (const FailureGroup& group : groups()) {

@@ -1,6 +1,6 @@
-// One drawn fault: what it does to whom, for how long, at a time or by a trigger. The fault atlas is here too: a scenario
-// destroys data on one machine's disk at most (wipes, rot, syncs that lie), never on the one that holds the only
-// metadata log; power losses may hit anybody, since what they can cost is the checker's to judge.
+// One drawn fault: what it does to whom, for how long, at a time or by a trigger. The fault atlas is here too: a
+// scenario destroys data on one machine's disk at most (wipes, rot, syncs that lie), never on the one that holds the
+// only metadata log; power losses may hit anybody, since what they can cost is the checker's to judge.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -16,11 +16,11 @@ using scenarios::Condition;
 constexpr std::int64_t kFirstMs = 50;  // of the workload: something has been written
 
 constexpr std::array kUnseating{
-    Weight{"kill", 8},  Weight{"stop", 10}, Weight{"pause", 5},      Weight{"isolate", 4},
-    Weight{"doom", 3},  Weight{"block", 3}, Weight{"power_loss", 3}, Weight{"partition", 4},
-    Weight{"wipe", 0},
+    Weight{"kill", 8},  Weight{"stop", 10},      Weight{"pause", 5},     Weight{"isolate", 4}, Weight{"doom", 3},
+    Weight{"block", 3}, Weight{"power_loss", 3}, Weight{"partition", 4}, Weight{"wipe", 0},
 };
-constexpr std::array kWholeNode{  // what a node is a target of
+constexpr std::array kWholeNode{
+    // what a node is a target of
     Weight{"node", 5}, Weight{"leader", 8}, Weight{"isr", 4}, Weight{"follower", 4}, Weight{"broker", 4},
 };
 constexpr std::array kTriggers{
@@ -32,8 +32,13 @@ constexpr std::array kTriggers{
     Weight{"metadata_applied", 3},
 };
 constexpr std::array kApis{
-    Weight{"Fetch", 12},       Weight{"Produce", 4},        Weight{"AlterPartition", 8}, Weight{"BrokerHeartbeat", 3},
-    Weight{"Metadata", 1},     Weight{"BrokerRegistration", 2}, Weight{"", 1},
+    Weight{"Fetch", 12},
+    Weight{"Produce", 4},
+    Weight{"AlterPartition", 8},
+    Weight{"BrokerHeartbeat", 3},
+    Weight{"Metadata", 1},
+    Weight{"BrokerRegistration", 2},
+    Weight{"", 1},
 };
 
 bool is_one_of(std::string_view action, std::initializer_list<std::string_view> names) {
@@ -65,7 +70,9 @@ std::string Maker::some_partition() {
   return partitions_[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(partitions_.size()) - 1))];
 }
 
-std::string Maker::some_broker() const { return "broker(" + std::to_string(within(1, scenario_.cluster.brokers)) + ")"; }
+std::string Maker::some_broker() const {
+  return "broker(" + std::to_string(within(1, scenario_.cluster.brokers)) + ")";
+}
 
 std::string Maker::damaged() const { return "broker(" + std::to_string(damaged_) + ")"; }
 
@@ -225,6 +232,13 @@ void Maker::parameters(FaultSpec& fault) {
   } else if (action == "message") {
     fault.target.clear();
     message(fault);
+  } else if (action == "release") {
+    fault.target.clear();
+    std::vector<std::string> rules;
+    for (const FaultSpec& other : scenario_.faults) {
+      if (other.action == "message") rules.push_back(other.id);
+    }
+    fault.of = rules[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(rules.size()) - 1))];
   } else if (action == "rolling_restart") {
     fault.target.clear();
     fault.delay_ms = within(0, 300);
@@ -256,6 +270,9 @@ void Maker::parameters(FaultSpec& fault) {
 
 std::string_view Maker::choose(std::string_view otherwise) {
   const std::string_view action = weighted(actions_);
+  if (action == "release" &&
+      std::ranges::find(scenario_.faults, "message", &FaultSpec::action) == scenario_.faults.end())
+    return "message";  // nothing to release yet
   return action.empty() ? otherwise : action;
 }
 

@@ -67,12 +67,9 @@ constexpr std::array kSmallTopicKeys{
     Setting{"flush.messages", kFlush},
 };
 constexpr std::array kTopicKeys{
-    Setting{"compression.type", kCompression},
-    Setting{"file.delete.delay.ms", kDeleteDelay},
-    Setting{"flush.messages", kFlush},
-    Setting{"index.interval.bytes", kIndexInterval},
-    Setting{"internal.segment.bytes", kSegment},
-    Setting{"message.timestamp.type", kLogAppendTime},
+    Setting{"compression.type", kCompression},   Setting{"file.delete.delay.ms", kDeleteDelay},
+    Setting{"flush.messages", kFlush},           Setting{"index.interval.bytes", kIndexInterval},
+    Setting{"internal.segment.bytes", kSegment}, Setting{"message.timestamp.type", kLogAppendTime},
     Setting{"segment.ms", kSegmentMs},
 };
 
@@ -107,47 +104,45 @@ constexpr std::array<std::string_view, 3> kFewFields{
 // ---- faults ----
 
 constexpr std::array kAllActions{
-    Weight{"kill", 10},       Weight{"power_loss", 5},   Weight{"doom", 5},         Weight{"doom_power", 4},
-    Weight{"pause", 8},       Weight{"resume", 1},       Weight{"stop", 8},         Weight{"start", 1},
-    Weight{"wipe", 4},        Weight{"partition", 7},    Weight{"isolate", 6},      Weight{"block", 6},
-    Weight{"bridge", 2},      Weight{"clog", 4},         Weight{"slow_link", 5},    Weight{"reset", 4},
-    Weight{"message", 10},    Weight{"release", 2},      Weight{"disk_errors", 6},  Weight{"disk_slow", 4},
-    Weight{"full_disk", 4},   Weight{"bit_rot", 3},      Weight{"clock_offset", 2}, Weight{"clock_drift", 2},
-    Weight{"clock_jump", 2},  Weight{"create_topic", 2}, Weight{"delete_topic", 2}, Weight{"rolling_restart", 1},
+    Weight{"kill", 10},      Weight{"power_loss", 5},   Weight{"doom", 5},         Weight{"doom_power", 4},
+    Weight{"pause", 8},      Weight{"resume", 2},       Weight{"stop", 8},         Weight{"start", 2},
+    Weight{"wipe", 4},       Weight{"partition", 7},    Weight{"isolate", 6},      Weight{"block", 6},
+    Weight{"bridge", 4},     Weight{"clog", 4},         Weight{"slow_link", 5},    Weight{"reset", 4},
+    Weight{"message", 10},   Weight{"release", 4},      Weight{"disk_errors", 6},  Weight{"disk_slow", 4},
+    Weight{"full_disk", 4},  Weight{"bit_rot", 3},      Weight{"clock_offset", 4}, Weight{"clock_drift", 4},
+    Weight{"clock_jump", 4}, Weight{"create_topic", 3}, Weight{"delete_topic", 3}, Weight{"rolling_restart", 2},
 };
 constexpr std::array kElectionActions{
-    Weight{"kill", 10},   Weight{"pause", 8}, Weight{"stop", 10},    Weight{"partition", 8}, Weight{"isolate", 6},
-    Weight{"block", 6},   Weight{"clog", 4},  Weight{"message", 12}, Weight{"reset", 3},     Weight{"slow_link", 4},
-    Weight{"release", 3}, Weight{"doom", 4},
+    Weight{"kill", 10},   Weight{"pause", 8},     Weight{"stop", 10},   Weight{"partition", 8},
+    Weight{"isolate", 6}, Weight{"block", 6},     Weight{"clog", 4},    Weight{"message", 12},
+    Weight{"reset", 3},   Weight{"slow_link", 4}, Weight{"release", 3}, Weight{"doom", 4},
 };
 constexpr std::array kDiskActions{
-    Weight{"power_loss", 12}, Weight{"doom", 8},     Weight{"doom_power", 10}, Weight{"kill", 4},
-    Weight{"wipe", 3},        Weight{"bit_rot", 2},  Weight{"disk_errors", 8}, Weight{"disk_slow", 6},
-    Weight{"full_disk", 5},   Weight{"stop", 3},     Weight{"partition", 3},
+    Weight{"power_loss", 12}, Weight{"doom", 8},    Weight{"doom_power", 10}, Weight{"kill", 4},
+    Weight{"wipe", 3},        Weight{"bit_rot", 2}, Weight{"disk_errors", 8}, Weight{"disk_slow", 6},
+    Weight{"full_disk", 5},   Weight{"stop", 3},    Weight{"partition", 3},
 };
 constexpr std::array kSmallActions{
-    Weight{"kill", 8},  Weight{"power_loss", 4}, Weight{"pause", 8},     Weight{"stop", 8},
+    Weight{"kill", 8},  Weight{"power_loss", 4}, Weight{"pause", 8},   Weight{"stop", 8},
     Weight{"block", 4}, Weight{"partition", 6},  Weight{"message", 8},
 };
 
 constexpr std::array kAllPatterns{
-    Weight{"single", 10},        Weight{"election-burst", 12}, Weight{"stale-metadata", 8},
-    Weight{"held-response", 8},  Weight{"pending-isr", 8},     Weight{"doom-in-turn", 4},
-    Weight{"slow-follower", 6},  Weight{"quick-restarts", 5},  Weight{"cut-off-leader", 6},
-    Weight{"blackout", 3},       Weight{"topic-change", 3},    Weight{"rolling", 1},
+    Weight{"single", 24},        Weight{"election-burst", 12}, Weight{"stale-metadata", 8}, Weight{"held-response", 8},
+    Weight{"pending-isr", 8},    Weight{"doom-in-turn", 4},    Weight{"slow-follower", 6},  Weight{"quick-restarts", 5},
+    Weight{"cut-off-leader", 6}, Weight{"blackout", 3},        Weight{"topic-change", 3},   Weight{"rolling", 1},
 };
 constexpr std::array kElectionPatterns{
-    Weight{"single", 4},        Weight{"election-burst", 14}, Weight{"stale-metadata", 10},
-    Weight{"held-response", 9}, Weight{"pending-isr", 9},     Weight{"slow-follower", 5},
-    Weight{"quick-restarts", 4}, Weight{"cut-off-leader", 7},
+    Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},
+    Weight{"pending-isr", 9}, Weight{"slow-follower", 5},   Weight{"quick-restarts", 4},  Weight{"cut-off-leader", 7},
 };
 constexpr std::array kDiskPatterns{
-    Weight{"single", 10},        Weight{"doom-in-turn", 8}, Weight{"blackout", 6},
+    Weight{"single", 10},        Weight{"doom-in-turn", 8},  Weight{"blackout", 6},
     Weight{"quick-restarts", 5}, Weight{"slow-follower", 3}, Weight{"election-burst", 4},
 };
 constexpr std::array kSmallPatterns{
-    Weight{"single", 6},        Weight{"election-burst", 8}, Weight{"held-response", 4},
-    Weight{"pending-isr", 4},   Weight{"slow-follower", 4},  Weight{"cut-off-leader", 4},
+    Weight{"single", 6},      Weight{"election-burst", 8}, Weight{"held-response", 4},
+    Weight{"pending-isr", 4}, Weight{"slow-follower", 4},  Weight{"cut-off-leader", 4},
 };
 
 constexpr std::array kProfiles{

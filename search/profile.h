@@ -33,17 +33,17 @@ struct Profile {
   Range topics;
   Range partitions;  // of the first topic; further ones have one or two
   Range run_ms;
-  Range groups;      // fault patterns in a run
+  Range groups;  // fault patterns in a run
   Range producers;
   Range consumers;
-  std::int32_t enabled = 50;       // swarm: share of runs that may use one action or operation
-  std::int32_t setting = 25;       // swarm: share of runs that set one key
-  std::int32_t unclean = 0;        // share of topics with unclean.leader.election.enable
-  std::int32_t stays_down = 0;     // share of runs in which one broker that dies late never returns
-  std::span<const Weight> actions;   // of single faults, and where a pattern leaves the choice open
-  std::span<const Weight> patterns;  // see generator.cpp
-  std::span<const Setting> cluster;  // server.properties
-  std::span<const Setting> topic;    // topic configuration
+  std::int32_t enabled = 50;                 // swarm: share of runs that may use one action or operation
+  std::int32_t setting = 25;                 // swarm: share of runs that set one key
+  std::int32_t unclean = 0;                  // share of topics with unclean.leader.election.enable
+  std::int32_t stays_down = 0;               // share of runs in which one broker that dies late never returns
+  std::span<const Weight> actions;           // of single faults, and where a pattern leaves the choice open
+  std::span<const Weight> patterns;          // see generator.cpp
+  std::span<const Setting> cluster;          // server.properties
+  std::span<const Setting> topic;            // topic configuration
   std::span<const std::string_view> fields;  // further paths of a scenario that vary: "network.latency_us"
 };
 
