@@ -123,7 +123,8 @@ struct PartitionTruth {
   Slot main_slot = kNoSlot;
 
   // The true high watermark. `exposed` is the highest that a leader legally announced. A record between the two is on
-  // all of the ISR, but nobody was told: a leader may still admit a follower that lacks it, which takes it back.
+  // all of the ISR, but nobody was told, so it may still go: a leader may admit a follower that lacks it, and
+  // a leader that is elected before it heard of older epochs may still cut what their leaders don't have.
   std::int64_t true_hw = 0;
   std::int64_t exposed = 0;
   std::uint32_t committed = 0;  // depth of the last committed batch

@@ -193,13 +193,19 @@ void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   if (to < before) ++metrics.truncations;
   note(*p, Note::Kind::truncated, now.node, before, to);
   const bool shortens = full ? to != before || r.log_start != to : to < before;
-  if (e.reason != protocol::events::TruncateReason::append_failed && shortens && (p->isr & bit(s)) != 0 &&
-      to < p->true_hw) {
-    violate("C5", p, to,
-            "broker " + std::to_string(now.node.value()) + ", in the ISR, truncates " + name(*p) + " to offset " +
-                std::to_string(to) + ", below the committed " + std::to_string(p->true_hw),
-            "truncates to " + std::to_string(to));
-    return;
+  const bool replication = e.reason != protocol::events::TruncateReason::append_failed;
+  if (replication && shortens && (p->isr & bit(s)) != 0 && to < p->true_hw) {
+    // What nobody was told may go (PartitionTruth::exposed). In office a leader truncates no more.
+    const bool in_office = r.view.leads && r.view.leader_epoch == p->leader_epoch;
+    if (p->leader != now.node || in_office || to < p->exposed) {
+      violate("C5", p, to,
+              "broker " + std::to_string(now.node.value()) + ", in the ISR, truncates " + name(*p) + " to offset " +
+                  std::to_string(to) + ", below the committed " + std::to_string(p->true_hw),
+              "truncates to " + std::to_string(to));
+      return;
+    }
+    note(*p, Note::Kind::lowered, now.node, to);
+    lower_true_hw(*p, to);
   }
   if (r.undone.empty() || r.undone.back() != r.head) r.undone.push_back(r.head);
   if (r.undone.size() > 4) r.undone.erase(r.undone.begin());
