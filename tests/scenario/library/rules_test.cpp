@@ -58,6 +58,8 @@ std::vector<Rule> replication_rules() {
       planted("leader-crash-acks-all", "kip-101", {"C1", "C2", "C3", "C5"}, "what is acknowledged is never cut"),
       planted("leader-dies-as-the-isr-shrinks", "kafka-7128", {"C1", "C2", "C3"},
               "who joins the ISR has what the leader of its epoch began with"),
+      planted("leader-hears-of-two-elections-late", "kip-320-truncate", {"C1", "C2", "C3", "C5"},
+              "where logs part is told in one epoch"),
       planted("leader-power-loss", "kip-101", {"C1", "C2", "C3", "C5"}, "a return costs nothing that is committed"),
       planted("leader-with-old-metadata", "kip-101", {"C1", "C2", "C3", "C5"},
               "a follower cuts what the leader of its epoch says"),
