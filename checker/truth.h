@@ -41,7 +41,8 @@ struct OffsetRange {
 // A leader's belief about its partition, as it announced it.
 struct LeaderView {
   bool leads = false;
-  bool in_flight = false;
+  bool in_flight = false;   // as the leader says
+  bool unanswered = false;  // a proposal was announced, and no newer partition epoch adopted since
   std::int32_t leader_epoch = -1;
   std::int32_t partition_epoch = -1;
   SlotMask isr = 0;
@@ -49,6 +50,7 @@ struct LeaderView {
   struct Fetched {
     std::int64_t offset = -1;
     std::int64_t broker_epoch = -1;
+    std::int64_t vouched = -1;  // the broker epoch when the leader last proposed this member; -1: it didn't
   };
   std::vector<Fetched> fetched;  // by slot; the last fetch that was counted
 };

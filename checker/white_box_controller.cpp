@@ -117,7 +117,10 @@ bool WhiteBoxState::check_admitted(PartitionTruth& p, SlotMask admitted, const p
                           : " although it is shutting down";
     } else if (p.decided && p.leader == e.leader && r.node != e.leader && e.leader != kNoNode) {
       const auto& fetched = p.replicas[slot(p, e.leader)].view.fetched;
-      if (s >= fetched.size() || fetched[s].broker_epoch != n.broker_epoch) {
+      // What it fetches after the proposal doesn't vouch for it. Not every history tells of proposals.
+      std::int64_t vouched = -1;
+      if (s < fetched.size()) vouched = fetched[s].vouched >= 0 ? fetched[s].vouched : fetched[s].broker_epoch;
+      if (vouched != n.broker_epoch) {
         // A leader that crashed since has taken its memory along: its proposal was good when it was sent.
         if (node(e.leader).running && p.replicas[slot(p, e.leader)].view.leads)
           why = " on a fetch by an earlier incarnation";

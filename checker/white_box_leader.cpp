@@ -27,7 +27,8 @@ bool WhiteBoxState::claim_epoch(PartitionTruth& p, std::int32_t epoch, NodeId le
 void WhiteBoxState::check_superset(const PartitionTruth& p, const Replica& r) {
   const LeaderView& v = r.view;
   if (!p.decided || !v.leads || v.leader_epoch != p.leader_epoch) return;
-  if (v.partition_epoch != p.partition_epoch && !v.in_flight) return;
+  // A leader that forgot a proposal which nobody refused is judged by it all the same.
+  if (v.partition_epoch != p.partition_epoch && !v.in_flight && !v.unanswered) return;
   const SlotMask missing = p.isr & ~v.maximal;
   if (missing == 0) return;
   const NodeId who = p.replicas[static_cast<std::size_t>(std::countr_zero(missing))].node;
@@ -58,7 +59,7 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
   r.high_watermark_epoch = e.leader_epoch.value();
   LeaderView& v = r.view;
   v.leads = true;
-  v.in_flight = false;
+  v.in_flight = v.unanswered = false;
   v.leader_epoch = e.leader_epoch.value();
   v.partition_epoch = e.partition_epoch.value();
   v.isr = v.maximal = isr;
@@ -79,20 +80,24 @@ void WhiteBoxState::on(const protocol::events::FollowerFetched& e) {
   const Slot follower = slot(*p, e.follower);
   LeaderView& v = p->replicas[slot(*p, now.node)].view;
   if (follower >= v.fetched.size()) v.fetched.resize(follower + std::size_t{1});
-  v.fetched[follower] = {e.fetch_offset.value(), e.broker_epoch.value()};
+  v.fetched[follower].offset = e.fetch_offset.value();
+  v.fetched[follower].broker_epoch = e.broker_epoch.value();
 }
 
 void WhiteBoxState::on(const protocol::events::IsrProposed& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
   const Slot s = slot(*p, now.node);
-  const SlotMask isr = mask(*p, e.isr), maximal = mask(*p, e.maximal_isr);
+  const SlotMask isr = mask(*p, e.isr), maximal = mask(*p, e.maximal_isr), proposed = mask(*p, e.proposed);
   LeaderView& v = p->replicas[s].view;
   v.leader_epoch = e.leader_epoch.value();
   v.partition_epoch = e.partition_epoch.value();
   v.isr = isr;
   v.maximal = maximal;
-  v.leads = v.in_flight = true;
+  v.leads = v.in_flight = v.unanswered = true;
+  for (std::size_t member = 0; member < v.fetched.size(); ++member) {
+    if ((proposed & bit(static_cast<Slot>(member))) != 0) v.fetched[member].vouched = v.fetched[member].broker_epoch;
+  }
   check_superset(*p, p->replicas[s]);
 }
 
@@ -102,6 +107,7 @@ void WhiteBoxState::on(const protocol::events::IsrAdopted& e) {
   const Slot s = slot(*p, now.node);
   const SlotMask isr = mask(*p, e.isr), maximal = mask(*p, e.maximal_isr);
   LeaderView& v = p->replicas[s].view;
+  v.unanswered = e.in_flight || (v.unanswered && e.partition_epoch.value() <= v.partition_epoch);
   v.leader_epoch = e.leader_epoch.value();
   v.partition_epoch = e.partition_epoch.value();
   v.isr = isr;

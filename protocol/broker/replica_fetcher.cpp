@@ -189,6 +189,13 @@ ReplicaFetcher::Request ReplicaFetcher::build(wire::Arena& arena) {
 Task<bool> ReplicaFetcher::fetch_once() {
   wire::Arena arena;
   const Request request = build(arena);
+  // Planted defect kafka-18991: Kafka looked up what the request had asked, whatever had become of the partition since.
+  std::map<PartitionKey, replication::FetchPosition> asked;
+  if (runtime_->defects().has(Defect::Kafka18991)) [[unlikely]] {
+    for (const auto& [key, followed] : followed_) {
+      if (followed.sent) asked.emplace(key, *followed.sent);
+    }
+  }
   auto answer = co_await channel_.call<Response>(kVersion, request, runtime_->now() + options_.socket_timeout);
   if (!answer || stopping_) co_return false;
   const Response& response = answer->value;
@@ -204,6 +211,10 @@ Task<bool> ReplicaFetcher::fetch_once() {
   if (session_id_ == 0) session_id_ = response.session_id;
   if (session_id_ != 0)
     session_epoch_ = session_epoch_ == std::numeric_limits<std::int32_t>::max() ? 1 : session_epoch_ + 1;
+  for (const auto& [key, position] : asked) {
+    const auto found = followed_.find(key);
+    if (found != followed_.end() && !found->second.sent) found->second.sent = position;
+  }
   process(response);
   co_return true;
 }

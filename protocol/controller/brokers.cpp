@@ -135,6 +135,11 @@ wire::BrokerRegistrationResponse Controller::State::register_broker(const events
       out.marks.push_back(Mark::UncleanReregistration);
     }
     remove_from_isrs(record.broker, records, out);
+    // Fencing is what took a broker out of its ISRs, and an unfenced one's session has only just ended.
+    if (!clean && !records.empty() && options.defects.has(Defect::Kafka18106)) [[unlikely]] {
+      out.marks.push_back(Mark::DefectKafka18106);
+      records.clear();
+    }
   }
   refused.erase(record.broker);
   const BrokerEpoch granted = record.epoch;

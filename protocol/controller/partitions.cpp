@@ -118,6 +118,11 @@ ErrorCode Controller::State::check_alter(const PartitionData& data, NodeId sende
     const auto* broker = image.broker(NodeId(state.broker_id));
     const bool current = state.broker_epoch == kNoBrokerEpoch.value() ||
                          (broker != nullptr && broker->epoch.value() == state.broker_epoch);
+    // Before KIP-903 a proposal named its members without their epochs.
+    if (!current && broker != nullptr && broker->active() && options.defects.has(Defect::Kip903)) [[unlikely]] {
+      out.marks.push_back(Mark::DefectKip903);
+      continue;
+    }
     if (broker == nullptr || !broker->active() || !current) {
       out.marks.push_back(Mark::FencedJoinRefused);
       return INELIGIBLE_REPLICA;

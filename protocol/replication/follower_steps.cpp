@@ -16,12 +16,16 @@ std::optional<FetchPosition> Replica::next_fetch() const {
 }
 
 void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
-  // KAFKA-18991: an answer to an older question may diverge where the present log does not.
-  if (following_.phase != FollowerPhase::fetching || event.leader_epoch != leader_epoch_ ||
-      event.fetch_offset != log_.log_end()) {
+  // KAFKA-18991: an answer to an older question may diverge where the present log does not. Before it, the offset alone
+  // told the answers apart.
+  const bool old_epoch = event.leader_epoch != leader_epoch_;
+  if (following_.phase != FollowerPhase::fetching || event.fetch_offset != log_.log_end() ||
+      (old_epoch && !defects_.has(Defect::Kafka18991))) {
     effects.mark(Mark::StaleFetchAnswerDropped);
     return;
   }
+  if (old_epoch) [[unlikely]]
+    effects.mark(Mark::DefectKafka18991);
   if (event.error == ErrorCode::OFFSET_OUT_OF_RANGE) {
     following_.phase = FollowerPhase::asking_offsets;
     effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
@@ -77,12 +81,17 @@ void Replica::accept_batches(const FetchAnswered& event, Effects& effects) {
   std::uint32_t count = 0;
   // KAFKA-18723: the leader may have been deposed, truncated and appended to while it built the answer.
   while (count < event.batches.size() && event.batches[count].epoch <= event.leader_epoch) ++count;
-  // Followers whose fetches had no epoch couldn't compare it with the batches' either.
-  if (defects_.has(Defect::Kip320Fetch) && count < event.batches.size()) [[unlikely]] {
-    effects.mark(Mark::DefectKip320Fetch);
-    count = static_cast<std::uint32_t>(event.batches.size());
+  if (count < event.batches.size()) {
+    // Followers whose fetches had no epoch couldn't compare it with the batches' either.
+    const bool compares = !defects_.has(Defect::Kafka18723) && !defects_.has(Defect::Kip320Fetch);
+    if (defects_.has(Defect::Kafka18723)) effects.mark(Mark::DefectKafka18723);
+    if (defects_.has(Defect::Kip320Fetch)) effects.mark(Mark::DefectKip320Fetch);
+    if (compares) [[likely]] {
+      effects.mark(Mark::NewerEpochBatchSkipped);
+    } else {
+      count = static_cast<std::uint32_t>(event.batches.size());
+    }
   }
-  if (count < event.batches.size()) effects.mark(Mark::NewerEpochBatchSkipped);
   following_.leader_high_watermark = event.high_watermark;
   following_.leader_log_start = event.log_start;
   if (count == 0) {

@@ -6,10 +6,26 @@ namespace verdict::replication {
 
 namespace events = protocol::events;
 
+namespace {
+
+// Planted defect kip-497: the high watermark waits for nobody whom the controller has not confirmed.
+void count_committed_only(LeaderState& leading, Effects& effects) {
+  for (RemoteReplica& remote : leading.remotes()) {
+    if (!remote.in_proposal || remote.in_isr) continue;
+    remote.in_proposal = false;
+    effects.mark(Mark::DefectKip497);
+  }
+  const NodeIds committed(leading.isr().begin(), leading.isr().end());
+  leading.set_committed_isr(committed);
+}
+
+}  // namespace
+
 bool Replica::eligible_for_isr(const RemoteReplica& remote) const {
   // KIP-841, KIP-903. A fetch without broker epoch proves nothing about the incarnation.
-  return remote.registered_epoch != kNoBrokerEpoch && !remote.fenced && !remote.shutting_down &&
-         remote.fetch_broker_epoch == remote.registered_epoch;
+  const bool current =
+      remote.fetch_broker_epoch == remote.registered_epoch || defects_.has(Defect::Kip903);  // planted: never asked
+  return remote.registered_epoch != kNoBrokerEpoch && !remote.fenced && !remote.shutting_down && current;
 }
 
 bool Replica::may_join_isr(const RemoteReplica& remote, Offset log_end, Effects& effects) const {
@@ -26,6 +42,8 @@ void Replica::maybe_expand_isr(RemoteReplica& remote, Offset log_end, Effects& e
   if (!may_join_isr(remote, log_end, effects)) return;
   for (RemoteReplica& other : leading_.remotes()) other.in_proposal = other.in_isr;
   remote.in_proposal = true;
+  if (remote.fetch_broker_epoch != remote.registered_epoch) [[unlikely]]
+    effects.mark(Mark::DefectKip903);
   effects.mark(Mark::IsrExpandProposed);
   propose_isr(effects);
 }
@@ -63,6 +81,8 @@ void Replica::maybe_shrink_isr(MonoTime now, Effects& effects) {
 
 void Replica::propose_isr(Effects& effects) {
   leading_.begin_proposal(local_broker_epoch_);
+  if (defects_.has(Defect::Kip497)) [[unlikely]]
+    count_committed_only(leading_, effects);
   if (observer_ != nullptr) [[unlikely]] {
     observer_->observe(events::IsrProposed{.partition = config_.partition,
                                            .leader_epoch = leader_epoch_,

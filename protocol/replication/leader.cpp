@@ -99,8 +99,8 @@ void LeaderState::end_proposal() {
 void LeaderState::rebuild_maximal_isr() {
   maximal_isr_.assign(isr_.begin(), isr_.end());
   if (!in_flight_) return;
-  for (NodeId id : proposed_) {
-    if (std::ranges::find(isr_, id) == isr_.end()) maximal_isr_.push_back(id);
+  for (const RemoteReplica& remote : remotes_) {
+    if (remote.in_proposal && !remote.in_isr) maximal_isr_.push_back(remote.id);
   }
 }
 

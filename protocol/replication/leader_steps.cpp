@@ -10,7 +10,16 @@ namespace events = protocol::events;
 
 namespace {
 constexpr std::int16_t kAcksAll = -1;
+
+// Planted defects: before KIP-903 a fetch carried no broker epoch, before KAFKA-15221 an older one was not refused.
+bool counts_stale_fetch(const DefectSet& defects, Effects& effects) {
+  const bool unknown = defects.has(Defect::Kip903);
+  const bool unchecked = defects.has(Defect::Kafka15221);
+  if (unknown) effects.mark(Mark::DefectKip903);
+  if (unchecked) effects.mark(Mark::DefectKafka15221);
+  return unknown || unchecked;
 }
+}  // namespace
 
 std::size_t Replica::effective_min_isr() const {
   const auto configured = static_cast<std::size_t>(std::max(min_insync_replicas_, 1));
@@ -102,12 +111,16 @@ void Replica::announce_fetch(const FollowerFetch& fetch) const {
 }
 
 ErrorCode Replica::record_progress(RemoteReplica& remote, const FollowerFetch& fetch, MonoTime now, Effects& effects) {
-  if (of_earlier_incarnation(remote, fetch)) {
+  if (of_earlier_incarnation(remote, fetch) && !counts_stale_fetch(defects_, effects)) {
     effects.mark(Mark::StaleBrokerEpochRefused);
     return ErrorCode::NOT_LEADER_OR_FOLLOWER;
   }
   const Offset before = remote.log_end;
+  const BrokerEpoch newest = remote.fetch_broker_epoch;
   remote.count_fetch(fetch, log_.log_end(), now);
+  // The two fetches were stored in part each: the older one's log end under the newer one's broker epoch.
+  if (newest > fetch.broker_epoch && defects_.has(Defect::Kafka15221)) [[unlikely]]
+    remote.fetch_broker_epoch = newest;
   if (observer_ != nullptr) [[unlikely]]
     announce_fetch(fetch);
   maybe_expand_isr(remote, remote.log_end, effects);

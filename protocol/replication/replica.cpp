@@ -25,6 +25,8 @@ void Replica::step(const MetadataChanged& event, MonoTime now, Effects& effects)
   local_broker_epoch_ = event.local_broker_epoch;
   const bool lead = event.leader == config_.self;
   const bool newer = event.partition_epoch >= partition_epoch_ && event.leader_epoch >= leader_epoch_;
+  // Planted defect: metadata of the partition epoch that the leader has already ends its proposal.
+  const bool known_is_news = defects_.has(Defect::StaleMetadataDropsProposal) && leading_.in_flight();
   if (newer && (role_ == ReplicaRole::none || event.leader_epoch > leader_epoch_)) {
     if (lead) {
       become_leader(event, now, effects);
@@ -33,7 +35,8 @@ void Replica::step(const MetadataChanged& event, MonoTime now, Effects& effects)
     }
   } else if (newer && is_leader() && !lead) {
     become_follower(event, effects);
-  } else if (newer && is_leader() && event.partition_epoch > partition_epoch_) {
+  } else if (newer && is_leader() && (event.partition_epoch > partition_epoch_ || known_is_news)) {
+    if (event.partition_epoch == partition_epoch_) effects.mark(Mark::DefectStaleMetadataDropsProposal);
     update_leader(event);
   } else if (newer && role_ == ReplicaRole::follower && !lead) {
     // Without a new leader epoch it can only be the loss of the leader.
@@ -119,7 +122,12 @@ void Replica::become_leader(const MetadataChanged& event, MonoTime now, Effects&
                                             .high_watermark = high_watermark_,
                                             .isr = leading_.isr()});
   }
-  effects.emit(AssignEpochStart{leader_epoch_, start});
+  if (!defects_.has(Defect::Kafka7415)) [[likely]] {
+    effects.emit(AssignEpochStart{leader_epoch_, start});
+  } else {
+    // The first append of the epoch records it.
+    effects.mark(Mark::DefectKafka7415);
+  }
   effects.emit(WakeFetchers{WakeReason::role});
 }
 

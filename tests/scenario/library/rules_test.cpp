@@ -41,7 +41,7 @@ Rule broken(std::string_view scenario, std::vector<std::string_view> settings, s
 std::vector<Rule> replication_rules() {
   return {
       planted("alter-partition-answer-held", "local-shrink", {"C9"}, "an ISR is smaller once the controller says so"),
-      planted("alter-partition-answer-outlived", "local-shrink", {"C9"},
+      planted("alter-partition-answer-outlived", "kip-497", {"C4", "C9"},
               "whom the controller counts, the leader counts, whatever it has heard"),
       planted("alter-partition-request-delayed", "local-shrink", {"C9"}, "the controller decides, not the leader"),
       planted("back-to-back-elections", "no-truncation", {"C2", "C3"}, "what only an old leader has is cut"),
@@ -89,6 +89,25 @@ std::vector<Rule> replication_rules() {
               "event partition_decided leader partition: 0", "there is nobody to elect"),
       without("unclean-election-allowed", {"topics[0].config[unclean.leader.election.enable]=false"},
               "event partition_decided partition unclean: 0", "the topic allows it"),
+  };
+}
+
+std::vector<Rule> late_word_rules() {
+  return {
+      planted("answer-built-across-elections", "kafka-18723", {"C1", "C2", "C3"},
+              "batches newer than the epoch of the fetch are not appended"),
+      planted("diverging-answer-outlived", "kafka-18991", {"C1", "C2", "C3", "C5"},
+              "what is said of an older epoch cuts nothing"),
+      planted("fetch-of-an-earlier-life", "kafka-15221", {"M2", "C1", "C2", "C3"},
+              "a log end counts for the life that told it"),
+      planted("leader-of-a-silent-epoch", "kafka-7415", {"V3", "C1", "C2", "C3"},
+              "an epoch's start is recorded at the election"),
+      planted("metadata-behind-its-answer", "stale-metadata-drops-proposal", {"C4", "C9"},
+              "what isn't newer ends no proposal"),
+      planted("return-before-fencing", "kafka-18106", {"C1", "C2", "C3"},
+              "an unclean return ends memberships and leaderships, fenced or not"),
+      planted("wiped-while-proposed", "kip-903", {"M2", "C1", "C2", "C3"},
+              "a member is taken for the life that was proposed"),
   };
 }
 
@@ -160,7 +179,7 @@ std::vector<Rule> client_rules() {
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = [] {
     std::vector<Rule> rows = replication_rules();
-    for (const auto& more : {controller_rules(), storage_rules(), client_rules()})
+    for (const auto& more : {late_word_rules(), controller_rules(), storage_rules(), client_rules()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

@@ -414,6 +414,39 @@ TEST(C9, ProposedShrinkLeavesOutAMember) {
   c.propose(1, 1, {1, 2, 3}, {1, 2}, {1, 2});
   EXPECT_EQ(c.found(), "C9");
 }
+void propose_third(Cluster& c) {
+  c.commit(1);
+  c.propose(1, 1, {1, 2, 3}, {1, 2}, {1, 2, 3});
+  c.decide(1, 1, {1, 2});
+  c.adopt(1, 1, {1, 2}, {1, 2});
+  c.propose(1, 1, {1, 2}, {1, 2, 3}, {1, 2, 3});
+}
+TEST(C9, ProposalDroppedBeforeTheControllerDecides) {
+  Cluster c;
+  propose_third(c);
+  c.adopt(1, 1, {1, 2}, {1, 2});
+  EXPECT_EQ(c.found(), "none") << c.sentence();
+  c.decide(1, 1, {1, 2, 3});
+  EXPECT_EQ(c.found(), "C9");
+}
+TEST(C9, ProposalDroppedAfterTheControllerDecided) {
+  Cluster c;
+  propose_third(c);
+  const int known = c.partition_epoch;
+  c.decide(1, 1, {1, 2, 3});
+  EXPECT_EQ(c.found(), "none") << c.sentence();
+  c.partition_epoch = known;
+  c.adopt(1, 1, {1, 2}, {1, 2});
+  EXPECT_EQ(c.found(), "C9");
+}
+TEST(C9, ProposalRefusedOrOvertaken) {
+  Cluster c;
+  propose_third(c);
+  c.adopt(1, 1, {1, 2}, {1, 2});
+  c.decide(1, 1, {1});
+  c.adopt(1, 1, {1}, {1});
+  EXPECT_EQ(c.found(), "none") << c.sentence();
+}
 TEST(C9, HealthyShrinkAndOldViews) {
   Cluster c;
   c.commit(1);
@@ -473,6 +506,22 @@ TEST(M2, FencedStoppingOrRestartedBrokersAreNotAdmitted) {
     if (way == 2) c.up(3);  // a new broker epoch, no fetch since
     c.decide(1, 1, {1, 2, 3});
     EXPECT_EQ(c.found(), way == 3 ? "none" : "M2") << way;
+  }
+}
+
+TEST(M2, AFetchAfterTheProposalDoesNotVouchForIt) {
+  for (const bool again : {false, true}) {
+    Cluster c;
+    c.commit(1);
+    c.decide(1, 1, {1, 2});
+    c.adopt(1, 1, {1, 2}, {1, 2});
+    c.fetch(1, 1, 3, 1);
+    c.propose(1, 1, {1, 2}, {1, 2, 3}, {1, 2, 3});
+    c.up(3);
+    c.fetch(1, 1, 3, 1);
+    if (again) c.propose(1, 1, {1, 2}, {1, 2, 3}, {1, 2, 3});
+    c.decide(1, 1, {1, 2, 3});
+    EXPECT_EQ(c.found(), again ? "none" : "M2");
   }
 }
 

@@ -87,6 +87,28 @@ TEST(Registration, ANewLifeLeavesItsIsrsAndItsLeaderships) {
   EXPECT_EQ(h.at(alone).leader, NodeId(1)) << "unfenced, it may lead again";
 }
 
+TEST(Registration, TheDefectLeavesAnUncleanReturnInItsIsrsAndItsLeaderships) {
+  DefectSet defects;
+  defects.add(Defect::Kafka18106);
+  Harness h({}, defects);
+  h.start_brokers(2);
+  const auto key = h.create("t", {{1, 2}});
+  const auto before = h.at(key);
+  h.now += 9s;
+  h.beat(2);
+  ASSERT_EQ(h.register_broker(1, 77, /*previous_epoch=*/-1).error_code, 0);
+  EXPECT_EQ(h.at(key).isr, ids({1, 2}));
+  EXPECT_EQ(h.at(key).leader, NodeId(1));
+  EXPECT_EQ(h.at(key).leader_epoch, before.leader_epoch);
+  EXPECT_EQ(h.marks[Mark::DefectKafka18106], 1);
+  // Fenced in time, or stopped in order, it is nothing special.
+  h.beat(1);
+  h.let_session_end(2);
+  EXPECT_EQ(h.register_broker(2, 78, -1).error_code, 0);
+  EXPECT_EQ(h.at(key).isr, ids({1}));
+  EXPECT_EQ(h.marks[Mark::DefectKafka18106], 1);
+}
+
 TEST(Heartbeat, UnfencesOnlyWhoReachedTheirOwnRegistration) {
   Harness h;
   h.register_broker(1, 1);

@@ -144,6 +144,30 @@ TEST(Election, TheDefectElectsAnyoneAndSaysSo) {
   EXPECT_EQ(h.marks[Mark::DefectUncleanElection], 1);
 }
 
+TEST(AlterPartition, TheDefectTakesAMemberOfAnEarlierLife) {
+  DefectSet defects;
+  defects.add(Defect::Kip903);
+  Harness h({}, defects);
+  h.start_brokers(2);
+  const auto key = h.create("t", {{1, 2}});
+  h.let_session_end(2);
+  ASSERT_EQ(h.at(key).isr, ids({1}));
+  const std::int64_t earlier = h.epochs[2];
+  ASSERT_EQ(h.register_broker(2, 77).error_code, 0);
+  const auto propose = [&] {
+    const auto at = h.at(key);
+    return h.alter(1, key, at.leader_epoch, at.partition_epoch, {{1, h.epochs[1]}, {2, earlier}})
+        .topics[0]
+        .partitions[0]
+        .error_code;
+  };
+  EXPECT_EQ(propose(), error(INELIGIBLE_REPLICA)) << "fenced (KIP-841)";
+  h.beat(2);
+  EXPECT_EQ(propose(), 0);
+  EXPECT_EQ(h.at(key).isr, ids({1, 2}));
+  EXPECT_EQ(h.marks[Mark::DefectKip903], 1);
+}
+
 TEST(Election, ThePreferredLeaderTakesOverInTime) {
   Harness h;
   h.start_brokers(2);

@@ -95,6 +95,21 @@ TEST(Log, FollowerTakesManyBatchesAndRefusesGapsAndDamage) {
   EXPECT_EQ(slice->first, Offset(33));
 }
 
+TEST(Log, TheDefectTakesDamageFromTheLeader) {
+  LogHarness h;
+  h.runtime.plant(Defect::CrcIgnored);
+  h.open();
+  auto batch = make_batch({.epoch = LeaderEpoch(1)});
+  std::vector<Appended> appended;
+  ASSERT_TRUE(h.log->append_as_follower(batch, Log::Holes::refused, h.runtime.wall_now(), appended));
+  EXPECT_EQ(h.runtime.marks[Mark::DefectCrcIgnored], 0);
+  batch = make_batch({.base = Offset(3), .epoch = LeaderEpoch(1)});
+  batch[batch.size() - 3] ^= std::byte{1};
+  ASSERT_TRUE(h.log->append_as_follower(batch, Log::Holes::refused, h.runtime.wall_now(), appended));
+  EXPECT_EQ(h.log->log_end(), Offset(6));
+  EXPECT_EQ(h.runtime.marks[Mark::DefectCrcIgnored], 1);
+}
+
 TEST(Log, FailedAppendIsCutBackAndAFailedCutIsTheEnd) {
   LogHarness h;
   h.open();

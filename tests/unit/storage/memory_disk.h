@@ -113,6 +113,8 @@ class MemoryRuntime final : public Runtime {
     return std::move(result.value());
   }
 
+  void plant(Defect defect) { defects_.add(defect); }
+
   bool deferred = false;
   std::int64_t wall_ms = 1'700'000'000'000;
   std::map<Mark, int> marks;

@@ -50,6 +50,20 @@ TEST(Recovery, ZeroTailIsCut) {
   EXPECT_EQ(h.runtime.marks[Mark::RecoveryCutBatch], 1);
 }
 
+TEST(Recovery, TheDefectKeepsABatchWhoseCrcIsWrong) {
+  for (const bool planted : {false, true}) {
+    LogHarness h;
+    if (planted) h.runtime.plant(Defect::CrcIgnored);
+    h.open();
+    h.append(0);
+    h.append(0);
+    h.runtime.disk().file(kFirst).back() ^= std::byte{1};
+    h.open({.clean = false});
+    EXPECT_EQ(h.log->log_end(), Offset(planted ? 6 : 3));
+    EXPECT_EQ(h.runtime.marks[Mark::DefectCrcIgnored], planted ? 1 : 0);
+  }
+}
+
 // Any flipped bit that the CRC covers, or that breaks the header, ends the log before its batch; a flip in what is not
 // covered (base offset, epoch) never makes the log longer or unreadable.
 TEST(Recovery, EveryFlippedBit) {
