@@ -27,6 +27,7 @@ SHOWN_LINES = 150
 
 SEED_BLOCK = "1..50"  # the same seeds in every run of the tests, and a share of them twice
 SEED_BLOCK_TWICE = "0.05"
+SEARCH_BLOCK = ("small", "1..200"), ("default", "1..150")  # profiles and seeds of drawn scenarios
 ASAN_SEEDS = "1..3"  # must give the release's hashes; address and undefined behaviour sanitizers watch
 THREADED_TESTS = ["unit_runtime", "unit_storage", "unit_client", "unit_broker"]  # what links runtime/asio
 DEBUG_SEEDS = "1..2"  # the same at -O0
@@ -64,6 +65,8 @@ class Suite:
             yield Step("library", False, lambda: self.scenarios(["--check-determinism", "1.0"]))
             yield Step("seed_block", False, lambda: self.scenarios(
                 ["--seeds", SEED_BLOCK, "--check-determinism", SEED_BLOCK_TWICE]))
+            if self.has_command("search"):
+                yield Step("search_block", False, self.search_block)
             if self.has_command("mutants"):
                 yield Step("mutants", False, self.mutants)
         interop = ROOT / "tests/interop/run.py"
@@ -178,6 +181,15 @@ class Suite:
         if not outcomes or (code not in (0, 2) and not bad):  # not deterministic, an internal error, nothing to run
             return Result(good, 1, 0, "".join(said) + error + f"exit code {code}\n")
         return Result(good, len(bad), 0, "".join(said) + error if bad else "")
+
+    def search_block(self):
+        """Drawn scenarios of the healthy core: each profile's block is a test, clean and conclusive."""
+        results = []
+        for profile, seeds in SEARCH_BLOCK:
+            with tempfile.TemporaryDirectory() as folder:
+                results.append(self.command([self.program, "search", "--profile", profile, "--seeds", seeds, "--jobs",
+                                             self.jobs, "--out", pathlib.Path(folder) / "out"]))
+        return added(results)
 
     def mutants(self):
         code, output, error = self.call([self.program, "mutants", "--format", "json"], stdout_apart=True)
