@@ -21,7 +21,7 @@ class SearchTest(test_program.ProgramTest):
     def search(self, out, *arguments, code=0):
         done = self.call(*SMALL, "--out", out, *arguments)
         self.assertEqual(done.returncode, code, done.stdout + done.stderr)
-        return done.stdout.replace(str(out), "OUT")
+        return done.stdout.replace(f"{out}/", "OUT/")
 
     def runs(self, out):
         """The lines of runs by seed, without what a clock said."""
