@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -55,9 +56,21 @@ int run(const RunOptions& options);
 
 struct ReplayOptions {
   std::string bundle;
-  std::string until;  // virtual time; empty: to the end
+  std::string until;      // virtual time; empty: to the end
+  std::string reseed_at;  // virtual times, or "curve"; empty: no branches
+  int branches = 20;      // at each of them
+  int jobs = 0;           // of branches; 0: one a core
 };
 int replay(const ReplayOptions& options);
+
+struct ShrinkOptions {
+  std::string bundle;
+  std::string time = "60s";
+  std::int64_t runs = 0;  // 0: no limit
+  int jobs = 0;           // 0: one a core
+  std::string out;        // a folder for the bundle, or a .json file for the scenario; empty: BUNDLE/shrunk
+};
+int shrink(const ShrinkOptions& options);
 
 struct MutantsOptions {
   std::vector<std::string> defects;  // ids; empty: all

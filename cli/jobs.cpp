@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.h"
 #include "reports/bundle.h"
@@ -27,11 +28,14 @@ Job parse_job(const std::string& line) {
   Job job;
   job.kind = static_cast<Job::Kind>(json["kind"].get<int>());
   job.scenario = json["scenario"];
+  job.scenario_json = json["scenario_json"];
   job.seed = json["seed"];
   job.twice = json["twice"];
   job.defects = json["defects"].get<std::vector<std::string>>();
   job.folder = json["folder"];
   job.until_ms = json["until_ms"];
+  job.reseed_at_ms = json["reseed_at_ms"];
+  job.branch = json["branch"];
   if (json.contains("first")) job.first = *reports::parse_run_record(json["first"].dump());
   return job;
 }
@@ -40,6 +44,9 @@ std::string run_job(const Scenario& scenario, const Job& job) {
   scenarios::RunOptions options;
   options.check_determinism = job.twice;
   options.defects = job.defects;
+  options.until_ms = job.until_ms;
+  options.reseed_at_ms = job.reseed_at_ms;
+  options.branch = job.branch;
   const auto begin = std::chrono::steady_clock::now();
   RunResult result = scenarios::run(scenario, job.seed, options);
   result.wall_ms =
@@ -92,11 +99,14 @@ std::string to_line(const Job& job) {
   Json json;
   json["kind"] = static_cast<int>(job.kind);
   json["scenario"] = job.scenario;
+  json["scenario_json"] = job.scenario_json;
   json["seed"] = job.seed;
   json["twice"] = job.twice;
   json["defects"] = job.defects;
   json["folder"] = job.folder;
   json["until_ms"] = job.until_ms;
+  json["reseed_at_ms"] = job.reseed_at_ms;
+  json["branch"] = job.branch;
   if (job.kind == Job::Kind::bundle || job.kind == Job::Kind::report)
     json["first"] = Json::parse(reports::to_json(job.first));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -104,7 +114,13 @@ std::string to_line(const Job& job) {
 
 std::string work(const std::vector<Scenario>& scenarios, const std::string& line) {
   Job job = parse_job(line);
-  const Scenario& scenario = scenarios[job.scenario];
+  std::optional<Scenario> own;
+  if (!job.scenario_json.empty()) {
+    auto parsed = scenarios::parse_scenario(job.scenario_json);
+    if (!parsed) return "error: " + parsed.error().text();
+    own = std::move(*parsed);
+  }
+  const Scenario& scenario = own ? *own : scenarios[job.scenario];
   switch (job.kind) {
     case Job::Kind::run:
       return run_job(scenario, job);
@@ -116,6 +132,15 @@ std::string work(const std::vector<Scenario>& scenarios, const std::string& line
       return until_job(scenario, job);
   }
   return "error: no such job";
+}
+
+WorkerReport in_worker(const std::vector<Scenario>& scenarios, const Job& job) {
+  WorkerPool pool(1, [&scenarios](const std::string& line) { return work(scenarios, line); });
+  pool.start(0, to_line(job));
+  for (;;) {
+    auto reports = pool.wait(std::chrono::milliseconds(1000));
+    if (!reports.empty()) return std::move(reports.front());
+  }
 }
 
 RunResult crashed(const Scenario& scenario, std::uint64_t seed, std::string_view death,
@@ -158,6 +183,22 @@ std::expected<Scenario, std::string> load_scenario(const std::string& name, cons
   if (const auto valid = scenarios::validate(*scenario); !valid)
     return std::unexpected(fmt::format("{}: {}", name, valid.error().text()));
   return *scenario;
+}
+
+std::expected<OpenBundle, std::string> open_bundle(std::string_view command, const std::string& path) {
+  std::filesystem::path folder(path);
+  std::error_code error;
+  if (!std::filesystem::exists(folder, error)) {
+    return std::unexpected(
+        fmt::format("{} {}: not there; allowed: the folder of a run, out/SCENARIO/UTC-SEED", command, path));
+  }
+  if (!std::filesystem::is_directory(folder, error))  // one of its files
+    folder = folder.has_parent_path() ? folder.parent_path() : std::filesystem::path(".");
+  auto bundle = reports::read_bundle(folder.string());
+  if (!bundle) return std::unexpected(bundle.error());
+  if (const auto valid = scenarios::validate(bundle->scenario); !valid)
+    return std::unexpected(folder.string() + "/scenario.json: " + valid.error().text());
+  return OpenBundle{.folder = folder.string(), .bundle = std::move(*bundle)};
 }
 
 int usage(std::string_view message) {

@@ -84,8 +84,33 @@ void add_run(CLI::App& app, RunOptions& options, Action& action) {
 void add_replay(CLI::App& app, ReplayOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("replay", "run a bundle again");
   command->add_option("bundle", options.bundle, "the folder of a run: out/SCENARIO/UTC-SEED")->required();
-  command->add_option("--until", options.until, "stop at this virtual time (1500ms, 1.5s) and show the replicas");
+  auto* until =
+      command->add_option("--until", options.until, "stop at this virtual time (1500ms, 1.5s) and show the replicas");
+  auto* reseed = command
+                     ->add_option("--reseed-at", options.reseed_at,
+                                  "how likely the failure was: branch there with other draws (1.5s,2s or curve)")
+                     ->excludes(until);
+  command->add_option("--branches", options.branches, "at each of the times")
+      ->needs(reseed)
+      ->check(CLI::Range(1, 100'000))
+      ->capture_default_str();
+  command->add_option("--jobs", options.jobs, "worker processes for branches; one a core")
+      ->needs(reseed)
+      ->check(CLI::Range(1, 1024));
   command->callback([&] { action = [&] { return replay(options); }; });
+}
+
+void add_shrink(CLI::App& app, ShrinkOptions& options, Action& action) {
+  CLI::App* command =
+      app.add_subcommand("shrink", "make a failing run's scenario small: the same invariant still fails");
+  command->add_option("bundle", options.bundle, "the folder of a run that failed: out/SCENARIO/UTC-SEED")->required();
+  command->add_option("--for", options.time, "stop after this time, with what was found (90s, 5m)")
+      ->capture_default_str();
+  command->add_option("--runs", options.runs, "stop after so many runs; 0: no limit")->check(CLI::NonNegativeNumber);
+  command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
+  command->add_option("--out", options.out,
+                      "a new folder for the shrunk bundle, or a .json file for its scenario; BUNDLE/shrunk");
+  command->callback([&] { action = [&] { return shrink(options); }; });
 }
 
 void add_mutants(CLI::App& app, MutantsOptions& options, Action& action) {
@@ -154,12 +179,14 @@ int run_main(int argc, char** argv) {
   StorageOptions storage_options;
   RunOptions run_options;
   ReplayOptions replay_options;
+  ShrinkOptions shrink_options;
   MutantsOptions mutants_options;
   SearchOptions search_options;
   MergeOptions merge_options;
   LookOptions look_options;
   add_run(app, run_options, action);
   add_replay(app, replay_options, action);
+  add_shrink(app, shrink_options, action);
   add_mutants(app, mutants_options, action);
   add_search(app, search_options, action);
   add_merge(app, merge_options, action);

@@ -23,15 +23,6 @@ namespace {
 using scenarios::RunOutcome;
 using scenarios::RunResult;
 
-WorkerReport in_worker(const reports::Bundle& bundle, const Job& job) {
-  WorkerPool pool(1, [&bundle](const std::string& line) { return work({bundle.scenario}, line); });
-  pool.start(0, to_line(job));
-  for (;;) {
-    auto reports = pool.wait(std::chrono::milliseconds(1000));
-    if (!reports.empty()) return std::move(reports.front());
-  }
-}
-
 // The state of the replicas at some time, and how the run got there.
 int show_until(const reports::Bundle& bundle, Job job, std::int64_t until_ms) {
   std::string folder = (std::filesystem::temp_directory_path() / "verdict-until-XXXXXX").string();
@@ -39,7 +30,7 @@ int show_until(const reports::Bundle& bundle, Job job, std::int64_t until_ms) {
   job.kind = Job::Kind::until;
   job.until_ms = until_ms;
   job.folder = folder;
-  const WorkerReport report = in_worker(bundle, job);
+  const WorkerReport report = in_worker({bundle.scenario}, job);
   std::error_code ignored;
   std::filesystem::remove_all(folder, ignored);
   if (report.died || report.line.starts_with("error: ")) {
@@ -92,18 +83,10 @@ int compare(const reports::RunRecord& then, const RunResult& now) {
 }  // namespace
 
 int replay(const ReplayOptions& options) {
-  std::filesystem::path folder(options.bundle);
-  std::error_code error;
-  if (!std::filesystem::exists(folder, error))
-    return usage(
-        fmt::format("replay {}: not there; allowed: the folder of a run, out/SCENARIO/UTC-SEED", options.bundle));
-  if (!std::filesystem::is_directory(folder, error)) {  // one of its files
-    folder = folder.has_parent_path() ? folder.parent_path() : std::filesystem::path(".");
-  }
-  const auto bundle = reports::read_bundle(folder.string());
-  if (!bundle) return usage(bundle.error());
-  if (const auto valid = scenarios::validate(bundle->scenario); !valid)
-    return usage(folder.string() + "/scenario.json: " + valid.error().text());
+  const auto opened = open_bundle("replay", options.bundle);
+  if (!opened) return usage(opened.error());
+  if (!options.reseed_at.empty()) return replay_branches(*opened, options);
+  const reports::Bundle* bundle = &opened->bundle;
   Job job;
   job.seed = bundle->record.result.seed;
   job.twice = bundle->record.check_determinism;
@@ -113,7 +96,7 @@ int replay(const ReplayOptions& options) {
       return usage("--until: " + (until_ms ? std::string("a time above 0") : until_ms.error()));
     return show_until(*bundle, job, *until_ms);
   }
-  const WorkerReport report = in_worker(*bundle, job);
+  const WorkerReport report = in_worker({bundle->scenario}, job);
   reports::RunRecord now;
   now.replay = "./verdict replay " + options.bundle;
   if (report.died) {

@@ -9,7 +9,9 @@
 #include <sstream>
 
 #include "reports/chrome_trace.h"
+#include "reports/curve.h"
 #include "reports/html.h"
+#include "reports/shrunk.h"
 #include "reports/text.h"
 #include "reports/trace.h"
 #include "reports/zstd_file.h"
@@ -72,6 +74,31 @@ std::expected<RunResult, std::string> record(const Scenario& scenario, std::uint
   return result;
 }
 
+// The report's section on a file that not every bundle has; empty where it is absent.
+template <class Parse, class Section>
+std::expected<std::string, std::string> section_of(const std::string& path, Parse parse, Section section) {
+  if (!std::filesystem::exists(path)) return std::string();
+  const auto text = read_file(path);
+  if (!text) return std::unexpected(text.error());
+  const auto parsed = parse(*text);
+  if (!parsed) return std::unexpected(path + ": " + parsed.error());
+  return section(*parsed);
+}
+
+// What the shrinker and the branches left: after the replay, and after the diagrams.
+struct MoreSections {
+  std::string shrunk;
+  std::string curve;
+};
+std::expected<MoreSections, std::string> more_sections(const std::string& folder, const std::string& scenario_json) {
+  const auto shrunk = section_of(folder + "/shrunk.json", parse_shrunk,
+                                 [&](const ShrunkFrom& from) { return shrunk_section(from, scenario_json); });
+  if (!shrunk) return std::unexpected(shrunk.error());
+  const auto curve = section_of(folder + "/curve.json", parse_curve, curve_section);
+  if (!curve) return std::unexpected(curve.error());
+  return MoreSections{*shrunk, *curve};
+}
+
 }  // namespace
 
 std::expected<std::string, std::string> read_file(const std::string& path) {
@@ -116,11 +143,14 @@ std::expected<void, std::string> write_reports(const std::string& folder) {
   const auto load = load_history(folder + "/history.jsonl");
   if (!load) return std::unexpected(load.error());
   const RunRecord& record = bundle->record;
-  for (const auto& [name, text] : {std::pair<const char*, std::string>("verdict.json", verdict_json(record)),
-                                   {"summary.md", summary_markdown(record, *trace)},
-                                   {"junit.xml", junit_xml(record)},
-                                   {"report.html", html_report(record, bundle->scenario_json, *trace, *load)},
-                                   {"trace.json", chrome_trace(*trace)}}) {
+  const auto more = more_sections(folder, bundle->scenario_json);
+  if (!more) return std::unexpected(more.error());
+  for (const auto& [name, text] :
+       {std::pair<const char*, std::string>("verdict.json", verdict_json(record)),
+        {"summary.md", summary_markdown(record, *trace)},
+        {"junit.xml", junit_xml(record)},
+        {"report.html", html_report(record, bundle->scenario_json, *trace, *load, more->shrunk, more->curve)},
+        {"trace.json", chrome_trace(*trace)}}) {
     if (auto wrote = write_file(fmt::format("{}/{}", folder, name), text); !wrote) return wrote;
   }
   return {};

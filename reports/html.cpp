@@ -213,14 +213,14 @@ std::string fill(std::string_view page, std::initializer_list<std::pair<std::str
 }  // namespace
 
 std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace,
-                        const LoadStats& load) {
+                        const LoadStats& load, std::string_view shrunk, std::string_view curve) {
   const std::string title = escape_markup(fmt::format("{} seed {}: {}", record.result.scenario, record.result.seed,
                                                       scenarios::name_of(record.result.outcome)));
   const std::string head = headline(record);
   const std::string lists = witnesses(record, trace) + list_of("Not seen", record.result.unmet) +
                             list_of("What clients saw", record.result.black_box) +
                             list_of("Last words", record.stderr_tail);
-  const std::string how = replay(record);
+  const std::string how = replay(record) + std::string(shrunk);
   const std::string what = scenario_section(record, scenario);
   const std::string data = script_safe(data_json(record, trace, load));
   return fill(asset("report.html"), {{"title", title},
@@ -230,6 +230,7 @@ std::string html_report(const RunRecord& record, std::string_view scenario, cons
                                      {"replay", how},
                                      {"scenario", what},
                                      {"data", data},
+                                     {"curve", curve},
                                      {"model", asset("model.js")},
                                      {"diagram", asset("diagram.js")},
                                      {"tables", asset("tables.js")},

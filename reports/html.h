@@ -10,7 +10,8 @@
 namespace verdict::reports {
 
 // report.html: one file, no network. `scenario`: the resolved scenario's JSON.
+// shrunk, curve: sections of shrunk.h and curve.h, or empty.
 std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace,
-                        const LoadStats& load);
+                        const LoadStats& load, std::string_view shrunk = {}, std::string_view curve = {});
 
 }  // namespace verdict::reports

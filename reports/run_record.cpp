@@ -48,6 +48,7 @@ RunResult result_of(const Json& json) {
   read(json, "partition", result.partition);
   read(json, "offset", result.offset);
   read(json, "violation_ns", result.violation_ns);
+  read(json, "workload_ns", result.workload_ns);
   for (const Json& witness : json.value("witnesses", Json::array())) {
     scenarios::WitnessLine line;
     read(witness, "time_ns", line.time_ns);

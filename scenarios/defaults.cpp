@@ -48,4 +48,14 @@ Scenario resolve(Scenario scenario) {
   return scenario;
 }
 
+std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload) {
+  std::vector<std::int32_t> numbers;
+  const auto add = [&numbers](std::int32_t said) {
+    numbers.push_back(said > 0 ? said : static_cast<std::int32_t>(numbers.size()) + 1);
+  };
+  for (const ProducerSpec& producer : workload.producers) add(producer.client);
+  for (const ConsumerSpec& consumer : workload.consumers) add(consumer.client);
+  return numbers;
+}
+
 }  // namespace verdict::scenarios

@@ -20,6 +20,7 @@ struct Field {
 };
 
 constexpr std::int64_t kHourMs = 3'600'000;
+constexpr std::int64_t kMostClients = 1000;
 constexpr std::int64_t kNoMax = std::numeric_limits<std::int64_t>::max();
 
 // fields(visit, s, d) calls visit("name", s.member, d.member, Field) for each; d: a default-made one.
@@ -89,6 +90,7 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d)
   visit("records", s.records, d.records, Field{"stops after as many; 0: no limit"});
   visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
   visit("stop_ms", s.stop_ms, d.stop_ms, Field{"0: at the workload's end", 0, kHourMs});
+  visit("client", s.client, d.client, Field{"its number, which keys its draws; 0: its place", 0, kMostClients});
 }
 
 template <class Visit, class S>
@@ -101,6 +103,7 @@ void fields(Visit&& visit, S& s, const ConsumerSpec& d)
         Field{"polls after which a partition goes back; 0: never", 0, 1'000'000});
   visit("poll_interval_ms", s.poll_interval_ms, d.poll_interval_ms, Field{"pause between polls", 0, kHourMs});
   visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
+  visit("client", s.client, d.client, Field{"its number, which keys its draws; 0: its place", 0, kMostClients});
 }
 
 template <class Visit, class S>

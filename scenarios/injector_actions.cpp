@@ -210,7 +210,9 @@ bool Injector::apply_disk_or_clock(std::size_t number, const FaultSpec& spec, Fa
       world_.set_disk_capacity(index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
     });
   } else if (spec.action == "bit_rot") {
-    world_.rot_bits(index, spec.path_part, number);
+    std::uint64_t key = 0;  // of its id: other faults' deletion must not change what rots
+    for (const char c : spec.id) key = mix64(key, static_cast<unsigned char>(c));
+    world_.rot_bits(index, spec.path_part, key);
   } else if (spec.action == "clock_offset") {
     world_.set_clock_offset(index, from_ms(spec.by_ms));
     undo_later(number, [this, index] { world_.set_clock_offset(index, Duration(0)); });

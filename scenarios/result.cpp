@@ -34,6 +34,7 @@ std::string RunResult::to_json() const {
   json["partition"] = partition;
   json["offset"] = offset;
   json["violation_ns"] = violation_ns;
+  json["workload_ns"] = workload_ns;
   json["witnesses"] = nlohmann::ordered_json::array();
   for (const WitnessLine& witness : witnesses) {
     json["witnesses"].push_back({{"time_ns", witness.time_ns},

@@ -42,6 +42,7 @@ struct RunResult {
   std::string partition;  // "orders-0"; empty: none
   std::int64_t offset = -1;
   std::int64_t violation_ns = -1;  // virtual time of the event that broke the rule
+  std::int64_t workload_ns = -1;   // virtual time at which the workload began; -1: never
   std::vector<WitnessLine> witnesses;
   std::vector<std::string> unmet;      // expectations, one line each
   std::vector<std::string> black_box;  // "lost-write: ..." for each anomaly, also where the white box spoke first

@@ -129,6 +129,11 @@ Checked check_load(const Scenario& scenario) {
     if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.producers[{}]", i)); !checked)
       return checked;
   }
+  std::set<std::int32_t> numbers;
+  for (const std::int32_t number : client_numbers(scenario.workload)) {
+    if (!numbers.insert(number).second)
+      return wrong("$.workload", fmt::format("two clients of number {}", number), "a number for each client");
+  }
   for (std::size_t i = 0; i < scenario.workload.consumers.size(); ++i) {
     const ConsumerSpec& spec = scenario.workload.consumers[i];
     if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.consumers[{}]", i)); !checked)

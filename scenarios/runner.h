@@ -67,6 +67,9 @@ struct RunOptions {
   LogLevel log_level = LogLevel::info;
   // Of virtual time since the beginning: the run stops there, without a verdict. 0: to its end.
   std::int64_t until_ms = 0;
+  // Of virtual time: from there on every draw is another one, by `branch`; before it the run is the same. 0: never.
+  std::int64_t reseed_at_ms = 0;
+  std::uint64_t branch = 0;
   // Called when a run's world stands and before its time begins, for the second run of check_determinism too: a test
   // plants there what runs may not do.
   std::function<void(sim::World&)> prepare;

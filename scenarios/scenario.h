@@ -55,6 +55,8 @@ struct DiskSpec {
   friend bool operator==(const DiskSpec&, const DiskSpec&) = default;
 };
 
+// A client's number keys its draws, and where its machine stands: one that says it is not disturbed by the deletion of
+// another.
 struct ProducerSpec {
   std::string topic = "orders";
   std::vector<std::int32_t> partitions;  // empty: all
@@ -70,6 +72,7 @@ struct ProducerSpec {
   std::int64_t records = 0;          // stop after as many; 0: no limit
   std::int64_t start_ms = 0;         // since the workload began
   std::int64_t stop_ms = 0;          // 0: at its end
+  std::int32_t client = 0;           // its number; 0: its place among the producers, then the consumers
   friend bool operator==(const ProducerSpec&, const ProducerSpec&) = default;
 };
 
@@ -79,6 +82,7 @@ struct ConsumerSpec {
   std::int32_t seek_one_in = 0;          // polls after which a partition goes back; 0: never
   std::int64_t poll_interval_ms = 0;
   std::int64_t start_ms = 0;
+  std::int32_t client = 0;
   friend bool operator==(const ConsumerSpec&, const ConsumerSpec&) = default;
 };
 
@@ -228,6 +232,8 @@ std::string scenario_schema();  // JSON Schema, draft 2020-12
 
 // The default topic and load where none is given, ids for faults that have none.
 Scenario resolve(Scenario scenario);
+// The numbers of the clients, producers before consumers: what each says, or its place.
+std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload);
 WorkloadSpec default_workload(const std::string& topic);
 
 }  // namespace verdict::scenarios

@@ -126,22 +126,32 @@ void Trial::add_clients() {
   admin_ = add("admin", [this](Runtime& runtime) {
     return std::make_unique<AdminMachine>(runtime, client_options(settings_, 0));
   });
-  std::int64_t process = 0;
-  for (const ProducerSpec& spec : scenario_.workload.producers) {
-    ++process;
-    const sim::ProducerLoad load = producer_load(spec, settings_, process, partitions_of(spec.topic));
-    const sim::NodeIndex index = add(fmt::format("client-{}", process), [history, load](Runtime& runtime) {
-      return std::make_unique<ProducerMachine>(runtime, load, history);
-    });
-    clients_.push_back({.index = index, .process = process, .produces = true, .start_ms = spec.start_ms});
-  }
-  for (const ConsumerSpec& spec : scenario_.workload.consumers) {
-    ++process;
-    const sim::ConsumerLoad load = consumer_load(spec, settings_, process, partitions_of(spec.topic));
-    const sim::NodeIndex index = add(fmt::format("client-{}", process), [history, load](Runtime& runtime) {
-      return std::make_unique<ConsumerMachine>(runtime, load, history);
-    });
-    clients_.push_back({.index = index, .process = process, .produces = false, .start_ms = spec.start_ms});
+  const WorkloadSpec& load = scenario_.workload;
+  const std::vector<std::int32_t> numbers = client_numbers(load);
+  // Machines stand in the order of their numbers; one that nobody has stays empty, so that it disturbs no other.
+  std::map<std::int32_t, std::size_t> places;
+  for (std::size_t i = 0; i < numbers.size(); ++i) places[numbers[i]] = i;
+  clients_.resize(numbers.size());
+  std::int32_t process = 0;
+  for (const auto& [number, place] : places) {
+    while (++process < number)
+      world_.add_node({.host = fmt::format("client-{}", process), .factory = nullptr, .defects = {}});
+    const std::string host = fmt::format("client-{}", process);
+    if (place < load.producers.size()) {
+      const ProducerSpec& spec = load.producers[place];
+      const sim::ProducerLoad made = producer_load(spec, settings_, process, partitions_of(spec.topic));
+      const sim::NodeIndex index = add(host, [history, made](Runtime& runtime) {
+        return std::make_unique<ProducerMachine>(runtime, made, history);
+      });
+      clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms};
+    } else {
+      const ConsumerSpec& spec = load.consumers[place - load.producers.size()];
+      const sim::ConsumerLoad made = consumer_load(spec, settings_, process, partitions_of(spec.topic));
+      const sim::NodeIndex index = add(host, [history, made](Runtime& runtime) {
+        return std::make_unique<ConsumerMachine>(runtime, made, history);
+      });
+      clients_[place] = {.index = index, .process = process, .produces = false, .start_ms = spec.start_ms};
+    }
   }
   load_processes_ = process;
   reader_process_ = process;

@@ -133,6 +133,7 @@ class Trial final : private sim::ClusterSink,
   std::optional<checker::Violation> liveness_;
   std::map<client::TopicPartition, std::int64_t> read_to_;  // by the final reader
   bool ended_early_ = false;
+  bool reseeded_ = false;
 };
 
 }  // namespace verdict::scenarios

@@ -42,6 +42,12 @@ Trial::Step Trial::overrun(std::string invariant, std::string sentence) {
 }
 
 Trial::Step Trial::run_to(sim::VirtualTime when) {
+  const sim::VirtualTime reseed_at(from_ms(options_.reseed_at_ms));
+  if (options_.reseed_at_ms > 0 && !reseeded_ && when >= reseed_at) {
+    reseeded_ = true;
+    if (run_to(reseed_at) == Step::ended) return Step::ended;
+    world_.reseed(options_.branch);
+  }
   sim::VirtualTime limit = when;
   if (options_.until_ms > 0) limit = std::min(limit, sim::VirtualTime(from_ms(options_.until_ms)));
   const sim::RunEnd end = world_.run_until(limit);
@@ -120,6 +126,7 @@ Trial::Step Trial::set_up() {
 
 Trial::Step Trial::workload() {
   phase("workload");
+  result_.workload_ns = sim::to_ns(world_.now());
   for (const ClientMachine& machine : clients_) {
     if (machine.start_ms == 0) {
       world_.start(machine.index);

@@ -33,11 +33,16 @@ Size size_of(const scenarios::Scenario& scenario);  // resolved
 // Records that producer `p` can send: its limit, or what its bursts come to in the time that it has.
 std::int64_t records_of(const scenarios::ProducerSpec& p, const scenarios::PhaseSpec& phases);
 
-// Runs candidates, each under its own seed (seeds.first), and answers with the results of the first ones in order: up
-// to and with the first that `accept` takes, or all. Fewer than that: it was stopped (a deadline, an interruption).
-// How many of them it runs at once is its own business.
+struct Candidate {
+  scenarios::Scenario scenario;  // to be run under the seed seeds.first
+  std::int64_t until_ms = 0;     // virtual time at which its run may stop, for it would have failed by then; 0: its end
+};
+
+// Runs candidates and answers with the results of the first ones in order: up to and with the first that `accept`
+// takes, or all. Fewer than that: it was stopped (a deadline, an interruption). How many of them it runs at once is its
+// own business.
 using Accept = std::function<bool(const scenarios::RunResult&)>;
-using Oracle = std::function<std::vector<scenarios::RunResult>(const std::vector<scenarios::Scenario>&, const Accept&)>;
+using Oracle = std::function<std::vector<scenarios::RunResult>(const std::vector<Candidate>&, const Accept&)>;
 
 struct ShrinkProgress {
   std::string_view stage;  // "faults", "operations", ...

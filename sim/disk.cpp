@@ -36,6 +36,12 @@ DiskImage::DiskImage(World& world, NodeIndex node, const DiskConfig& config)
       errors_(world.keyed(Draw::disk_error, node.value())),
       shorts_(world.keyed(Draw::disk_short, node.value())) {}
 
+void DiskImage::draw_anew() {
+  latency_ = world_.keyed(Draw::disk_latency, node_.value());
+  errors_ = world_.keyed(Draw::disk_error, node_.value());
+  shorts_ = world_.keyed(Draw::disk_short, node_.value());
+}
+
 DiskImage::~DiskImage() {
   pending_.clear();
   root_ = InodeRef();

@@ -102,6 +102,8 @@ class DiskImage {
   std::uint64_t free_bytes() const { return used_ >= capacity_ ? 0 : capacity_ - used_; }
   std::uint64_t used_bytes() const { return used_; }
 
+  void draw_anew();  // World::reseed
+
   // ---- faults ----
   void set_faults(DiskFaults faults) { faults_ = std::move(faults); }
   void set_capacity(std::uint64_t bytes) { capacity_ = bytes; }

@@ -28,21 +28,36 @@ SimNetwork::~SimNetwork() {
   }
 }
 
+void Link::key_draws(const World& world, NodeIndex from, NodeIndex to) {
+  const std::uint64_t entity = std::uint64_t{from.value()} << 16 | to.value();
+  KeyedRandom latency = world.keyed(Draw::latency, entity);
+  key = latency.next();
+  bucket = -1;
+  splits = world.keyed(Draw::split, entity);
+  short_reads = world.keyed(Draw::short_read, entity);
+  retransmits = world.keyed(Draw::retransmit, entity);
+}
+
+void SimNetwork::draw_anew() {
+  order_ = world_.keyed(Draw::order, 1);
+  for (std::size_t from = 0; from < links_.size(); ++from) {
+    for (std::size_t to = 0; to < links_.size(); ++to) {
+      links_[from][to].key_draws(world_, NodeIndex(static_cast<std::uint16_t>(from)),
+                                 NodeIndex(static_cast<std::uint16_t>(to)));
+    }
+  }
+}
+
 void SimNetwork::add_node() {
   const std::size_t n = links_.size() + 1;
-  if (n == 1) {
-    order_ = world_.keyed(Draw::order, 1);
-    split_ = world_.keyed(Draw::split, 0);
-    short_read_ = world_.keyed(Draw::short_read, 0);
-    retransmit_ = world_.keyed(Draw::retransmit, 0);
-  }
+  if (n == 1) order_ = world_.keyed(Draw::order, 1);
   links_.resize(n);
   for (std::size_t from = 0; from < n; ++from) {
     const std::size_t had = links_[from].size();
     links_[from].resize(n);
     for (std::size_t to = had; to < n; ++to) {
-      KeyedRandom key = world_.keyed(Draw::latency, from << 16 | to);
-      links_[from][to].key = key.next();
+      links_[from][to].key_draws(world_, NodeIndex(static_cast<std::uint16_t>(from)),
+                                 NodeIndex(static_cast<std::uint16_t>(to)));
     }
   }
 }
@@ -136,7 +151,8 @@ void SimNetwork::segment(Pipe& pipe) {
   const std::uint64_t size = pipe.written - from;
   const std::uint32_t one_in = world_.config().network.split_one_in;
   if (one_in != 0 && size > 1) {
-    const std::uint64_t draw = world_.draw(split_);
+    const auto& ends = pipe.connection->ends;
+    const std::uint64_t draw = world_.draw(link(ends[pipe.side].node, ends[1 - pipe.side].node).splits);
     if (scale_to(draw, one_in) == 0) add_segment(pipe, from + 1 + (draw & 0xffff) % (size - 1), {}, false);
   }
   add_segment(pipe, pipe.written, {}, false);
@@ -315,7 +331,8 @@ void SimNetwork::finish_read(Pipe& pipe, Op& op) {
   std::size_t n = std::min(available, pipe.into.size());
   const std::uint32_t one_in = world_.config().network.short_read_one_in;
   if (one_in != 0 && n > 1) {
-    const std::uint64_t draw = world_.draw(short_read_);
+    const auto& ends = pipe.connection->ends;
+    const std::uint64_t draw = world_.draw(link(ends[pipe.side].node, ends[1 - pipe.side].node).short_reads);
     if (scale_to(draw, one_in) == 0) n = 1 + (draw & 0xffffff) % (n - 1);
   }
   const std::span<std::byte> taken = pipe.into.first(n);
@@ -355,7 +372,7 @@ void SimNetwork::opened(NodeIndex from, NodeIndex to, bool at_once) {
     Duration delay(0);
     if (!at_once) {
       const auto longest = static_cast<std::uint64_t>(world_.config().network.retransmit.count()) * 8;
-      delay = Duration(static_cast<std::int64_t>(scale_to(world_.draw(retransmit_), longest)));
+      delay = Duration(static_cast<std::int64_t>(scale_to(world_.draw(over.retransmits), longest)));
     }
     pipe->flight.front().at_ns = std::max(pipe->flight.front().at_ns, to_ns(world_.now() + delay));
     for (std::size_t i = 1; i < pipe->flight.size(); ++i) {

@@ -113,9 +113,11 @@ struct Link {
   std::uint64_t key = 0;
   std::int64_t bucket = -1;
   KeyedRandom draws{0};
+  KeyedRandom splits{0}, short_reads{0}, retransmits{0};
   std::vector<Pipe*> stalled;  // data that waits to cross this link
   std::vector<Pipe*> unacked;  // pipes the other way whose acknowledgements wait
 
+  void key_draws(const World& world, NodeIndex from, NodeIndex to);
   bool open() const { return blocked == 0 && clogs == 0; }
 };
 
@@ -130,6 +132,7 @@ class SimNetwork {
   SimNetwork& operator=(const SimNetwork&) = delete;
 
   void add_node();
+  void draw_anew();  // World::reseed
   Link& link(NodeIndex from, NodeIndex to) { return links_[from.value()][to.value()]; }
   const Link& link(NodeIndex from, NodeIndex to) const { return links_[from.value()][to.value()]; }
 
@@ -200,9 +203,6 @@ class SimNetwork {
   std::size_t in_use_ = 0;
   std::map<std::pair<NodeIndex, std::uint16_t>, SimListener*> listeners_;
   KeyedRandom order_{0};
-  KeyedRandom split_{0};
-  KeyedRandom short_read_{0};
-  KeyedRandom retransmit_{0};
 };
 
 }  // namespace verdict::sim

@@ -73,6 +73,8 @@ class SimNode {
   friend class SimRuntime;
   friend class SimNetwork;
 
+  void draw_anew();  // World::reseed
+
   World& world_;
   NodeIndex index_;
   NodeConfig config_;

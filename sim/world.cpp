@@ -42,6 +42,13 @@ SimNode::SimNode(World& world, NodeIndex index, NodeConfig config)
 
 SimNode::~SimNode() = default;
 
+void SimNode::draw_anew() {
+  order_ = world_.keyed(Draw::order, index_.value() + 2U);
+  inline_ = world_.keyed(Draw::inline_start, index_.value());
+  delay_ = world_.keyed(Draw::delay, index_.value());
+  disk_.draw_anew();
+}
+
 World::World(WorldConfig config) : config_(std::move(config)), call_order_(keyed(Draw::order, 0)), network_(*this) {
   for (std::size_t i = 0; i < kSiteCount; ++i) {
     KeyedRandom source = keyed(Draw::site_active, i);
@@ -54,6 +61,14 @@ World::~World() {
   for (auto& node : nodes_) bring_down(*node, DeathCause::stop);
   bury();
   for (auto& call : calls_) queue_.remove(call->event);
+}
+
+void World::reseed(std::uint64_t branch) {
+  config_.seed = mix64(config_.seed, branch);
+  call_order_ = keyed(Draw::order, 0);
+  network_.draw_anew();
+  for (auto& node : nodes_) node->draw_anew();
+  hash_.value(branch);
 }
 
 // ---- the loop ----

@@ -126,6 +126,9 @@ class World {
     return value;
   }
 
+  // Between two events: every draw from here on is another one, f(mix(seed, branch), ...). What has happened stays.
+  void reseed(std::uint64_t branch);
+
   // ---- for the machine's parts ----
   void schedule(Event& event, VirtualTime when, KeyedRandom& order);
   void schedule(Op& op, VirtualTime when, KeyedRandom& order) { schedule_at(op, when, order_for(order)); }
