@@ -275,7 +275,7 @@ void WhiteBoxState::lower_true_hw(PartitionTruth& p, std::int64_t to) {
 }
 
 void WhiteBoxState::check_candidates(PartitionTruth& p) {
-  if (!p.decided) return;
+  if (!p.decided || unsettled(p)) return;
   for (SlotMask rest = p.isr; rest != 0; rest &= rest - 1) {
     const Replica& r = p.replicas[static_cast<std::size_t>(std::countr_zero(rest))];
     if (matched_end(r) >= p.true_hw || !r.open || !node(r.node).active()) continue;

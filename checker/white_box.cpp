@@ -8,6 +8,13 @@
 namespace verdict::checker {
 namespace {
 
+bool tells_a_decision(const protocol::Event& event) {
+  using namespace protocol::events;  // tidy: allow using-namespace: a list of events
+  return std::holds_alternative<PartitionDecided>(event) || std::holds_alternative<BrokerFencing>(event) ||
+         std::holds_alternative<BrokerRegistered>(event) || std::holds_alternative<TopicCreated>(event) ||
+         std::holds_alternative<TopicDeleted>(event) || std::holds_alternative<MinIsrConfigured>(event);
+}
+
 std::string say(const Note& n) {
   const std::string a = std::to_string(n.a), b = std::to_string(n.b), epoch = std::to_string(n.epoch);
   switch (n.kind) {
@@ -81,17 +88,20 @@ WhiteBox& WhiteBox::operator=(WhiteBox&&) noexcept = default;
 
 void WhiteBox::on_event(MonoTime virtual_now, NodeId node, std::uint32_t incarnation, const protocol::Event& event) {
   ++state_->metrics.events;
+  if (!state_->violation && !tells_a_decision(event)) state_->settle_elections(WhiteBoxState::Settle::all);
   if (state_->violation) return;
   state_->now = Now{virtual_now, node, incarnation};
   std::visit([this](const auto& e) { state_->on(e); }, event);
 }
 
 void WhiteBox::node_started(MonoTime now, NodeId node, std::uint32_t incarnation) {
+  state_->settle_elections(WhiteBoxState::Settle::all);
   state_->now = Now{now, node, incarnation};
   state_->started(node, incarnation);
 }
 
 void WhiteBox::node_stopped(MonoTime now, NodeId node, std::uint32_t incarnation, StopKind kind) {
+  state_->settle_elections(WhiteBoxState::Settle::all);
   state_->now = Now{now, node, incarnation};
   state_->stopped(node, kind);
 }
@@ -117,6 +127,7 @@ void WhiteBox::faults_healed(MonoTime now) { state_->healed = now; }
 std::optional<MonoTime> WhiteBox::healed() const { return state_->healed; }
 
 void WhiteBox::judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds) {
+  state_->settle_elections(WhiteBoxState::Settle::all);
   if (state_->violation || !state_->healed) return;
   auto found = check_liveness(probe, *state_->healed, bounds);
   if (!found) return;

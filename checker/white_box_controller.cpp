@@ -52,6 +52,7 @@ void WhiteBoxState::on(const protocol::events::BrokerFencing& e) {
   if (e.epoch.value() != n.broker_epoch) return;
   n.fenced = e.fenced;
   n.shutting_down = e.shutting_down;
+  settle_elections(Settle::excused);
   for (const std::uint32_t i : n.partitions) {
     note(partitions[i], Note::Kind::fencing, e.broker, e.fenced ? 1 : 0, e.shutting_down ? 1 : 0);
     if (!deleted(partitions[i])) check_candidates(partitions[i]);
@@ -61,6 +62,8 @@ void WhiteBoxState::on(const protocol::events::BrokerFencing& e) {
 void WhiteBoxState::on(const protocol::events::PartitionDecided& e) {
   PartitionTruth& p = partition(e.partition);
   if (deleted(p)) return;
+  if (unsettled(p)) settle_elections(Settle::all);
+  if (violation) return;
   const SlotMask members = mask(p, e.replicas), isr = mask(p, e.isr);
   const std::int32_t epoch = e.leader_epoch.value();
   note(p, Note::Kind::decided, now.node, e.leader.value(), e.partition_epoch.value(), epoch);
@@ -89,10 +92,15 @@ void WhiteBoxState::on(const protocol::events::PartitionDecided& e) {
   if (elected) {
     if (old_epoch >= 0) ++metrics.elections;
     elect(p, old_isr);
-    if (violation) return;
+    if (violation || unsettled(p)) return;
   }
-  if (old_isr != isr) {
-    for (SlotMask rest = admitted; rest != 0; rest &= rest - 1) {
+  adopt_decision(p, old_isr);
+}
+
+// What follows of the new ISR and the leader, once the leader's log is judged.
+void WhiteBoxState::adopt_decision(PartitionTruth& p, SlotMask old_isr) {
+  if (old_isr != p.isr) {
+    for (SlotMask rest = p.isr & ~old_isr; rest != 0; rest &= rest - 1) {
       const Replica& r = p.replicas[static_cast<std::size_t>(std::countr_zero(rest))];
       // Nobody was told of what it lacks: see PartitionTruth::exposed.
       if (r.matched != r.head || log_end(r) >= p.true_hw || log_end(r) < p.exposed) continue;
@@ -102,7 +110,39 @@ void WhiteBoxState::on(const protocol::events::PartitionDecided& e) {
   }
   raise_true_hw(p);
   check_candidates(p);
-  if (const Slot s = find_slot(p, e.leader); s != kNoSlot) check_superset(p, p.replicas[s]);
+  if (const Slot s = find_slot(p, p.leader); s != kNoSlot) check_superset(p, p.replicas[s]);
+}
+
+bool WhiteBoxState::unsettled(const PartitionTruth& p) const {
+  return std::ranges::any_of(unsettled_, [&](const Unsettled& u) { return &partitions[u.partition] == &p; });
+}
+
+bool WhiteBoxState::any_active(const PartitionTruth& p, SlotMask members) {
+  for (SlotMask rest = members; rest != 0; rest &= rest - 1) {
+    if (node(p.replicas[static_cast<std::size_t>(std::countr_zero(rest))].node).active()) return true;
+  }
+  return false;
+}
+
+// The records of one decision come one by one, and a broker's fencing after the elections that it causes: an election
+// outside the ISR is judged when all of its batch was told, which is at the first event that is no decision.
+void WhiteBoxState::settle_elections(Settle which) {
+  if (unsettled_.empty()) return;
+  const Now present = now;
+  for (std::size_t i = 0; i < unsettled_.size() && !violation;) {
+    PartitionTruth& p = partitions[unsettled_[i].partition];
+    if (which == Settle::excused && !deleted(p) && any_active(p, unsettled_[i].old_isr)) {
+      ++i;
+      continue;
+    }
+    const Unsettled u = unsettled_[i];
+    unsettled_.erase(unsettled_.begin() + static_cast<std::ptrdiff_t>(i));
+    if (deleted(p)) continue;
+    now = u.when;
+    judge_election(p, u.old_isr);
+    if (!violation) adopt_decision(p, u.old_isr);
+  }
+  now = present;
 }
 
 bool WhiteBoxState::check_admitted(PartitionTruth& p, SlotMask admitted, const protocol::events::PartitionDecided& e) {
@@ -150,18 +190,24 @@ void WhiteBoxState::elect(PartitionTruth& p, SlotMask old_isr) {
     p.election_pending = true;
     return;
   }
+  if ((old_isr & bit(s)) == 0 && options.unclean_election_allowed && any_active(p, old_isr)) {
+    unsettled_.push_back({static_cast<std::uint32_t>(&p - partitions.data()), old_isr, now});
+    return;
+  }
+  judge_election(p, old_isr);
+}
+
+// The elected leader's log is open, and lacks a part of the ghost log.
+void WhiteBoxState::judge_election(PartitionTruth& p, SlotMask old_isr) {
+  const Slot s = slot(p, p.leader);
+  const Replica& r = p.replicas[s];
   const std::int64_t kept = matched_end(r);
   const bool inside = (old_isr & bit(s)) != 0;
   bool excused;
   if (inside) {
     excused = count(p.isr) == 1 && r.lost_from <= kept;
   } else {
-    bool remained = false;
-    for (SlotMask rest = old_isr; rest != 0; rest &= rest - 1) {
-      remained |= !options.unclean_election_allowed ||
-                  node(p.replicas[static_cast<std::size_t>(std::countr_zero(rest))].node).active();
-    }
-    excused = !remained;
+    excused = old_isr == 0 || (options.unclean_election_allowed && !any_active(p, old_isr));
   }
   if (excused) {
     cut(p, kept);

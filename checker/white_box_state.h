@@ -114,6 +114,9 @@ class WhiteBoxState {
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
+  enum class Settle : std::uint8_t { excused, all };
+  void settle_elections(Settle which);  // C1 of elections outside the ISR whose batch may not be told yet
+
   void started(NodeId id, std::uint32_t incarnation);
   void stopped(NodeId id, StopKind kind);
   void bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to);
@@ -150,8 +153,18 @@ class WhiteBoxState {
   void check_ahead(PartitionTruth& p);
   bool check_admitted(PartitionTruth& p, SlotMask admitted, const protocol::events::PartitionDecided& e);  // M2
   void elect(PartitionTruth& p, SlotMask old_isr);
+  void judge_election(PartitionTruth& p, SlotMask old_isr);
+  void adopt_decision(PartitionTruth& p, SlotMask old_isr);
+  bool unsettled(const PartitionTruth& p) const;
+  bool any_active(const PartitionTruth& p, SlotMask members);
   void cut(PartitionTruth& p, std::int64_t to);
   std::int64_t floor_of(const PartitionTruth& p, std::uint32_t crc);
+
+  struct Unsettled {
+    std::uint32_t partition;
+    SlotMask old_isr;
+    Now when;
+  };
 
   friend class WhiteBox;
   std::vector<TopicTruth> topics;
@@ -160,6 +173,7 @@ class WhiteBoxState {
   std::vector<std::uint32_t> table_;                          // open addressing: partition number + 1
   std::uint32_t last_ = 0;                                    // partition looked up last
   std::map<std::pair<NodeId, std::string>, Folder> folders_;  // by path of the partition's folder
+  std::vector<Unsettled> unsettled_;
   std::int64_t quorum_committed_ = 0;
   LookupMap<Floor> floors_;           // by partition number << 32 | crc
   LookupMap<std::uint64_t> pending_;  // client and operation -> key of floors_

@@ -73,7 +73,7 @@ constexpr std::array kTopicKeys{
     Setting{"segment.ms", kSegmentMs},
 };
 
-constexpr std::array<std::string_view, 19> kAllFields{
+constexpr std::array<std::string_view, 20> kAllFields{
     "cluster.brokers",
     "cluster.clock_drift_ppm",
     "cluster.clock_offset_ms",
@@ -84,6 +84,7 @@ constexpr std::array<std::string_view, 19> kAllFields{
     "network.tail_ms",
     "network.tail_one_in",
     "topics.config.min.insync.replicas",
+    "topics.config.unclean.leader.election.enable",
     "workload.consumers.poll_interval_ms",
     "workload.consumers.seek_one_in",
     "workload.delivery_timeout_ms",
@@ -157,6 +158,7 @@ constexpr std::array kProfiles{
             .groups = {1, 5},
             .producers = {2, 4},
             .consumers = {1, 2},
+            .unclean = 4,
             .stays_down = 6,
             .actions = kAllActions,
             .patterns = kAllPatterns,

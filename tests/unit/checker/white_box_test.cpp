@@ -51,7 +51,30 @@ TEST(C1, ConfiguredUncleanElectionWithAnActiveMemberIsNoExcuse) {
   c.more(1, {1, 2});
   c.fence(1, true);
   c.decide(3, 2, {3}, true);
+  c.event(0, QuorumCommitted{Offset(20), 1});
   EXPECT_EQ(c.found(), "C1");
+}
+// A batch of records tells of elections first, then of the fencing that caused them.
+TEST(C1, AConfiguredUncleanElectionIsJudgedWithItsWholeBatch) {
+  for (const bool fenced : {true, false}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
+    c.commit(2);
+    c.decide(1, 1, {1});
+    c.adopt(1, 1, {1}, {1});
+    c.more(1, {1});
+    c.decide(3, 2, {3}, true);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+    c.fence(fenced ? 1 : 2, true);
+    c.lead(3, 2, {3}, 2);
+    EXPECT_EQ(c.found(), fenced ? "none" : "C1") << c.sentence();
+    if (!fenced) continue;
+    EXPECT_EQ(c.hw(), 2);
+    EXPECT_EQ(c.box.metrics().excused_losses, 1u);
+    c.append(3, 2, 900);
+    c.advance(3, 2, 2, 3, {3}, {3});
+    EXPECT_EQ(c.hw(), 3);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+  }
 }
 
 void last_member_restarts(Cluster& c, bool power_loss, int recovered) {
