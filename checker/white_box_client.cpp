@@ -98,16 +98,15 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
     return tree.base(i) != base || end(i) != last + 1 ||
            (!tree[i].unknown && (tree[i].crc != e.crc || tree[i].epoch != e.epoch.value()));
   };
-  const bool rotten =
-      std::ranges::any_of(r.damaged, [&](const OffsetRange& d) { return d.from <= last && base < d.to; });
-  if (!rotten && (own == kNoBatch || differs(own))) {
+  const bool spoilt = rotten(r, base, last + 1) || delivers_rot(p, r, e.crc);
+  if (!spoilt && (own == kNoBatch || differs(own))) {
     violate("L3", &p, base,
             broker(now.node) + " delivers offset " + std::to_string(base) + " of " + name(p) +
                 " with other content than it appended",
             "delivers offsets " + std::to_string(base) + ".." + std::to_string(last));
     return;
   }
-  if (rotten || cut_away(p, e.leader_epoch.value(), last + 1)) return;
+  if (spoilt || cut_away(p, e.leader_epoch.value(), last + 1)) return;
   if (last >= p.true_hw) {
     for (const BatchIndex other : p.ahead) {
       if (other == own || tree.base(other) > last || end(other) <= base) continue;
@@ -125,6 +124,23 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
                 " with other content than the committed log holds",
             "delivers offset " + std::to_string(base) + " of epoch " + std::to_string(e.epoch.value()));
   }
+}
+
+bool WhiteBoxState::rotten(const Replica& r, std::int64_t from, std::int64_t to) const {
+  return std::ranges::any_of(r.damaged, [&](const OffsetRange& d) { return d.from < to && from < d.to; });
+}
+
+// A batch whose base offset rotted is delivered elsewhere, with its own CRC.
+bool WhiteBoxState::delivers_rot(PartitionTruth& p, const Replica& r, std::uint32_t crc) {
+  return std::ranges::any_of(r.damaged, [&](const OffsetRange& d) {
+    for (std::int64_t at = d.from; at < d.to;) {
+      const BatchIndex i = batch_at(p, r, at);
+      if (i == kNoBatch) return false;
+      if (tree[i].crc == crc) return true;
+      at = end(i);
+    }
+    return false;
+  });
 }
 
 // What was delivered early must be what got committed.

@@ -247,6 +247,7 @@ void WhiteBoxState::check_agreement(PartitionTruth& p, Slot s) {
     if (limit <= std::max(r.log_start, other.log_start)) continue;
     const BatchIndex mine = batch_at(p, r, limit - 1), theirs = batch_at(p, other, limit - 1);
     if (mine == theirs) continue;  // the prefix that differs was deleted
+    if (rotten(r, end(fork), end(fork) + 1) || rotten(other, end(fork), end(fork) + 1)) continue;
     violate("C3", &p, end(fork),
             "brokers " + std::to_string(r.node.value()) + " and " + std::to_string(other.node.value()) +
                 " disagree on offset " + std::to_string(end(fork)) + " of " + name(p) +

@@ -162,6 +162,8 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   const std::int64_t most = std::min(before, unsynced), least = std::min(before, any);
   if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
   const std::string who = "broker " + std::to_string(now.node.value());
+  if (any < std::min(r.flushed, before) && (to > most || (to > least && end(ancestor(r.head, to)) != to)))
+    return misled(p, r, least, e);
   if (to >= least && to <= most) {
     const BatchIndex head = ancestor(r.head, to);
     if (end(head) == to || e.log_start.value() == to) return end(head) == to ? head : place(p, to, -1);
@@ -189,6 +191,18 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
       who + " loses offset " + std::to_string(to) + " of " + name(p) + " in recovery although no fault destroyed it",
       "opens its log, which ends at " + std::to_string(to) + " instead of " + std::to_string(least));
   return kNoBatch;
+}
+
+// No CRC covers a batch's base offset, length and leader epoch: recovery that meets rot there may take the batch for
+// another one, and end anywhere behind it. From `least` on this log says nothing.
+BatchIndex WhiteBoxState::misled(PartitionTruth& p, Replica& r, std::int64_t least,
+                                 const protocol::events::LogOpened& e) {
+  const std::int64_t to = e.log_end.value();
+  r.lost_from = std::min(r.lost_from, least);
+  r.damaged.push_back({least, to});
+  const BatchIndex made = grow(p, ancestor(r.head, least), BatchContent{.last = to - 1, .epoch = e.last_epoch.value()});
+  tree[made].unknown = true;
+  return made;
 }
 
 // The node may have died between a truncation and its announcement.

@@ -143,6 +143,9 @@ class WhiteBoxState {
   void drop_after(Replica& r, std::int64_t to);     // extents and damage
   void damage(Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to);
   BatchIndex recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e);
+  BatchIndex misled(PartitionTruth& p, Replica& r, std::int64_t least, const protocol::events::LogOpened& e);
+  bool rotten(const Replica& r, std::int64_t from, std::int64_t to) const;
+  bool delivers_rot(PartitionTruth& p, const Replica& r, std::uint32_t crc);
   BatchIndex recovered_more(PartitionTruth& p, Slot s, BatchIndex from, const protocol::events::LogOpened& e);
   BatchIndex resurrected(PartitionTruth& p, const Replica& r, BatchIndex from, std::int64_t to);
   bool may_have_truncated(const PartitionTruth& p, const Replica& r, std::int64_t to) const;

@@ -585,6 +585,43 @@ TEST(L4, LongestValidPrefix) {
   EXPECT_EQ(restart(StopKind::power_loss, 0, 1, 2, 2), "L4");
   EXPECT_EQ(restart(StopKind::power_loss, 0, 0, 4), "none");  // wiped
 }
+// No CRC covers a batch's base offset and epoch: recovery may be misled to any end behind the rotten batch.
+TEST(L4, RotInAHeaderMayMisleadRecovery) {
+  EXPECT_EQ(restart(StopKind::kill, 9, 1, 2, 4), "none");
+  EXPECT_EQ(restart(StopKind::orderly, 9, 1, 2, 4), "none");
+  EXPECT_EQ(restart(StopKind::kill, 0, 1, 2, 4), "L4");
+  EXPECT_EQ(restart(StopKind::orderly, 9, -1, -1, 4), "L4");   // nothing rotted
+  EXPECT_EQ(restart(StopKind::power_loss, 9, 2, 3, 2), "L4");  // unsynced: torn, not rotten
+  EXPECT_EQ(restart(StopKind::power_loss, 4, 2, 3, 2), "L4");
+}
+TEST(C3, RotExcusesItsRangeOfItsReplicaOnly) {
+  for (const bool rots : {true, false}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1, 2});
+    c.event(3, LogFlushed{c.key, Offset(4)});
+    c.stop(3);
+    c.lose(3, rots ? 1 : 3, rots ? 2 : 4);
+    c.start(3);
+    c.open(3, 9, 1);
+    ASSERT_EQ(c.found(), "none") << c.sentence();
+    c.advance_follower(3, 1, 0, 4);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+    c.deliver(1, 1, 1, 999, 1, 4);  // what others hold is judged as ever
+    EXPECT_EQ(c.found(), "L3");
+  }
+}
+TEST(L3, ARottenBatchIsExcusedWhereverItsHeaderSays) {
+  for (const unsigned crc : {101u, 102u}) {
+    Cluster c;
+    c.commit(4);
+    c.lose(1, 1, 2);
+    c.deliver(1, 1, 1, 777, 1, 4);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+    c.deliver(1, 1, 900, crc, 1, 4);
+    EXPECT_EQ(c.found(), crc == 101u ? "none" : "L3") << c.sentence();
+  }
+}
 TEST(L4, AnUndoneTruncationMayComeBackAfterAPowerLossOnly) {
   for (const StopKind kind : {StopKind::power_loss, StopKind::orderly}) {
     Cluster c;
