@@ -113,6 +113,16 @@ void WhiteBox::bytes_lost(MonoTime now, NodeId node, std::string_view path, std:
                      static_cast<std::int64_t>(std::min(to, most)));
 }
 
+void WhiteBox::disk_imaged(MonoTime now, NodeId node, std::uint64_t image) {
+  state_->now = Now{now, node, state_->node(node).incarnation};
+  state_->imaged(node, image);
+}
+
+void WhiteBox::disk_restored(MonoTime now, NodeId node, std::uint64_t image) {
+  state_->now = Now{now, node, state_->node(node).incarnation};
+  state_->restored(node, image);
+}
+
 void WhiteBox::produce_sent(MonoTime now, std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
                             std::uint32_t crc) {
   state_->now = Now{now, kNoNode, 0};

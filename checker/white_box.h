@@ -61,6 +61,12 @@ class WhiteBox {
   // matched by its tail. Files other than segments' .log are ignored.
   void bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to);
 
+  // An older disk. `image` is what the medium of `node` held for sure at the first call; at the second, in a stop that
+  // counts as a power loss, it takes the place of what was there. bytes_lost then says what the image lacks of the
+  // files as they were when it was taken.
+  void disk_imaged(MonoTime now, NodeId node, std::uint64_t image);
+  void disk_restored(MonoTime now, NodeId node, std::uint64_t image);
+
   // A client is about to send a batch for the first time (not on a resend): C7's floor.
   void produce_sent(MonoTime now, std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
                     std::uint32_t crc);

@@ -155,6 +155,7 @@ void WhiteBoxState::resolve(PartitionTruth& p, BatchIndex unknown, const BatchCo
     if (r.head == unknown && r.node != now.node) r.head = rest;
     for (BatchIndex& i : r.undone) i = i == unknown ? rest : i;
   }
+  resolve_images(p, unknown, rest);
   for (Replica& r : p.replicas) r.matched = meet(p, r.head);
 }
 

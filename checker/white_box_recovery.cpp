@@ -91,13 +91,23 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
   if (folder == nullptr) return;
   PartitionTruth& p = partitions[folder->partition];
   Replica& r = p.replicas[folder->slot];
-  const std::size_t before = r.damaged.size();
-  damage(r, parsed->base, from, to);
-  if (r.damaged.size() > before) note(p, Note::Kind::lost, id, r.damaged.back().from);
+  const auto older = older_.find({folder->partition, id});
+  std::vector<OffsetRange>& damaged = older == older_.end() ? r.damaged : older->second.damaged;
+  const std::size_t before = damaged.size();
+  if (older == older_.end()) {
+    damage(r, parsed->base, from, to, damaged);
+  } else {
+    Replica then = r;
+    then.head = older->second.head;
+    then.extents = older->second.extents;
+    damage(then, parsed->base, from, to, damaged);
+  }
+  if (damaged.size() > before) note(p, Note::Kind::lost, id, damaged.back().from);
 }
 
 // Maps bytes [from, to) of a segment to the offsets of the batches that they touch.
-void WhiteBoxState::damage(Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to) {
+void WhiteBoxState::damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
+                           std::vector<OffsetRange>& damaged) const {
   for (std::size_t i = 0; i < r.extents.size(); ++i) {
     const Extent& x = r.extents[i];
     if (x.segment != segment) continue;
@@ -119,7 +129,7 @@ void WhiteBoxState::damage(Replica& r, std::int64_t segment, std::int64_t from, 
       range.from = std::min(range.from, tree.base(b));
       range.to = std::max(range.to, end(b));
     }
-    if (range.from < range.to) r.damaged.push_back(range);
+    if (range.from < range.to) damaged.push_back(range);
   }
 }
 
@@ -129,6 +139,7 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
   const Slot s = slot(p, now.node);
   folders_[{now.node, std::string(e.directory)}] = Folder{static_cast<std::uint32_t>(&p - partitions.data()), s};
   Replica& r = p.replicas[s];
+  take_older(static_cast<std::uint32_t>(&p - partitions.data()), r);
   const std::int64_t log_end_now = e.log_end.value();
   note(p, Note::Kind::opened, now.node, log_end_now, 0, e.last_epoch.value());
   BatchIndex head;

@@ -120,6 +120,8 @@ class WhiteBoxState {
   void started(NodeId id, std::uint32_t incarnation);
   void stopped(NodeId id, StopKind kind);
   void bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to);
+  void imaged(NodeId id, std::uint64_t image);
+  void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
   void produce_finished(std::uint64_t client, std::uint64_t operation);
 
@@ -128,6 +130,15 @@ class WhiteBoxState {
     std::int64_t offset = 0;
     std::uint32_t reductions = 0;
     std::uint32_t senders = 0;
+  };
+  struct ReplicaImage {  // of one replica when its disk's image was taken
+    std::uint32_t partition;
+    BatchIndex head;
+    std::int64_t log_start;
+    std::int64_t flushed;
+    std::vector<Extent> extents;
+    std::vector<OffsetRange> damaged;
+    std::vector<BatchIndex> undone;
   };
   struct Folder {
     std::uint32_t partition;
@@ -141,7 +152,10 @@ class WhiteBoxState {
   void deepen(PartitionTruth& p, BatchIndex from);
   void check_agreement(PartitionTruth& p, Slot s);  // C3
   void drop_after(Replica& r, std::int64_t to);     // extents and damage
-  void damage(Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to);
+  void damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
+              std::vector<OffsetRange>& damaged) const;
+  void take_older(std::uint32_t partition, Replica& r);
+  void resolve_images(const PartitionTruth& p, BatchIndex unknown, BatchIndex rest);
   BatchIndex recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e);
   BatchIndex misled(PartitionTruth& p, Replica& r, std::int64_t least, const protocol::events::LogOpened& e);
   bool rotten(const Replica& r, std::int64_t from, std::int64_t to) const;
@@ -177,6 +191,8 @@ class WhiteBoxState {
   std::uint32_t last_ = 0;                                    // partition looked up last
   std::map<std::pair<NodeId, std::string>, Folder> folders_;  // by path of the partition's folder
   std::vector<Unsettled> unsettled_;
+  std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
+  std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::int64_t quorum_committed_ = 0;
   LookupMap<Floor> floors_;           // by partition number << 32 | crc
   LookupMap<std::uint64_t> pending_;  // client and operation -> key of floors_

@@ -76,6 +76,12 @@ Json marks_json() {
   return list;
 }
 
+Json sites_json() {
+  Json list = Json::array();
+  for (std::size_t i = 0; i < kSiteCount; ++i) list.push_back({{"name", name_of(static_cast<Site>(i))}});
+  return list;
+}
+
 Json profiles_json() {
   Json list = Json::array();
   for (const search::Profile& p : search::profiles()) list.push_back({{"name", p.name}, {"title", p.title}});
@@ -86,9 +92,10 @@ struct Listing {
   const char* kind;
   Json (*make)();
 };
-constexpr std::array<Listing, 6> kListings = {
+constexpr std::array<Listing, 7> kListings = {
     Listing{"scenarios", scenarios_json}, Listing{"invariants", invariants_json}, Listing{"faults", faults_json},
-    Listing{"defects", defects_json},     Listing{"marks", marks_json},           Listing{"profiles", profiles_json}};
+    Listing{"defects", defects_json},     Listing{"marks", marks_json},           Listing{"sites", sites_json},
+    Listing{"profiles", profiles_json}};
 
 std::string first_text(const Json& entry, std::initializer_list<const char*> names) {
   for (const char* name : names) {
@@ -123,7 +130,7 @@ void print_text(const Listing& listing, bool heading) {
 int list(const std::string& kind, Format format) {
   const auto chosen = [&](const Listing& listing) { return kind.empty() || kind == listing.kind; };
   if (std::ranges::none_of(kListings, chosen)) {
-    return usage(fmt::format("list {}: scenarios, invariants, faults, defects, marks or profiles", kind));
+    return usage(fmt::format("list {}: scenarios, invariants, faults, defects, marks, sites or profiles", kind));
   }
   Json object = Json::object();
   for (const Listing& listing : kListings) {

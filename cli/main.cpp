@@ -155,7 +155,8 @@ struct LookOptions {
 
 void add_looks(CLI::App& app, LookOptions& options, Action& action) {
   CLI::App* names = app.add_subcommand("list", "everything that has a name");
-  names->add_option("kind", options.kind, "scenarios, invariants, faults, defects, marks or profiles; none: all");
+  names->add_option("kind", options.kind,
+                    "scenarios, invariants, faults, defects, marks, sites or profiles; none: all");
   add_format(names, options.format, false);
   names->callback([&] { action = [&] { return list(options.kind, options.format); }; });
   CLI::App* schemas = app.add_subcommand("schema", "JSON Schema of a scenario or of a run's result");

@@ -75,6 +75,7 @@ RunResult result_of(const Json& json) {
   }
   read(json, "faults", result.faults);
   read(json, "marks", result.marks);
+  read(json, "sites", result.sites);
   read(json, "protocol_events", result.event_counts);
   read(json, "fired", result.fired);
   read(json, "events", result.events);

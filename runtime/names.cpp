@@ -28,5 +28,6 @@ std::string_view name_of(Site id) { return kSiteNames[static_cast<std::size_t>(i
 std::string_view name_of(Purpose id) { return kPurposeNames[static_cast<std::size_t>(id)]; }
 std::optional<Defect> find_defect(std::string_view name) { return find_in<Defect>(kDefectNames, name); }
 std::optional<Mark> find_mark(std::string_view name) { return find_in<Mark>(kMarkNames, name); }
+std::optional<Site> find_site(std::string_view name) { return find_in<Site>(kSiteNames, name); }
 
 }  // namespace verdict

@@ -95,12 +95,26 @@ namespace verdict {
   X(PartitionOffline, "partition-offline")                                    \
   X(OffsetNotAvailable, "offset-not-available")
 
-// A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling).
-#define VERDICT_SITES(X)           \
-  X(ShortRead, "short-read")       \
-  X(TinyFetch, "tiny-fetch")       \
-  X(EarlyTimeout, "early-timeout") \
-  X(DeferInline, "defer-inline")
+// A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
+// simulated machine's own, the others the core's.
+#define VERDICT_SITES(X)                                                                                    \
+  X(ShortRead, "short-read")                      /* a stream gives one byte */                             \
+  X(SplitWrite, "split-write")                    /* a frame leaves in two segments */                      \
+  X(DeferInline, "defer-inline")                  /* a start that could finish at once does not */          \
+  X(ColdRead, "cold-read")                        /* the page was evicted */                                \
+  X(TinyFetch, "tiny-fetch")                      /* a fetch answer holds one batch */                      \
+  X(TinyMetadata, "tiny-metadata")                /* the same of the metadata log */                        \
+  X(EarlyTimeout, "early-timeout")                /* a long poll ends at once */                            \
+  X(LateFetch, "late-fetch")                      /* a fetcher rests before its next round */               \
+  X(FetchSessionRefused, "fetch-session-refused") /* no room for a session */                               \
+  X(FetchSessionEvicted, "fetch-session-evicted") /* it is gone when it is used next */                     \
+  X(TinyBatch, "tiny-batch")                      /* a producer's batch takes no second record */           \
+  X(EarlyRoll, "early-roll")                      /* a segment ends long before it is full */               \
+  X(EarlyTick, "early-tick")                      /* ISR check, checkpoints, retention before their time */ \
+  X(EarlyHeartbeat, "early-heartbeat")            /* broker */                                              \
+  X(SplitProposal, "split-proposal")              /* AlterPartition for one partition of those that wait */ \
+  X(LateProposal, "late-proposal")                /* an ISR stays pending for longer */                     \
+  X(LateMetadata, "late-metadata")                /* what was fetched of the metadata is applied later */
 
 // What a random number is for: draws of different purposes never disturb each other.
 #define VERDICT_PURPOSES(X)      \
@@ -124,6 +138,7 @@ enum class Purpose : std::uint8_t { VERDICT_PURPOSES(VERDICT_ENUMERATOR) };
 constexpr std::size_t kDefectCount = 0 VERDICT_DEFECTS(VERDICT_COUNT);
 constexpr std::size_t kMarkCount = 0 VERDICT_MARKS(VERDICT_COUNT);
 constexpr std::size_t kSiteCount = 0 VERDICT_SITES(VERDICT_COUNT);
+constexpr std::size_t kMachineSiteCount = 4;
 constexpr std::size_t kPurposeCount = 0 VERDICT_PURPOSES(VERDICT_COUNT);
 #undef VERDICT_COUNT
 
@@ -133,6 +148,7 @@ std::string_view name_of(Site);
 std::string_view name_of(Purpose);
 std::optional<Defect> find_defect(std::string_view name);
 std::optional<Mark> find_mark(std::string_view name);
+std::optional<Site> find_site(std::string_view name);
 
 class DefectSet {
  public:

@@ -60,6 +60,10 @@ void fields(Visit&& visit, S& s, const NetworkSpec& d)
   visit("tail_ms", s.tail_ms, d.tail_ms, Field{"unit of the tail, doubled at random", 1, 60'000});
   visit("bytes_per_ms", s.bytes_per_ms, d.bytes_per_ms,
         Field{"bandwidth of a link; 0: no limit", 0, 1'000'000'000'000});
+  visit("short_read_one_in", s.short_read_one_in, d.short_read_one_in,
+        Field{"one read in so many gives less than there is; 0: none", 0, 1'000'000'000});
+  visit("split_one_in", s.split_one_in, d.split_one_in,
+        Field{"one frame in so many leaves in two pieces; 0: none", 0, 1'000'000'000});
 }
 
 template <class Visit, class S>
@@ -68,6 +72,20 @@ void fields(Visit&& visit, S& s, const DiskSpec& d)
 {
   visit("sync_us", s.sync_us, d.sync_us, Field{"median duration of a sync", 1, 60'000'000});
   visit("capacity_bytes", s.capacity_bytes, d.capacity_bytes, Field{"of each machine", 1 << 20, kNoMax});
+}
+
+template <class Visit, class S>
+void fields(Visit&& visit, S& s, const SchedulingSpec& d)
+  requires std::is_same_v<std::remove_const_t<S>, SchedulingSpec>
+{
+  visit("shuffle", s.shuffle, d.shuffle, Field{"ready events of one instant in random order"});
+  visit("yields_in_256", s.yields_in_256, d.yields_in_256,
+        Field{"of 256 starts that could finish at once so many suspend", 0, 256});
+  visit("stall_one_in", s.stall_one_in, d.stall_one_in,
+        Field{"one turn in so many waits for a processor; 0: none", 0, 1'000'000'000});
+  visit("stall_us", s.stall_us, d.stall_us,
+        Field{"median of such a wait; its tail is 160 times as long", 1, 10'000'000});
+  visit("sites", s.sites, d.sites, Field{"legal but rare behaviour at the core's sites (verdict list sites)"});
 }
 
 template <class Visit, class S>
@@ -136,13 +154,15 @@ void fields(Visit&& visit, S& s, const FaultSpec& d)
 {
   constexpr std::int64_t kInt32 = std::numeric_limits<std::int32_t>::max();
   visit("id", s.id, d.id, Field{"unique; what of(ID) and release name"});
-  visit("action", s.action, d.action,
-        Field{.meaning = "what it does",
-              .choices = "kill|power_loss|doom|doom_power|pause|resume|stop|start|wipe|rolling_restart|"
-                         "partition|isolate|block|bridge|clog|slow_link|reset|message|release|"
-                         "disk_errors|disk_slow|full_disk|bit_rot|clock_offset|clock_drift|clock_jump|"
-                         "create_topic|delete_topic",
-              .required = true});
+  visit(
+      "action", s.action, d.action,
+      Field{.meaning = "what it does",
+            .choices = "kill|power_loss|doom|doom_power|doom_sync|doom_sync_power|pause|resume|stop|start|wipe|"
+                       "older_disk|rolling_restart|partition|random_partition|isolate|block|bridge|clog|swizzle|"
+                       "slow_link|reset|refuse_connects|hang_connects|message|release|"
+                       "disk_errors|disk_slow|full_disk|bit_rot|misdirected_write|clock_offset|clock_drift|clock_jump|"
+                       "create_topic|delete_topic",
+            .required = true});
   visit("at_ms", s.at_ms, d.at_ms, Field{"since the workload began; this or `when`", 0, kHourMs});
   visit("when", s.when, d.when, Field{"a trigger over the protocol feed"});
   visit("target", s.target, d.target, Field{"a node: leader(orders-0), broker(1), ..."});
@@ -155,7 +175,10 @@ void fields(Visit&& visit, S& s, const FaultSpec& d)
   visit("policy", s.policy, d.policy,
         Field{.meaning = "what a power loss may do to unsynced pages",
               .choices = "everything|data_only|all_unsynced_lost|nothing_lost"});
-  visit("nth_call", s.nth_call, d.nth_call, Field{"doom: the disk call at which it dies", 1, 1'000'000});
+  visit("nth_call", s.nth_call, d.nth_call, Field{"doom: the disk call or sync at which it dies", 1, 1'000'000});
+  visit("image_ms", s.image_ms, d.image_ms, Field{"older_disk: when its image was taken", 0, kHourMs});
+  visit("order", s.order, d.order, Field{"swizzle: places in a's machines, from 0; empty: drawn", 0, 99});
+  visit("release_order", s.release_order, d.release_order, Field{"swizzle: likewise", 0, 99});
   visit("api", s.api, d.api, Field{"Kafka's name of the request; empty: any"});
   visit("side", s.side, d.side, Field{.meaning = "of the frame", .choices = "request|response|any"});
   visit("from", s.from, d.from, Field{"target that sends; empty: any"});
@@ -164,7 +187,7 @@ void fields(Visit&& visit, S& s, const FaultSpec& d)
   visit("nth", s.nth, d.nth, Field{"first frame that fits, counted since the rule is in force", 1, kInt32});
   visit("count", s.count, d.count, Field{"so many frames from the nth on", 1, kInt32});
   visit("of", s.of, d.of, Field{"id of the message rule to release"});
-  visit("delay_ms", s.delay_ms, d.delay_ms, Field{"of a message or a slow link", 0, kHourMs});
+  visit("delay_ms", s.delay_ms, d.delay_ms, Field{"of a message, a slow link, or between two steps", 0, kHourMs});
   visit("path_part", s.path_part, d.path_part, Field{"files whose path contains it; empty: all"});
   visit("fail_reads", s.fail_reads, d.fail_reads, Field{"the next n reads fail", 0, kInt32});
   visit("fail_writes", s.fail_writes, d.fail_writes, Field{"the next n writes fail", 0, kInt32});
@@ -226,6 +249,7 @@ void fields(Visit&& visit, S& s, const Scenario& d)
   visit("topics", s.topics, d.topics, Field{"made before the workload; none: orders, 3 partitions of 3 replicas"});
   visit("network", s.network, d.network, Field{"between all machines"});
   visit("disk", s.disk, d.disk, Field{"of all machines"});
+  visit("scheduling", s.scheduling, d.scheduling, Field{"of events and processes"});
   visit("workload", s.workload, d.workload, Field{"clients"});
   visit("faults", s.faults, d.faults, Field{"what goes wrong, and what the administrator does meanwhile"});
   visit("expect", s.expect, d.expect, Field{"what a run must have seen to count"});
@@ -245,25 +269,33 @@ constexpr ActionFields kActions[] = {
     {"power_loss", "target", "policy,restart_ms,stays_down"},
     {"doom", "target", "nth_call,restart_ms,stays_down"},
     {"doom_power", "target", "nth_call,policy,restart_ms,stays_down"},
+    {"doom_sync", "target", "nth_call,restart_ms,stays_down"},
+    {"doom_sync_power", "target", "nth_call,policy,restart_ms,stays_down"},
     {"pause", "target", "for_ms"},
     {"resume", "target", ""},
     {"stop", "target", "restart_ms,stays_down"},
     {"start", "target", ""},
     {"wipe", "target", "restart_ms,stays_down"},
+    {"older_disk", "target", "image_ms,restart_ms,stays_down"},
     {"rolling_restart", "", "delay_ms"},
     {"partition", "a,b", "for_ms"},
+    {"random_partition", "a", "for_ms"},
     {"isolate", "target", "for_ms"},
     {"block", "a,b", "for_ms"},
     {"bridge", "a,b,target", "for_ms"},
     {"clog", "a,b", "for_ms"},
+    {"swizzle", "a,delay_ms", "order,release_order"},
     {"slow_link", "a,b", "delay_ms,bytes,for_ms"},
     {"reset", "a,b", ""},
+    {"refuse_connects", "a,b", "for_ms"},
+    {"hang_connects", "a,b", "for_ms"},
     {"message", "", "api,side,from,to,effect,nth,count,delay_ms,for_ms"},
     {"release", "of", ""},
     {"disk_errors", "target", "path_part,fail_reads,fail_writes,fail_syncs,for_ms"},
     {"disk_slow", "target", "path_part,latency_us,stall_us,for_ms"},
     {"full_disk", "target", "bytes,for_ms"},
     {"bit_rot", "target,path_part", ""},
+    {"misdirected_write", "target,path_part", ""},
     {"clock_offset", "target,by_ms", "for_ms"},
     {"clock_drift", "target,ppm", "for_ms"},
     {"clock_jump", "target,by_ms", ""},

@@ -48,6 +48,11 @@ void Injector::arm() {
   active_ = true;
   for (std::size_t i = 0; i < faults_.size(); ++i) {
     const FaultSpec& spec = *faults_[i].spec;
+    if (spec.action == "older_disk" && spec.image_ms == 0) {
+      take_images(i);
+    } else if (spec.action == "older_disk") {
+      later(from_ms(spec.image_ms), [this, i] { take_images(i); });
+    }
     if (spec.at_ms) {
       later(from_ms(*spec.at_ms), [this, i] { fire(i, kNoNode); });
       continue;
@@ -206,7 +211,7 @@ void Injector::heal() {
     world_.set_disk_capacity(machine.index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
     world_.set_clock_rate(machine.index, 0);
     world_.resume(machine.index);
-    world_.doom(machine.index, 0);
+    world_.undoom(machine.index);
     if (stays_down(machine.index) || world_.node(machine.index).running()) continue;
     fates_.erase(machine.index);
     cluster_.start(machine.index);

@@ -73,6 +73,10 @@ class Injector final : public sim::MessageTap {
                      const std::vector<sim::NodeIndex>& b);
   bool apply_disk_or_clock(std::size_t number, const FaultSpec& spec, Fault& fault);
   void apply_message(std::size_t number, Fault& fault);
+  void apply_random_partition(std::size_t number, Fault& fault);
+  void apply_swizzle(const FaultSpec& spec, Fault& fault);
+  void take_images(std::size_t number);
+  std::uint64_t key_of(const FaultSpec& spec) const;  // of its draws: the same whatever other faults there are
   void undo_later(std::size_t number, std::function<void()> undo);
   void expect_restart(sim::NodeIndex index, const FaultSpec& spec);
   void roll(std::size_t place, const FaultSpec* spec);
@@ -97,7 +101,9 @@ class Injector final : public sim::MessageTap {
   struct Fate {
     Duration restart{-1};
     bool stays_down = false;
+    std::optional<std::uint64_t> image;  // comes back first
   };
+  std::map<std::pair<std::size_t, sim::NodeIndex>, std::uint64_t> images_;  // by number of the fault
   std::map<sim::NodeIndex, Fate> fates_;  // of machines that a fault will have brought down
 };
 

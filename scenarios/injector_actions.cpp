@@ -20,6 +20,7 @@ void Injector::apply(std::size_t number, Fault& fault, const TargetContext& here
   if (fault.target) {
     fault.hit = resolve_machines(*fault.target, here);
     if (fault.hit.empty()) return;  // nobody to hit now: it has not fired
+    if (spec.action == "older_disk" && !images_.contains({number, fault.hit.front()})) return;
   }
   const std::vector<sim::NodeIndex> a = machines_of(fault.a, here);
   const std::vector<sim::NodeIndex> b = machines_of(fault.b, here);
@@ -49,12 +50,14 @@ void Injector::apply(std::size_t number, Fault& fault, const TargetContext& here
 
 void Injector::expect_restart(sim::NodeIndex index, const FaultSpec& spec) {
   fates_[index] = {.restart = spec.restart_ms < 0 ? Duration(-1) : from_ms(spec.restart_ms),
-                   .stays_down = spec.stays_down};
+                   .stays_down = spec.stays_down,
+                   .image = std::nullopt};
 }
 
 void Injector::on_death(sim::NodeIndex index) {
   const auto fate = fates_.find(index);
   if (fate == fates_.end()) return;
+  if (fate->second.image) world_.restore_image(index, *std::exchange(fate->second.image, std::nullopt));
   if (!active_) {  // an orderly stop that was under way at the heal: nobody else starts it again
     if (!fate->second.stays_down) world_.after(Duration(0), [this, index] { cluster_.start(index); });
     return;
@@ -89,6 +92,14 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
       } else {
         world_.doom_power(index, k, policy_of(spec.policy));
       }
+    } else if (spec.action == "doom_sync" || spec.action == "doom_sync_power") {
+      expect_restart(index, spec);
+      const auto k = static_cast<std::uint64_t>(spec.nth_call);
+      if (spec.action == "doom_sync") {
+        world_.doom_in_sync(index, k);
+      } else {
+        world_.doom_power_in_sync(index, k, policy_of(spec.policy));
+      }
     } else if (spec.action == "pause") {
       world_.pause(index);
       const auto number = static_cast<std::size_t>(&fault - faults_.data());
@@ -101,6 +112,11 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
     } else if (spec.action == "start") {
       fates_.erase(index);
       later(Duration(0), [this, index] { cluster_.start(index); });
+    } else if (spec.action == "older_disk") {
+      expect_restart(index, spec);
+      fates_[index].image = images_.at({static_cast<std::size_t>(&fault - faults_.data()), index});
+      world_.power_loss(index, sim::PowerLossPolicy::nothing_lost());
+      if (!running) on_death(index);
     } else if (spec.action == "wipe") {
       expect_restart(index, spec);
       world_.kill(index);
@@ -112,9 +128,10 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
       return false;
     }
   }
-  return !fault.hit.empty() && (spec.action == "kill" || spec.action == "power_loss" ||
-                                spec.action.starts_with("doom") || spec.action == "pause" || spec.action == "resume" ||
-                                spec.action == "stop" || spec.action == "start" || spec.action == "wipe");
+  return !fault.hit.empty() &&
+         (spec.action == "kill" || spec.action == "power_loss" || spec.action.starts_with("doom") ||
+          spec.action == "pause" || spec.action == "resume" || spec.action == "stop" || spec.action == "start" ||
+          spec.action == "wipe" || spec.action == "older_disk");
 }
 
 // One broker after the other: down in order, up again after delay_ms, in its ISRs again, then the next.
@@ -122,7 +139,7 @@ void Injector::roll(std::size_t place, const FaultSpec* spec) {
   while (place < cluster_.machines().size() && !cluster_.machines()[place].broker) ++place;
   if (place == cluster_.machines().size()) return;
   const sim::NodeIndex index = cluster_.machines()[place].index;
-  fates_[index] = {.restart = from_ms(spec->delay_ms), .stays_down = false};
+  fates_[index] = {.restart = from_ms(spec->delay_ms), .stays_down = false, .image = std::nullopt};
   cluster_.stop_orderly(index);
   later(from_ms(spec->delay_ms + 50), [this, place, spec] { roll_wait(place, spec, world_.now() + 20s); });
 }
@@ -155,8 +172,12 @@ bool Injector::apply_network(std::size_t number, const FaultSpec& spec, Fault& f
     }
   };
   if (spec.action == "partition") {
-    world_.partition_split(a, b, true);
-    undo_later(number, [this, a, b] { world_.partition_split(a, b, false); });
+    const auto set = [this, a, b](bool on) {
+      if (a.size() == 1 && b.size() == 1) return world_.partition_pair(a.front(), b.front(), on);
+      world_.partition_split(a, b, on);
+    };
+    set(true);
+    undo_later(number, [set] { set(false); });
   } else if (spec.action == "isolate") {
     const sim::NodeIndex index = fault.hit.front();
     world_.isolate(index, true);
@@ -175,12 +196,82 @@ bool Injector::apply_network(std::size_t number, const FaultSpec& spec, Fault& f
     const auto rate = static_cast<std::uint64_t>(spec.bytes);
     each([&](auto from, auto to) { world_.slow_link(from, to, from_ms(spec.delay_ms), rate); });
     undo_later(number, [this, each] { each([&](auto from, auto to) { world_.slow_link(from, to, Duration(0), 0); }); });
+  } else if (spec.action == "random_partition") {
+    apply_random_partition(number, fault);
+  } else if (spec.action == "swizzle") {
+    apply_swizzle(spec, fault);
+  } else if (spec.action == "refuse_connects" || spec.action == "hang_connects") {
+    const auto set = [this, each, refuse = spec.action == "refuse_connects"](bool on) {
+      each([&](auto from, auto to) {
+        refuse ? world_.refuse_connects(from, to, on) : world_.hang_connects(from, to, on);
+      });
+    };
+    set(true);
+    undo_later(number, [set] { set(false); });
   } else if (spec.action == "reset") {
     each([&](auto from, auto to) { world_.reset_connections(from, to); });
   } else {
     return false;
   }
   return true;
+}
+
+std::uint64_t Injector::key_of(const FaultSpec& spec) const {
+  std::uint64_t key = spec.id.size();
+  for (const char c : spec.id) key = mix64(key, static_cast<unsigned char>(c));
+  return key;
+}
+
+void Injector::apply_random_partition(std::size_t number, Fault& fault) {
+  std::vector<sim::NodeIndex> sides[2];
+  for (const sim::NodeIndex index : fault.hit) {
+    KeyedRandom source = world_.keyed(sim::Draw::fault, mix64(key_of(*fault.spec), index.value()));
+    sides[world_.draw(source) & 1].push_back(index);
+  }
+  for (auto& side : sides) {
+    auto& other = &side == &sides[0] ? sides[1] : sides[0];
+    if (!side.empty() || other.size() < 2) continue;
+    side.push_back(other.back());
+    other.pop_back();
+  }
+  world_.partition_random(sides[0], sides[1], true);
+  undo_later(number, [this, a = sides[0], b = sides[1]] { world_.partition_random(a, b, false); });
+}
+
+// One step after the other: each machine's links are clogged in one order, and released in another.
+void Injector::apply_swizzle(const FaultSpec& spec, Fault& fault) {
+  const auto places = [&](const std::vector<std::int32_t>& given, std::uint64_t salt) {
+    std::vector<sim::NodeIndex> order;
+    for (const std::int32_t place : given) {
+      if (static_cast<std::size_t>(place) < fault.hit.size())
+        order.push_back(fault.hit[static_cast<std::size_t>(place)]);
+    }
+    if (!given.empty()) return order;
+    std::vector<std::pair<std::uint64_t, sim::NodeIndex>> drawn;
+    for (const sim::NodeIndex index : fault.hit) {
+      KeyedRandom source = world_.keyed(sim::Draw::fault, mix64(mix64(key_of(spec), salt), index.value()));
+      drawn.emplace_back(world_.draw(source), index);
+    }
+    std::ranges::sort(drawn);
+    for (const auto& [draw, index] : drawn) order.push_back(index);
+    return order;
+  };
+  const std::vector<sim::NodeIndex> clogs = places(spec.order, 1);
+  const std::vector<sim::NodeIndex> releases = places(spec.release_order, 2);
+  std::int64_t step = 0;
+  for (const sim::NodeIndex index : clogs)
+    later(from_ms(spec.delay_ms * step++), [this, index] { world_.swizzle(index, true); });
+  for (const sim::NodeIndex index : releases)
+    later(from_ms(spec.delay_ms * step++), [this, index] { world_.swizzle(index, false); });
+}
+
+// Of every broker that is no controller: whom the fault will hit is not known yet. The controller's log is decided by
+// its only voter: an older one would be a cluster that forgot what it had promised.
+void Injector::take_images(std::size_t number) {
+  if (faults_[number].fired) return;
+  for (const sim::Machine& machine : cluster_.machines()) {
+    if (!machine.controller) images_[{number, machine.index}] = world_.take_image(machine.index);
+  }
 }
 
 void Injector::apply_message(std::size_t number, Fault& fault) {
@@ -210,9 +301,9 @@ bool Injector::apply_disk_or_clock(std::size_t number, const FaultSpec& spec, Fa
       world_.set_disk_capacity(index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
     });
   } else if (spec.action == "bit_rot") {
-    std::uint64_t key = 0;  // of its id: other faults' deletion must not change what rots
-    for (const char c : spec.id) key = mix64(key, static_cast<unsigned char>(c));
-    world_.rot_bits(index, spec.path_part, key);
+    world_.rot_bits(index, spec.path_part, key_of(spec));
+  } else if (spec.action == "misdirected_write") {
+    world_.misdirect_write(index, spec.path_part, key_of(spec));
   } else if (spec.action == "clock_offset") {
     world_.set_clock_offset(index, from_ms(spec.by_ms));
     undo_later(number, [this, index] { world_.set_clock_offset(index, Duration(0)); });

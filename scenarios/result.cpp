@@ -58,6 +58,7 @@ std::string RunResult::to_json() const {
                      {"records_polled", history.records_polled}};
   json["faults"] = nlohmann::ordered_json(faults);
   json["marks"] = nlohmann::ordered_json(marks);
+  json["sites"] = nlohmann::ordered_json(sites);
   json["protocol_events"] = nlohmann::ordered_json(event_counts);
   json["fired"] = fired;
   json["events"] = events;

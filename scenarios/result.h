@@ -53,6 +53,7 @@ struct RunResult {
   HistoryCounts history;
   std::map<std::string, std::uint64_t> faults;        // counters of changed outcomes above 0, by fault name
   std::map<std::string, std::uint64_t> marks;         // above 0
+  std::map<std::string, std::uint64_t> sites;         // how often each fired, above 0
   std::map<std::string, std::uint64_t> event_counts;  // of the protocol feed, by event name
   std::vector<std::string> fired;                     // ids of the scenario's faults that fired, in order
   std::uint64_t events = 0;                           // of the simulated machine

@@ -102,6 +102,15 @@ Checked check_fault(const Scenario& scenario, const FaultSpec& fault, const std:
     if (rule == scenario.faults.end() || rule->action != "message")
       return wrong(path + ".of", fault.of, "the id of a message rule");
   }
+  if (fault.action == "older_disk" &&
+      (fault.target == "controller" || (scenario.cluster.combined && fault.target == "broker(1)"))) {
+    return wrong(path + ".target", fault.target, "a broker that is no controller: what the only voter decided stays");
+  }
+  for (const auto& [name, list] :
+       {std::pair(".order", &fault.order), std::pair(".release_order", &fault.release_order)}) {
+    const std::set<std::int32_t> distinct(list->begin(), list->end());
+    if (distinct.size() != list->size()) return wrong(path + name, "a place twice", "each place once");
+  }
   if (fault.action == "create_topic") return check_topic(*fault.topic, scenario.cluster.brokers, path + ".topic");
   return {};
 }

@@ -46,6 +46,8 @@ struct NetworkSpec {
   std::int64_t tail_one_in = 1000;      // 0: no tail
   std::int64_t tail_ms = 1;             // the tail's unit: doubled up to 2^8 times
   std::int64_t bytes_per_ms = 125'000;  // of a link; 0: no limit
+  std::int64_t short_read_one_in = 16;  // reads that give less than there is; 0: none
+  std::int64_t split_one_in = 0;        // frames that leave in two pieces; 0: none
   friend bool operator==(const NetworkSpec&, const NetworkSpec&) = default;
 };
 
@@ -53,6 +55,16 @@ struct DiskSpec {
   std::int64_t sync_us = 400;  // median of a sync's
   std::int64_t capacity_bytes = std::int64_t{1} << 40;
   friend bool operator==(const DiskSpec&, const DiskSpec&) = default;
+};
+
+// In which order, and how smoothly, what is ready runs. Draws are keyed by node.
+struct SchedulingSpec {
+  bool shuffle = true;              // events of one instant in random order; else in that of their scheduling
+  std::int32_t yields_in_256 = 64;  // of so many starts that could finish at once one suspends
+  std::int32_t stall_one_in = 0;    // turns; the process then waits for a processor, with a heavy tail; 0: never
+  std::int64_t stall_us = 1000;     // median of such a wait
+  bool sites = false;               // each site is active in a quarter of the runs, and fires there one time in four
+  friend bool operator==(const SchedulingSpec&, const SchedulingSpec&) = default;
 };
 
 // A client's number keys its draws, and where its machine stands: one that says it is not disturbed by the deletion of
@@ -117,11 +129,15 @@ struct Trigger {
   friend bool operator==(const Trigger&, const Trigger&) = default;
 };
 
-// What a fault does (scenarios/fault_table.h says which fields each takes):
-//   process: kill, power_loss, doom, doom_power, pause, resume, stop (orderly), start, wipe, rolling_restart
-//   network: partition (a | b), isolate, block (a -> b), bridge, clog (a -> b), slow_link (a -> b), reset (a, b)
+// What a fault does (kActions in scenarios/fields.h says which fields each takes):
+//   process: kill, power_loss, doom, doom_power (at a disk call), doom_sync, doom_sync_power (while a sync is under
+//   way),
+//     pause, resume, stop (orderly), start, wipe, older_disk (power loss, then the image of image_ms), rolling_restart
+//   network: partition (a | b), random_partition (of a, drawn), isolate, block (a -> b), bridge, clog (a -> b), swizzle
+//     (the nodes of a one after the other, then released in another order), slow_link (a -> b), reset (a, b),
+//     refuse_connects, hang_connects (a -> b)
 //   messages: message (a rule for frames), release (what a message rule of the name `of` holds)
-//   disk: disk_errors, disk_slow, full_disk, bit_rot
+//   disk: disk_errors, disk_slow, full_disk, bit_rot, misdirected_write
 //   clock: clock_offset, clock_drift, clock_jump
 //   cluster: create_topic, delete_topic (administrator's operations that go on under faults)
 // Targets: "broker(2)", "controller", "leader(orders-0)", "follower(orders-0,1)" (the n-th replica that doesn't lead),
@@ -139,7 +155,11 @@ struct FaultSpec {
   std::int64_t restart_ms = -1;  // kill, power_loss, doom, stop: starts again so long after; -1: not before the heal
   bool stays_down = false;       // not even the heal brings it back
   std::string policy = "everything";  // power loss: everything, data_only, all_unsynced_lost, nothing_lost
-  std::int64_t nth_call = 1;          // doom: the disk call at which it dies
+  std::int64_t nth_call = 1;          // doom: the disk call (doom_sync: the sync) at which it dies
+  std::int64_t image_ms = 0;          // older_disk: when its image was taken, since the workload began
+  // swizzle: places in the list of `a`'s machines; empty: drawn by the fault's id
+  std::vector<std::int32_t> order;
+  std::vector<std::int32_t> release_order;
   // message
   std::string api;           // Kafka's name: "Fetch"; "" any
   std::string side = "any";  // request, response, any
@@ -149,7 +169,7 @@ struct FaultSpec {
   std::int32_t nth = 1;         // the nth frame that fits, counted since the rule is in force
   std::int32_t count = 1;       // and so many from it on
   std::string of;               // release
-  std::int64_t delay_ms = 0;    // message delay; slow_link: extra latency
+  std::int64_t delay_ms = 0;    // message delay; slow_link: extra latency; swizzle: a step
   // disk
   std::string path_part;
   std::int32_t fail_reads = 0;
@@ -203,6 +223,7 @@ struct Scenario {
   std::vector<TopicSpec> topics;  // empty: one of the default
   NetworkSpec network;
   DiskSpec disk;
+  SchedulingSpec scheduling;
   WorkloadSpec workload;
   std::vector<FaultSpec> faults;
   Expectations expect;

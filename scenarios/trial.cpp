@@ -15,10 +15,18 @@ sim::WorldConfig world_config(const Scenario& scenario, std::uint64_t seed, cons
   config.network.latency.tail_one_in = static_cast<std::uint32_t>(scenario.network.tail_one_in);
   config.network.latency.tail_unit = from_ms(scenario.network.tail_ms);
   config.network.bytes_per_ms = static_cast<std::uint64_t>(scenario.network.bytes_per_ms);
+  config.network.short_read_one_in = static_cast<std::uint32_t>(scenario.network.short_read_one_in);
+  config.network.split_one_in = static_cast<std::uint32_t>(scenario.network.split_one_in);
   config.network.stream_timeout = 5s;
   config.network.connect_timeout = 5s;
   config.disk.sync.median = std::chrono::microseconds(scenario.disk.sync_us);
   config.disk.capacity_bytes = static_cast<std::uint64_t>(scenario.disk.capacity_bytes);
+  config.maybe_sites = scenario.scheduling.sites;
+  config.random_order = scenario.scheduling.shuffle;
+  config.deferred_in_256 = static_cast<std::uint32_t>(scenario.scheduling.yields_in_256);
+  config.stall_one_in = static_cast<std::uint32_t>(scenario.scheduling.stall_one_in);
+  config.stall.median = std::chrono::microseconds(scenario.scheduling.stall_us);
+  config.stall.tail_unit = config.stall.median * 10;
   config.event_budget = static_cast<std::uint64_t>(scenario.phases.event_budget);
   config.log_level = options.log_lines ? options.log_level : LogLevel::error;
   return config;
@@ -209,10 +217,23 @@ void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
 
 void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
   white_.bytes_lost(mono(), origin.node, loss.path, loss.from, loss.to);
+  if (loss.cause == sim::LossCause::bit_rot || loss.cause == sim::LossCause::misdirected_write) {
+    const std::size_t file = loss.path.rfind('/');
+    const std::string_view folder = loss.path.substr(0, file == loss.path.npos ? 0 : file);
+    if (loss.path.ends_with(".log")) rotten_.emplace(origin.node, folder.substr(folder.rfind('/') + 1));
+  }
   if (white_.violation()) world_.stop();
 }
 
 void Trial::lost(const sim::Loss& loss) { cluster_.lost(loss); }
+
+void Trial::imaged(sim::NodeIndex node, std::uint64_t image) {
+  white_.disk_imaged(mono(), cluster_.machines()[node.value()].id, image);
+}
+
+void Trial::restored(sim::NodeIndex node, std::uint64_t image) {
+  white_.disk_restored(mono(), cluster_.machines()[node.value()].id, image);
+}
 
 void Trial::line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger,
                  std::string_view message) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -71,6 +72,8 @@ class Trial final : private sim::ClusterSink,
   void produce_finished(std::int64_t process, std::uint64_t batch) override;
   // LossSink, LogSink
   void lost(const sim::Loss& loss) override;
+  void imaged(sim::NodeIndex node, std::uint64_t image) override;
+  void restored(sim::NodeIndex node, std::uint64_t image) override;
   void line(sim::VirtualTime at, sim::NodeIndex node, LogLevel level, std::string_view logger,
             std::string_view message) override;
 
@@ -91,6 +94,7 @@ class Trial final : private sim::ClusterSink,
   bool ready() const;
   bool producers_finished();
   bool in_core(NodeId id) const;
+  bool rotten(NodeId id, std::string_view partition) const;
   checker::LivenessProbe probe();
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
@@ -132,6 +136,9 @@ class Trial final : private sim::ClusterSink,
   std::optional<sim::FaultCounters> counters_;
   std::optional<checker::Violation> liveness_;
   std::map<client::TopicPartition, std::int64_t> read_to_;  // by the final reader
+  // Replicas ("orders-0" of a node) with synced bytes that changed on the medium: no leader can serve what it can't
+  // read.
+  std::set<std::pair<NodeId, std::string>> rotten_;
   bool ended_early_ = false;
   bool reseeded_ = false;
 };

@@ -26,7 +26,8 @@ checker::LivenessBounds Trial::bounds() const {
 
 void Trial::probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into) {
   const sim::ClusterView::Topic& topic = cluster_.view().topics.at(partition.key.topic);
-  if (topic.deleted) return;
+  // Excuse "rot": what the leader can't read, its followers can't copy.
+  if (topic.deleted || rotten(partition.leader, cluster_.view().name_of(partition.key))) return;
   checker::LivenessProbe::Partition probed;
   probed.key = partition.key;
   probed.name = cluster_.view().name_of(partition.key);
@@ -107,6 +108,10 @@ void Trial::conclude() {
   for (std::size_t i = 0; i < kMarkCount; ++i) {
     const auto mark = static_cast<Mark>(i);
     if (world_.marks(mark) > 0) result_.marks[std::string(name_of(mark))] = world_.marks(mark);
+  }
+  for (std::size_t i = 0; i < kSiteCount; ++i) {
+    const auto site = static_cast<Site>(i);
+    if (world_.sites(site) > 0) result_.sites[std::string(name_of(site))] = world_.sites(site);
   }
   for (std::size_t i = 0; i < kEventKinds; ++i) {
     if (event_counts_[i] > 0) result_.event_counts[std::string(event_name(i))] = event_counts_[i];

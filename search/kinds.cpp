@@ -36,7 +36,7 @@ constexpr std::array kEffects{
     Effect{"pause", "pause"},
     Effect{"stop", "restart"},
     Effect{"wipe", "wipe"},
-    Effect{"partition", "partition-split stream-timeout"},
+    Effect{"partition", "partition-pair partition-split stream-timeout"},
     Effect{"isolate", "partition-isolate"},
     Effect{"block", "partition-one-way"},
     Effect{"bridge", "partition-bridge"},

@@ -42,10 +42,13 @@ struct WorldConfig {
   NetworkConfig network;
   DiskConfig disk;
   WallTime wall_start = WallTime(std::chrono::milliseconds(1'735'689'600'000));  // 2025-01-01 UTC
-  bool maybe_sites = true;                                                       // Runtime::maybe may fire
+  bool maybe_sites = false;                                                      // Runtime::maybe may fire
   bool random_order = true;            // ready events of one instant in random order; else in order of scheduling
   std::uint32_t deferred_in_256 = 64;  // starts that could finish at once and don't
-  std::uint32_t inline_limit = 16;     // inline completions in a row within a turn
+  // A process that was due finds the processor taken: one completion in so many waits for a draw of `stall`. 0: never.
+  std::uint32_t stall_one_in = 0;
+  LatencyModel stall{.median = 1ms, .tail_one_in = 16, .tail_unit = 10ms, .tail_doublings = 5};
+  std::uint32_t inline_limit = 16;                                         // inline completions in a row within a turn
   std::uint64_t event_budget = std::numeric_limits<std::uint64_t>::max();  // a run's
   std::uint64_t instant_budget = 1'000'000;                                // events at one virtual instant
   LogLevel log_level = LogLevel::info;

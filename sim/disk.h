@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -110,7 +111,12 @@ class DiskImage {
   void power_loss(PowerLossPolicy policy);
   void process_died();  // locks are released, syncs in flight forgotten
   std::uint64_t rot_bits(std::string_view path_part, std::uint64_t ordinal);
+  // A write of the past whose sector went elsewhere: a synced sector of one file lies over bytes of another (or over
+  // others of its own), and where it belongs there are zeros. Bytes changed.
+  std::uint64_t misdirect_write(std::string_view path_part, std::uint64_t ordinal);
   void wipe();
+  std::uint64_t take_image();
+  void restore_image(std::uint64_t image);
 
   // ---- for tests, tools and checks ----
   Inode* find(std::string_view path);
@@ -133,6 +139,16 @@ class DiskImage {
     std::string_view name;
     Inode* inode = nullptr;
   };
+  struct ImageFile {
+    std::vector<std::byte> bytes;
+    std::vector<ByteRange> lost;  // of what the process could read when the image was taken
+  };
+  struct Image {
+    std::vector<std::string> directories;  // parents first
+    std::map<std::string, ImageFile> files;
+    std::vector<std::pair<std::string, std::uint64_t>> unborn;  // files without a durable name then, and their sizes
+  };
+  using Names = std::map<std::uint64_t, std::map<std::string, Inode*>>;  // by id of the directory
   using Walk = std::function<void(const std::string& path, Inode& inode)>;
 
   bool applies(std::string_view path) const {
@@ -143,6 +159,11 @@ class DiskImage {
   Outcome<Located> locate(std::string_view path);
   void set_name(Inode& directory, std::string_view name, Inode* inode);
   void undo(NameChange& change);
+  Names durable_names();
+  void image_tree(const Names& names, const Inode& directory, const std::string& path, Image& into) const;
+  std::uint64_t count_changes(const Image& image);
+  std::optional<std::pair<std::string, InodeRef>> choose_durable(std::string_view path_part, KeyedRandom& source,
+                                                                 std::uint64_t least);
   std::vector<bool> choose_undone(PowerLossPolicy policy);
   void undo_names(PowerLossPolicy policy);
   void crash_files(PowerLossPolicy policy);
@@ -161,6 +182,7 @@ class DiskImage {
   std::uint64_t used_ = 0;
   std::uint64_t capacity_;
   std::uint64_t power_losses_ = 0;
+  std::vector<Image> images_;
   std::vector<PendingOp> pending_;
   KeyedRandom latency_;
   KeyedRandom errors_;

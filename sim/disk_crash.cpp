@@ -1,6 +1,7 @@
 // What a power loss, a wipe or rot leaves of a disk, and the report of what it destroyed. Names first (a suffix of each
 // directory's changes may be undone), then each file by itself (file_crash.cpp).
 #include <algorithm>
+#include <array>
 
 #include "sim/disk.h"
 #include "sim/world.h"
@@ -119,20 +120,24 @@ void DiskImage::process_died() {
   walk(*root_, "", [](const std::string&, Inode& file) { file.locked = false; });
 }
 
-std::uint64_t DiskImage::rot_bits(std::string_view path_part, std::uint64_t ordinal) {
-  struct Candidate {
-    std::string path;
-    InodeRef file;
-  };
-  std::vector<Candidate> candidates;
+// A file with bytes on the medium, `least` at the least.
+std::optional<std::pair<std::string, InodeRef>> DiskImage::choose_durable(std::string_view path_part,
+                                                                          KeyedRandom& source, std::uint64_t least) {
+  std::vector<std::pair<std::string, InodeRef>> candidates;
   walk(*root_, "", [&](const std::string& path, Inode& file) {
-    if (path.find(path_part) != path.npos && file.content.durable_size() != 0)
-      candidates.push_back({path, InodeRef(&file)});
+    if (path.find(path_part) != path.npos && file.content.durable_size() >= least)
+      candidates.emplace_back(path, InodeRef(&file));
   });
-  if (candidates.empty()) return 0;
+  if (candidates.empty()) return std::nullopt;
+  return std::move(candidates[scale_to(world_.draw(source), candidates.size())]);
+}
+
+// What rots is cold: synced, not dirty, and no longer in the page cache afterwards.
+std::uint64_t DiskImage::rot_bits(std::string_view path_part, std::uint64_t ordinal) {
   KeyedRandom source = world_.keyed(Draw::rot, mix64(mix64(key_of(path_part), node_.value()), ordinal));
-  const Candidate& chosen = candidates[scale_to(world_.draw(source), candidates.size())];
-  FileContent& content = chosen.file->content;
+  const auto chosen = choose_durable(path_part, source, 1);
+  if (!chosen) return 0;
+  FileContent& content = chosen->second->content;
   const std::uint64_t first = scale_to(world_.draw(source), content.durable_size());
   const std::uint64_t length = 1 + scale_to(world_.draw(source), 16);
   std::uint64_t changed = 0;
@@ -140,9 +145,39 @@ std::uint64_t DiskImage::rot_bits(std::string_view path_part, std::uint64_t ordi
     const auto mask = static_cast<std::byte>(1U << scale_to(world_.draw(source), 8));
     if (!content.rot(at, mask)) continue;
     ++changed;
-    report(chosen.path, at, at + 1, LossCause::bit_rot);
+    report(chosen->first, at, at + 1, LossCause::bit_rot);
   }
+  chosen->second->warm = false;
   world_.count(FaultKind::bit_rot, changed);
+  return changed;
+}
+
+std::uint64_t DiskImage::misdirect_write(std::string_view path_part, std::uint64_t ordinal) {
+  KeyedRandom source = world_.keyed(Draw::misdirect, mix64(mix64(key_of(path_part), node_.value()), ordinal));
+  const auto written = choose_durable(path_part, source, 1);
+  if (!written) return 0;
+  const auto victim = choose_durable(path_part, source, 1);
+  const auto sector_of = [&](const FileContent& content) {
+    return scale_to(world_.draw(source), (content.durable_size() + kSectorSize - 1) / kSectorSize) * kSectorSize;
+  };
+  FileContent& from = written->second->content;
+  FileContent& over = victim->second->content;
+  const std::uint64_t here = sector_of(from);
+  const std::uint64_t there = sector_of(over);
+  std::array<std::byte, kSectorSize> sector{};
+  std::array<std::byte, kSectorSize> covered{};
+  const std::size_t sent = from.read_pristine(here, sector);
+  const std::size_t hit = std::min(sent, over.read_pristine(there, covered));
+  std::uint64_t changed = 0;
+  const auto put = [&](const std::string& path, FileContent& content, std::uint64_t at, std::byte mask) {
+    if (!content.rot(at, mask)) return;
+    ++changed;
+    report(path, at, at + 1, LossCause::misdirected_write);
+  };
+  for (std::size_t i = 0; i < hit; ++i) put(victim->first, over, there + i, sector[i] ^ covered[i]);
+  for (std::size_t i = 0; i < sent; ++i) put(written->first, from, here + i, sector[i]);
+  written->second->warm = victim->second->warm = false;
+  world_.count(FaultKind::misdirected_write, changed);
   return changed;
 }
 

@@ -13,35 +13,48 @@
 namespace verdict::sim {
 
 // name, what one count means
-#define VERDICT_FAULTS(X)                                                                            \
-  X(latency_tail, "latency-tail", "deliveries that drew the tail")                                   \
-  X(partition_pair, "partition-pair", "deliveries held between two nodes")                           \
-  X(partition_split, "partition-split", "deliveries held between two groups")                        \
-  X(partition_one_way, "partition-one-way", "deliveries held in one direction")                      \
-  X(partition_isolate, "partition-isolate", "deliveries held to or from an isolated node")           \
-  X(partition_bridge, "partition-bridge", "deliveries held between groups that share a bridge node") \
-  X(stream_timeout, "stream-timeout", "connections given up after unanswered retransmissions")       \
-  X(reset, "reset", "connections broken")                                                            \
-  X(clog, "clog", "deliveries held by a clogged link")                                               \
-  X(slow_link, "slow-link", "deliveries delayed by a slow link")                                     \
-  X(message_hold, "message-hold", "frames held by a message rule")                                   \
-  X(message_delay, "message-delay", "frames delayed by a message rule")                              \
-  X(message_reset, "message-reset", "connections broken by a message rule")                          \
-  X(kill, "kill", "processes that died with their page cache kept")                                  \
-  X(power_loss, "power-loss", "machines that lost power")                                            \
-  X(power_loss_bytes, "power-loss-bytes", "bytes of the page cache destroyed by power losses")       \
-  X(doomed, "doomed", "processes that died at a disk call inside a turn")                            \
-  X(pause, "pause", "completions held while a process was paused")                                   \
-  X(restart, "restart", "processes started on a machine that had run one before")                    \
-  X(wipe, "wipe", "bytes of a wiped disk")                                                           \
-  X(disk_latency, "disk-latency", "disk calls made slower")                                          \
-  X(read_error, "read-error", "reads that failed")                                                   \
-  X(write_error, "write-error", "appends, writes and truncations that failed")                       \
-  X(sync_error, "sync-error", "pages left clean by a failed sync but never written")                 \
-  X(full_disk, "full-disk", "writes cut short or refused for want of space")                         \
-  X(bit_rot, "bit-rot", "stored bytes changed")                                                      \
-  X(clock_offset, "clock-offset", "readings of a wall clock that was set off")                       \
-  X(clock_drift, "clock-drift", "sleeps and wall readings at a wrong rate")                          \
+#define VERDICT_FAULTS(X)                                                                                \
+  X(latency_tail, "latency-tail", "deliveries that drew the tail")                                       \
+  X(partition_pair, "partition-pair", "deliveries held between two nodes")                               \
+  X(partition_split, "partition-split", "deliveries held between two groups")                            \
+  X(partition_one_way, "partition-one-way", "deliveries held in one direction")                          \
+  X(partition_isolate, "partition-isolate", "deliveries held to or from an isolated node")               \
+  X(partition_bridge, "partition-bridge", "deliveries held between groups that share a bridge node")     \
+  X(partition_random, "partition-random", "deliveries held between two groups that were drawn")          \
+  X(stream_timeout, "stream-timeout", "connections given up after unanswered retransmissions")           \
+  X(partial_read, "partial-read", "reads that gave less than there was")                                 \
+  X(partial_write, "partial-write", "frames or writes that left in pieces")                              \
+  X(reset, "reset", "connections broken")                                                                \
+  X(clog, "clog", "deliveries held by a clogged link")                                                   \
+  X(swizzle, "swizzle", "deliveries held by a link that is clogged in its turn")                         \
+  X(refused_connect, "refused-connect", "connects that a link refused")                                  \
+  X(hanging_connect, "hanging-connect", "connects that nobody answered, tries counted")                  \
+  X(half_open, "half-open", "connections whose peer went dark without a word")                           \
+  X(slow_link, "slow-link", "deliveries delayed by a slow link")                                         \
+  X(message_hold, "message-hold", "frames held by a message rule")                                       \
+  X(message_delay, "message-delay", "frames delayed by a message rule")                                  \
+  X(message_reset, "message-reset", "connections broken by a message rule")                              \
+  X(kill, "kill", "processes that died with their page cache kept")                                      \
+  X(power_loss, "power-loss", "machines that lost power")                                                \
+  X(power_loss_bytes, "power-loss-bytes", "bytes of the page cache destroyed by power losses")           \
+  X(doomed, "doomed", "processes that died at a disk call inside a turn")                                \
+  X(doomed_in_sync, "doomed-in-sync", "processes that died while a sync was under way")                  \
+  X(pause, "pause", "completions held while a process was paused")                                       \
+  X(restart, "restart", "processes started on a machine that had run one before")                        \
+  X(wipe, "wipe", "bytes of a wiped disk")                                                               \
+  X(older_disk, "older-disk", "bytes that an older disk did not have, or had otherwise")                 \
+  X(disk_latency, "disk-latency", "disk calls made slower")                                              \
+  X(read_error, "read-error", "reads that failed")                                                       \
+  X(write_error, "write-error", "appends, writes and truncations that failed")                           \
+  X(sync_error, "sync-error", "pages left clean by a failed sync but never written")                     \
+  X(full_disk, "full-disk", "writes cut short or refused for want of space")                             \
+  X(bit_rot, "bit-rot", "stored bytes changed")                                                          \
+  X(misdirected_write, "misdirected-write", "bytes that a write to the wrong place changed or left out") \
+  X(reorder, "reorder", "events that ran after one scheduled later for the same instant")                \
+  X(forced_yield, "forced-yield", "starts that could finish at once and did not")                        \
+  X(scheduling_stall, "scheduling-stall", "turns that waited for a processor")                           \
+  X(clock_offset, "clock-offset", "readings of a wall clock that was set off")                           \
+  X(clock_drift, "clock-drift", "sleeps and wall readings at a wrong rate")                              \
   X(clock_jump, "clock-jump", "readings of a wall clock after it jumped")
 
 #define VERDICT_ENUMERATOR(id, text, meaning) id,
@@ -129,7 +142,7 @@ class PowerLossPolicy {
   bool lose_all_ = false;
 };
 
-enum class LossCause : std::uint8_t { power_loss, bit_rot, wipe };
+enum class LossCause : std::uint8_t { power_loss, bit_rot, wipe, older_disk, misdirected_write };
 
 // Bytes [from, to) of a file, as its process could last read them, that are now gone or differ. `path` is the name that
 // the file had before the loss; a name that was undone loses the whole range (its bytes may be back under an older
@@ -146,6 +159,10 @@ class LossSink {
  public:
   virtual ~LossSink() = default;
   virtual void lost(const Loss&) = 0;
+  // An older disk: what a power loss would surely bring back of the disk was kept aside, and later came back in place
+  // of it. The losses reported after `restored` are those of the moment at which the image was taken.
+  virtual void imaged(NodeIndex /*node*/, std::uint64_t /*image*/) {}
+  virtual void restored(NodeIndex /*node*/, std::uint64_t /*image*/) {}
 };
 
 }  // namespace verdict::sim

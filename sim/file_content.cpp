@@ -110,6 +110,33 @@ std::size_t FileContent::read_pristine(std::uint64_t offset, std::span<std::byte
   return total;
 }
 
+std::vector<std::byte> FileContent::durable_bytes() const {
+  std::vector<std::byte> bytes(durable_size_);
+  for (std::size_t at = 0; at < bytes.size(); at += kPageSize) {
+    const std::size_t index = at / kPageSize;
+    const Page* page = index < slots_.size() ? slots_[index].durable : nullptr;
+    if (page != nullptr) std::memcpy(bytes.data() + at, page->bytes.data(), std::min(kPageSize, bytes.size() - at));
+  }
+  return bytes;
+}
+
+std::vector<ByteRange> FileContent::differences(std::span<const std::byte> other) const {
+  std::vector<ByteRange> ranges;
+  std::array<std::byte, kPageSize> page{};
+  for (std::uint64_t at = 0; at < size_; at += kPageSize) {
+    const std::size_t size = read_pristine(at, page);
+    for (std::size_t i = 0; i < size; ++i) {
+      if (at + i < other.size() && other[at + i] == page[i]) continue;
+      if (!ranges.empty() && ranges.back().to == at + i) {
+        ++ranges.back().to;
+      } else {
+        ranges.push_back({at + i, at + i + 1});
+      }
+    }
+  }
+  return ranges;
+}
+
 std::size_t FileContent::read(std::uint64_t offset, std::span<std::byte> into) const {
   const std::size_t total = read_pristine(offset, into);
   if (rot_.empty()) return total;

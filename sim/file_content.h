@@ -87,6 +87,10 @@ class FileContent {
   bool rot(std::uint64_t offset, std::byte mask);  // false: not a clean byte, or rotten already
   const std::vector<Rot>& rotten() const { return rot_; }
   std::size_t read_pristine(std::uint64_t offset, std::span<std::byte> into) const;
+  // All that a crash would surely bring back.
+  std::vector<std::byte> durable_bytes() const;
+  // Ranges of what a process can read that `other` does not have, or has otherwise.
+  std::vector<ByteRange> differences(std::span<const std::byte> other) const;
 
  private:
   struct Slot {

@@ -153,7 +153,10 @@ void SimNetwork::segment(Pipe& pipe) {
   if (one_in != 0 && size > 1) {
     const auto& ends = pipe.connection->ends;
     const std::uint64_t draw = world_.draw(link(ends[pipe.side].node, ends[1 - pipe.side].node).splits);
-    if (scale_to(draw, one_in) == 0) add_segment(pipe, from + 1 + (draw & 0xffff) % (size - 1), {}, false);
+    if (scale_to(draw, one_in) == 0) {
+      add_segment(pipe, from + 1 + (draw & 0xffff) % (size - 1), {}, false);
+      world_.count(FaultKind::partial_write);
+    }
   }
   add_segment(pipe, pipe.written, {}, false);
 }
@@ -202,7 +205,7 @@ void SimNetwork::on_arrival(Pipe& pipe) {
   const NodeIndex to = connection.ends[1 - pipe.side].node;
   Link& over = link(from, to);
   if (!over.open() || !world_.node(to).powered()) {
-    if (!over.open()) world_.count(over.blocked != 0 ? over.cause : FaultKind::clog);
+    if (!over.open()) world_.count(over.held_by());
     return stall(pipe, over);
   }
   const std::int64_t now = to_ns(world_.now());
@@ -333,8 +336,12 @@ void SimNetwork::finish_read(Pipe& pipe, Op& op) {
   if (one_in != 0 && n > 1) {
     const auto& ends = pipe.connection->ends;
     const std::uint64_t draw = world_.draw(link(ends[pipe.side].node, ends[1 - pipe.side].node).short_reads);
-    if (scale_to(draw, one_in) == 0) n = 1 + (draw & 0xffffff) % (n - 1);
+    if (scale_to(draw, one_in) == 0) {
+      n = 1 + (draw & 0xffffff) % (n - 1);
+      world_.count(FaultKind::partial_read);
+    }
   }
+  if (n > 1 && pipe.connection->ends[1 - pipe.side].runtime->maybe(Site::ShortRead)) n = 1;
   const std::span<std::byte> taken = pipe.into.first(n);
   pipe.bytes.copy(pipe.read, taken);
   world_.hash_bytes(taken);

@@ -103,9 +103,12 @@ struct Connection {
 };
 
 struct Link {
-  std::array<std::uint16_t, 5> blocks{};  // by cause, partition_pair first
+  std::array<std::uint16_t, 6> blocks{};  // by cause, partition_pair first
   std::uint16_t blocked = 0;
   std::uint16_t clogs = 0;
+  std::uint16_t swizzles = 0;  // clogs of a swizzle
+  std::uint16_t refuses = 0;   // new connections are reset at once
+  std::uint16_t hangs = 0;     // new connections are never answered
   FaultKind cause = FaultKind::partition_pair;
   Duration extra{};
   std::uint64_t bytes_per_ms = 0;  // 0: as configured
@@ -118,7 +121,8 @@ struct Link {
   std::vector<Pipe*> unacked;  // pipes the other way whose acknowledgements wait
 
   void key_draws(const World& world, NodeIndex from, NodeIndex to);
-  bool open() const { return blocked == 0 && clogs == 0; }
+  bool open() const { return blocked == 0 && clogs == 0 && swizzles == 0; }
+  FaultKind held_by() const { return blocked != 0 ? cause : swizzles != 0 ? FaultKind::swizzle : FaultKind::clog; }
 };
 
 // TCP between machines. A stream never loses, repeats or reorders bytes: what a network does to packets shows as delay,
@@ -141,6 +145,7 @@ class SimNetwork {
   void unblock(NodeIndex from, NodeIndex to, FaultKind cause);
   void clog(NodeIndex from, NodeIndex to) { ++link(from, to).clogs; }
   void release(NodeIndex from, NodeIndex to);
+  void swizzle(NodeIndex from, NodeIndex to, bool on);
   void heal();
   std::size_t reset(NodeIndex a, NodeIndex b);
   void release_messages(std::uint32_t hold_id);
@@ -171,6 +176,7 @@ class SimNetwork {
   void push(Pipe& pipe, const std::byte* data, std::size_t size);
   void segment(Pipe& pipe);
   void segment_frames(Pipe& pipe);
+  bool splits(Pipe& pipe);
   void add_segment(Pipe& pipe, std::uint64_t end, const FrameDecision& decision, bool fin);
   void arm(Pipe& pipe);
   void on_arrival(Pipe& pipe);

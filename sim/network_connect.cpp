@@ -119,7 +119,7 @@ void SimNetwork::on_handshake(Connection& connection) {
   if (connection.phase == Connection::Phase::syn) return handshake_syn(connection);
   const Link& back = link(to, from);
   if (!back.open()) {
-    world_.count(back.blocked != 0 ? back.cause : FaultKind::clog);
+    world_.count(back.held_by());
     if (connection.phase == Connection::Phase::refused) connection.phase = Connection::Phase::syn;
     return retry_syn(connection);
   }
@@ -143,7 +143,11 @@ void SimNetwork::handshake_syn(Connection& connection) {
   if (connection.ends[0].state == End::State::gone) return free_if_done(connection);
   const Link& over = link(from, to);
   if (!over.open()) {
-    world_.count(over.blocked != 0 ? over.cause : FaultKind::clog);
+    world_.count(over.held_by());
+    return retry_syn(connection);
+  }
+  if (over.hangs != 0) {
+    world_.count(FaultKind::hanging_connect);
     return retry_syn(connection);
   }
   if (!world_.node(to).powered()) {
@@ -154,7 +158,10 @@ void SimNetwork::handshake_syn(Connection& connection) {
     return retry_syn(connection);
   }
   SimListener* listener = listener_at(to, connection.port);
-  if (listener == nullptr) {
+  if (over.refuses != 0) {
+    world_.count(FaultKind::refused_connect);
+    connection.phase = Connection::Phase::refused;
+  } else if (listener == nullptr) {
     connection.phase = Connection::Phase::refused;
   } else if (listener->waiting_.size() >= listener->limit_) {
     return retry_syn(connection);
@@ -302,6 +309,8 @@ void SimNetwork::power_off(NodeIndex node) {
     for (std::size_t side = 0; side < 2; ++side) {
       End& end = connection.ends[side];
       if (connection.phase == Connection::Phase::free || end.node != node) continue;
+      if (end.state == End::State::open && connection.ends[1 - side].state == End::State::open)
+        world_.count(FaultKind::half_open);
       if (end.stream != nullptr) end.stream->detach();
       if (side == 0) connection.connector = nullptr;
       Pipe& out = connection.pipes[side];
@@ -357,13 +366,23 @@ void SimNetwork::release(NodeIndex from, NodeIndex to) {
   opened(from, to, true);
 }
 
+void SimNetwork::swizzle(NodeIndex from, NodeIndex to, bool on) {
+  Link& over = link(from, to);
+  if (on) {
+    ++over.swizzles;
+  } else if (over.swizzles != 0) {
+    --over.swizzles;
+    opened(from, to, true);
+  }
+}
+
 void SimNetwork::heal() {
   for (std::size_t from = 0; from < links_.size(); ++from) {
     for (std::size_t to = 0; to < links_.size(); ++to) {
       Link& over = links_[from][to];
       const bool was_open = over.open();
       over.blocks = {};
-      over.blocked = over.clogs = 0;
+      over.blocked = over.clogs = over.swizzles = over.refuses = over.hangs = 0;
       over.extra = Duration(0);
       over.bytes_per_ms = 0;
       if (!was_open)

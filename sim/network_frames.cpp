@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "sim/network.h"
+#include "sim/sim_runtime.h"
 #include "sim/tap_state.h"
 #include "sim/world.h"
 
@@ -58,6 +59,14 @@ bool read_head(Pipe& pipe, TapState& tap, TapState* requests_of, FrameHead& head
 
 }  // namespace
 
+bool SimNetwork::splits(Pipe& pipe) {
+  if (pipe.connection->ends[pipe.side].runtime->maybe(Site::SplitWrite)) return true;
+  const std::uint32_t one_in = world_.config().network.split_one_in;
+  if (one_in == 0) return false;
+  const auto& ends = pipe.connection->ends;
+  return scale_to(world_.draw(link(ends[pipe.side].node, ends[1 - pipe.side].node).splits), one_in) == 0;
+}
+
 void SimNetwork::segment_frames(Pipe& pipe) {
   Connection& connection = *pipe.connection;
   if (pipe.tap == nullptr) {
@@ -90,6 +99,11 @@ void SimNetwork::segment_frames(Pipe& pipe) {
       if (connection.id != id || connection.ends[pipe.side].state != End::State::open) return;
     }
     const std::uint64_t end = std::min(pipe.written, tap.frame_end);
+    if (end > cut() + 1 && splits(pipe)) {
+      add_segment(pipe, cut() + (end - cut()) / 2, tap.decision, false);
+      tap.decision = {};
+      world_.count(FaultKind::partial_write);
+    }
     if (end > cut()) {
       add_segment(pipe, end, tap.decision, false);
       tap.decision = {};

@@ -34,7 +34,7 @@ class OrderedCompletions {
 
  private:
   VirtualTime at_ = VirtualTime::min();
-  std::uint64_t next_ = 0;
+  std::uint64_t random_ = 0;
 };
 
 enum class DeathCause : std::uint8_t { kill, power_loss, doomed, halt, stop };
@@ -89,6 +89,8 @@ class SimNode {
   VirtualTime busy_until_{};          // a blocking disk call stalls the whole process
   std::vector<Op*> held_;             // completions due while paused
   std::uint64_t doom_countdown_ = 0;  // disk calls until death; 0: not doomed
+  std::uint64_t doom_syncs_ = 0;      // syncs until death; 0: not doomed so
+  bool in_doomed_sync_ = false;
   bool doom_power_ = false;
   PowerLossPolicy doom_policy_ = PowerLossPolicy::everything();
   std::uint16_t next_port_ = 32768;
@@ -98,6 +100,7 @@ class SimNode {
   KeyedRandom order_;
   KeyedRandom inline_;
   KeyedRandom delay_;
+  KeyedRandom stall_;
   std::map<std::pair<std::uint8_t, std::uint64_t>, std::uint64_t> draws_;  // (purpose, entity) -> next ordinal
   std::array<std::uint64_t, kSiteCount> site_draws_{};
 };

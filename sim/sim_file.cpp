@@ -32,6 +32,20 @@ bool SimRuntime::disk_call() {
   return false;
 }
 
+void SimRuntime::sync_begins(Duration latency) {
+  if (node_.doom_syncs_ == 0 || --node_.doom_syncs_ != 0) return;
+  KeyedRandom source = world_.keyed(Draw::doom, mix64(node_.index().value(), incarnation_));
+  const auto within =
+      scale_to(world_.draw(source), static_cast<std::uint64_t>(std::max<std::int64_t>(latency.count(), 1)));
+  world_.after(Duration(static_cast<std::int64_t>(within)),
+               [this_world = &world_, index = node_.index(), of = incarnation_] {
+                 SimNode& node = this_world->node(index);
+                 if (!node.running() || node.incarnation() != of) return;
+                 node.in_doomed_sync_ = true;
+                 this_world->bring_down(node, DeathCause::doomed);
+               });
+}
+
 void SimRuntime::stall(Duration duration) {
   if (duration > Duration(0)) node_.busy_until_ = std::max(node_.busy_until_, world_.now()) + duration;
 }
@@ -78,7 +92,9 @@ bool SimRuntime::sync_directory(Op& op, const std::string& path) {
   op.bytes = 0;
   op.error = {};
   own(op, OpKind::directory_sync, directory->release());
-  world_.schedule(op, world_.now() + node_.disk_.sync_latency(path), node_.order_);
+  const Duration latency = node_.disk_.sync_latency(path);
+  world_.schedule(op, world_.now() + latency, node_.order_);
+  sync_begins(latency);
   return false;
 }
 
@@ -150,6 +166,7 @@ Outcome<std::size_t> SimFile::write_at_now(std::span<const std::byte> bytes, std
 Outcome<std::size_t> SimFile::read_now(std::span<std::byte> into, std::uint64_t offset) {
   if (!runtime_.disk_call()) return dead();
   DiskImage& image = runtime_.node().disk();
+  if (runtime_.maybe(Site::ColdRead)) inode_->warm = false;
   if (!inode_->warm) runtime_.stall(image.read_latency(path_));
   return image.read(*inode_, path_, offset, into);
 }
@@ -157,6 +174,7 @@ Outcome<std::size_t> SimFile::read_now(std::span<std::byte> into, std::uint64_t 
 bool SimFile::read_at(Op& op, std::span<std::byte> into, std::uint64_t offset) {
   if (!runtime_.disk_call()) return false;
   DiskImage& image = runtime_.node().disk();
+  if (runtime_.maybe(Site::ColdRead)) inode_->warm = false;
   if (inode_->warm && runtime_.goes_inline()) {
     const Outcome<std::size_t> got = image.read(*inode_, path_, offset, into);
     op.bytes = got.value_or(0);
@@ -196,6 +214,7 @@ bool SimFile::sync(Op& op) {
   World& world = runtime_.world();
   const Duration latency = runtime_.node().disk().sync_latency(path_);
   world.schedule(op, world.now() + latency, runtime_.node().order_source());
+  runtime_.sync_begins(latency);
   return false;
 }
 

@@ -12,11 +12,12 @@ SimRuntime::SimRuntime(World& world, SimNode& node, std::uint32_t incarnation)
 SimRuntime::~SimRuntime() { VERDICT_ASSERT(first_ == nullptr, "a runtime died before its operations"); }
 
 void OrderedCompletions::schedule(World& world, Op& op, VirtualTime when, KeyedRandom& order) {
+  constexpr std::uint64_t kUpper = ~std::uint64_t{0} << 32;
   if (when != at_) {
     at_ = when;
-    next_ = world.order_for(order) >> 1;
+    random_ = world.order_for(order) >> 1 & kUpper;
   }
-  world.schedule_at(op, when, next_++);
+  world.schedule_at(op, when, random_ | world.next_sequence());
 }
 
 // ---- operations in flight ----
@@ -43,6 +44,7 @@ void SimRuntime::disown(Op& op) {
 }
 
 bool SimRuntime::goes_inline() {
+  if (maybe(Site::DeferInline)) return false;
   if (inline_run_ >= world_.config().inline_limit) {
     inline_run_ = 0;
     return false;
@@ -54,7 +56,10 @@ bool SimRuntime::goes_inline() {
   const std::uint32_t byte = inline_bits_ & 0xff;
   inline_bits_ >>= 8;
   --inline_bits_left_;
-  if (byte < world_.config().deferred_in_256) return false;
+  if (byte < world_.config().deferred_in_256) {
+    world_.count(FaultKind::forced_yield);
+    return false;
+  }
   ++inline_run_;
   return true;
 }
@@ -100,6 +105,7 @@ void SimRuntime::dispatch(Op& op) {
     node_.held_.push_back(&op);
     return;
   }
+  if (node_.busy_until_ <= world_.now() && world_.config().stall_one_in != 0) draw_stall();
   if (node_.busy_until_ > world_.now()) return node_.later_.schedule(world_, op, node_.busy_until_, node_.order_);
   switch (kind_of(op)) {
     case OpKind::timer:
@@ -138,6 +144,14 @@ void SimRuntime::dispatch(Op& op) {
       VERDICT_ASSERT(false, "never queued");
   }
   complete_owned(op, op.bytes, op.error);
+}
+
+// The scheduler gives the processor to somebody else.
+void SimRuntime::draw_stall() {
+  const WorldConfig& config = world_.config();
+  if (scale_to(world_.draw(node_.stall_), config.stall_one_in) != 0) return;
+  node_.busy_until_ = world_.now() + config.stall.sample(world_.draw(node_.stall_)).delay;
+  world_.count(FaultKind::scheduling_stall);
 }
 
 void SimRuntime::die() {
@@ -215,7 +229,9 @@ bool SimRuntime::maybe(Site site) {
   const auto index = static_cast<std::size_t>(site);
   KeyedRandom source = world_.keyed(
       Draw::site_fire, mix64(std::uint64_t{node_.index().value()} << 8 | index, node_.site_draws_[index]++));
-  return (world_.draw(source) & 3) == 0;
+  if ((world_.draw(source) & 3) != 0) return false;
+  world_.site_fired(site);
+  return true;
 }
 
 void SimRuntime::mark(Mark mark) {

@@ -73,12 +73,14 @@ class SimRuntime final : public Runtime, private Network, private Disk {
   void complete_owned(Op& op, std::size_t bytes, std::error_code error);  // at the top of the loop, runnable
   void dispatch(Op& op);                                                  // its time has come
   void reschedule_timers();
+  void draw_stall();
   void mark_dead() { alive_ = false; }
   void die();  // all operations are dropped
 
   // Before each call that reaches the disk. False: the process died at it, or is dead.
   bool disk_call();
   bool doom_is_next() const;
+  void sync_begins(Duration latency);  // it may be the one in which the process dies
   void stall(Duration duration);
 
  private:

@@ -47,6 +47,9 @@ enum class Draw : std::uint8_t {
   site_fire,
   runtime,  // Runtime::random
   wall,     // where a node's wall clock starts
+  misdirect,
+  fault,  // what a scenario's fault leaves open, by its id
+  stall,  // does a process wait for a processor
 };
 
 }  // namespace verdict::sim

@@ -38,7 +38,8 @@ SimNode::SimNode(World& world, NodeIndex index, NodeConfig config)
       clock_(MonoTime(std::chrono::hours(1) * (index.value() + 1)), world.config().wall_start),
       order_(world.keyed(Draw::order, index.value() + 2U)),
       inline_(world.keyed(Draw::inline_start, index.value())),
-      delay_(world.keyed(Draw::delay, index.value())) {}
+      delay_(world.keyed(Draw::delay, index.value())),
+      stall_(world.keyed(Draw::stall, index.value())) {}
 
 SimNode::~SimNode() = default;
 
@@ -50,9 +51,11 @@ void SimNode::draw_anew() {
 }
 
 World::World(WorldConfig config) : config_(std::move(config)), call_order_(keyed(Draw::order, 0)), network_(*this) {
-  for (std::size_t i = 0; i < kSiteCount; ++i) {
+  // The machine's own are drawn in every run, the core's where they are in use.
+  for (std::size_t i = 0; i < (config_.maybe_sites ? kSiteCount : kMachineSiteCount); ++i) {
     KeyedRandom source = keyed(Draw::site_active, i);
-    active_sites_[i] = config_.maybe_sites && (draw(source) & 3) == 0;
+    const bool drawn = (draw(source) & 3) == 0;
+    active_sites_[i] = config_.maybe_sites && drawn;
   }
 }
 
@@ -92,9 +95,15 @@ void World::reschedule(Op& op, VirtualTime when, KeyedRandom& order) {
 
 void World::step() {
   const EventQueue::Entry entry = queue_.pop();
+  const std::uint64_t sequence = entry.order & ~kRandomOrder;
   if (entry.at_ns != to_ns(now_)) {
     now_ = virtual_ns(entry.at_ns);
     events_this_instant_ = 0;
+    newest_of_instant_ = sequence;
+  } else if (sequence < newest_of_instant_) {
+    count(FaultKind::reorder);
+  } else {
+    newest_of_instant_ = sequence;
   }
   ++events_this_instant_;
   ++events_;
@@ -234,10 +243,11 @@ void World::bring_down(SimNode& node, DeathCause cause) {
   runtime.die();
   node.held_.clear();
   node.paused_ = false;
-  node.doom_countdown_ = 0;
+  node.doom_countdown_ = node.doom_syncs_ = 0;
   node.disk_.process_died();
   hash_.value(std::uint64_t{node.index().value()} << 8 | static_cast<std::uint64_t>(cause));
-  if (cause == DeathCause::doomed) count(FaultKind::doomed);
+  if (cause == DeathCause::doomed) count(node.in_doomed_sync_ ? FaultKind::doomed_in_sync : FaultKind::doomed);
+  node.in_doomed_sync_ = false;
   graves_.push_back({node.index(), cause, std::move(node.runtime_), std::move(node.process_)});
   if (cause == DeathCause::doomed && std::exchange(node.doom_power_, false)) lose_power(node, node.doom_policy_);
 }
@@ -287,6 +297,23 @@ void World::doom_power(NodeIndex index, std::uint64_t k, PowerLossPolicy policy)
   node(index).doom_policy_ = policy;
 }
 
+void World::doom_in_sync(NodeIndex index, std::uint64_t k) {
+  VERDICT_ASSERT(k != 0);
+  node(index).doom_syncs_ = k;
+  node(index).doom_power_ = false;
+}
+
+void World::doom_power_in_sync(NodeIndex index, std::uint64_t k, PowerLossPolicy policy) {
+  doom_in_sync(index, k);
+  node(index).doom_power_ = true;
+  node(index).doom_policy_ = policy;
+}
+
+void World::undoom(NodeIndex index) {
+  node(index).doom_countdown_ = node(index).doom_syncs_ = 0;
+  node(index).doom_power_ = false;
+}
+
 void World::pause(NodeIndex index) {
   if (node(index).running()) node(index).paused_ = true;
 }
@@ -303,6 +330,13 @@ void World::resume(NodeIndex index) {
 void World::wipe_disk(NodeIndex index) {
   VERDICT_ASSERT(!node(index).running(), "a process uses this disk");
   node(index).disk_.wipe();
+}
+
+std::uint64_t World::take_image(NodeIndex index) { return node(index).disk_.take_image(); }
+
+void World::restore_image(NodeIndex index, std::uint64_t image) {
+  VERDICT_ASSERT(!node(index).running(), "a process uses this disk");
+  node(index).disk_.restore_image(image);
 }
 
 // ---- network ----
@@ -337,12 +371,36 @@ void World::partition_bridge(std::span<const NodeIndex> a, std::span<const NodeI
   }
 }
 
+void World::partition_random(std::span<const NodeIndex> a, std::span<const NodeIndex> b, bool on) {
+  for (const NodeIndex x : a) {
+    for (const NodeIndex y : b) block_both(x, y, FaultKind::partition_random, on);
+  }
+}
+
 void World::isolate(NodeIndex index, bool on) {
   for (const auto& other : nodes_) block_both(index, other->index(), FaultKind::partition_isolate, on);
 }
 
 void World::clog(NodeIndex from, NodeIndex to) { network_.clog(from, to); }
 void World::release(NodeIndex from, NodeIndex to) { network_.release(from, to); }
+
+void World::swizzle(NodeIndex index, bool on) {
+  for (const auto& other : nodes_) {
+    if (other->index() == index) continue;
+    network_.swizzle(index, other->index(), on);
+    network_.swizzle(other->index(), index, on);
+  }
+}
+
+void World::refuse_connects(NodeIndex from, NodeIndex to, bool on) {
+  std::uint16_t& refuses = network_.link(from, to).refuses;
+  refuses = static_cast<std::uint16_t>(on ? refuses + 1 : std::max(refuses - 1, 0));
+}
+
+void World::hang_connects(NodeIndex from, NodeIndex to, bool on) {
+  std::uint16_t& hangs = network_.link(from, to).hangs;
+  hangs = static_cast<std::uint16_t>(on ? hangs + 1 : std::max(hangs - 1, 0));
+}
 
 void World::slow_link(NodeIndex from, NodeIndex to, Duration extra, std::uint64_t bytes_per_ms) {
   network_.link(from, to).extra = extra;
@@ -361,6 +419,10 @@ void World::set_disk_capacity(NodeIndex index, std::uint64_t bytes) { node(index
 
 std::uint64_t World::rot_bits(NodeIndex index, std::string_view path_part, std::uint64_t ordinal) {
   return node(index).disk_.rot_bits(path_part, ordinal);
+}
+
+std::uint64_t World::misdirect_write(NodeIndex index, std::string_view path_part, std::uint64_t ordinal) {
+  return node(index).disk_.misdirect_write(path_part, ordinal);
 }
 
 void World::set_clock_offset(NodeIndex index, Duration offset) { node(index).clock_.set_offset(offset); }

@@ -79,9 +79,16 @@ class World {
   // that turn do not, but that the k-th, if it is an append, may have written a first part.
   void doom(NodeIndex index, std::uint64_t k);
   void doom_power(NodeIndex index, std::uint64_t k, PowerLossPolicy policy);  // the same, then the power fails
+  // The process dies while its k-th sync from now (k >= 1; of a file or a directory) is under way.
+  void doom_in_sync(NodeIndex index, std::uint64_t k);
+  void doom_power_in_sync(NodeIndex index, std::uint64_t k, PowerLossPolicy policy);
+  void undoom(NodeIndex index);  // what was to die lives on
   void pause(NodeIndex index);
   void resume(NodeIndex index);
   void wipe_disk(NodeIndex index);  // nothing may run there
+  // What a power loss would surely bring back of the disk now; the number names it.
+  std::uint64_t take_image(NodeIndex index);
+  void restore_image(NodeIndex index, std::uint64_t image);  // nothing may run there
 
   // ---- network faults (links are directed; causes nest: each block needs its own unblock) ----
   void block(NodeIndex from, NodeIndex to, FaultKind cause = FaultKind::partition_one_way);
@@ -89,9 +96,13 @@ class World {
   void partition_pair(NodeIndex a, NodeIndex b, bool on);
   void partition_split(std::span<const NodeIndex> a, std::span<const NodeIndex> b, bool on);
   void partition_bridge(std::span<const NodeIndex> a, std::span<const NodeIndex> b, NodeIndex bridge, bool on);
+  void partition_random(std::span<const NodeIndex> a, std::span<const NodeIndex> b, bool on);  // drawn by the caller
   void isolate(NodeIndex node, bool on);
   void clog(NodeIndex from, NodeIndex to);
   void release(NodeIndex from, NodeIndex to);  // what a clog held arrives at once
+  void swizzle(NodeIndex node, bool on);       // all its links, both ways; off: what they held arrives at once
+  void refuse_connects(NodeIndex from, NodeIndex to, bool on);  // nests; connections that stand go on
+  void hang_connects(NodeIndex from, NodeIndex to, bool on);
   void slow_link(NodeIndex from, NodeIndex to, Duration extra, std::uint64_t bytes_per_ms);  // 0, 0: normal again
   std::size_t reset_connections(NodeIndex a, NodeIndex b);                                   // how many were broken
   bool link_open(NodeIndex from, NodeIndex to) const;  // neither blocked nor clogged
@@ -102,7 +113,8 @@ class World {
   // ---- disk and clock faults ----
   void set_disk_faults(NodeIndex index, DiskFaults faults);  // replaces those in force
   void set_disk_capacity(NodeIndex index, std::uint64_t bytes);
-  std::uint64_t rot_bits(NodeIndex index, std::string_view path_part, std::uint64_t ordinal);  // bytes changed
+  std::uint64_t rot_bits(NodeIndex index, std::string_view path_part, std::uint64_t ordinal);         // bytes changed
+  std::uint64_t misdirect_write(NodeIndex index, std::string_view path_part, std::uint64_t ordinal);  // likewise
   void set_clock_offset(NodeIndex index, Duration offset);
   void set_clock_rate(NodeIndex index, std::int32_t ppm);  // parts per million faster than true, > -1,000,000
   void jump_clock(NodeIndex index, Duration by);
@@ -111,6 +123,7 @@ class World {
   FaultCounters& counters() { return counters_; }
   const FaultCounters& counters() const { return counters_; }
   std::uint64_t marks(Mark mark) const { return marks_[static_cast<std::size_t>(mark)]; }
+  std::uint64_t sites(Site site) const { return sites_fired_[static_cast<std::size_t>(site)]; }  // how often it fired
   void hash_value(std::uint64_t value) { hash_.value(value); }  // for what happens above: protocol events, operations
   void hash_bytes(std::span<const std::byte> bytes) { hash_.bytes(bytes); }
   std::uint64_t hash() const { return hash_.digest(); }
@@ -134,7 +147,12 @@ class World {
   void schedule(Op& op, VirtualTime when, KeyedRandom& order) { schedule_at(op, when, order_for(order)); }
   void schedule_at(Op& op, VirtualTime when, std::uint64_t order);
   void reschedule(Op& op, VirtualTime when, KeyedRandom& order);  // queued or not
-  std::uint64_t order_for(KeyedRandom& source) { return config_.random_order ? source.next() : sequence_++; }
+  // Among events of one instant: random in the upper half; the lower is the order of scheduling, so that it can be
+  // told who overtook whom.
+  std::uint64_t order_for(KeyedRandom& source) {
+    return (config_.random_order ? source.next() & kRandomOrder : 0) | next_sequence();
+  }
+  std::uint64_t next_sequence() { return sequence_++ & ~kRandomOrder; }
   EventQueue& queue() { return queue_; }
   SimNetwork& network() { return network_; }
   MessageTap* tap() { return tap_; }
@@ -142,9 +160,11 @@ class World {
   void count(FaultKind kind, std::uint64_t n = 1) { counters_.add(kind, n); }
   void mark(Mark mark) { ++marks_[static_cast<std::size_t>(mark)]; }
   bool site_active(Site site) const { return active_sites_[static_cast<std::size_t>(site)]; }
+  void site_fired(Site site) { ++sites_fired_[static_cast<std::size_t>(site)]; }
   void bring_down(SimNode& node, DeathCause cause);  // the incarnation dies now, its object at the top of the loop
 
  private:
+  static constexpr std::uint64_t kRandomOrder = ~std::uint64_t{0} << 32;
   struct Call;
   struct Grave {
     NodeIndex node;
@@ -165,6 +185,7 @@ class World {
   RunningHash hash_;
   EventQueue queue_;
   std::uint64_t sequence_ = 0;
+  std::uint64_t newest_of_instant_ = 0;
   std::uint64_t events_ = 0;
   std::uint64_t events_this_instant_ = 0;
   std::uint64_t messages_ = 0;
@@ -172,6 +193,7 @@ class World {
   FaultCounters counters_;
   std::array<std::uint64_t, kMarkCount> marks_{};
   std::array<bool, kSiteCount> active_sites_{};
+  std::array<std::uint64_t, kSiteCount> sites_fired_{};
   MessageTap* tap_ = nullptr;
   KeyedRandom call_order_;
   std::vector<std::unique_ptr<Call>> calls_;

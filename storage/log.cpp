@@ -149,7 +149,7 @@ bool Log::roll_due(std::size_t bytes, const BatchHeader& first, WallTime now) co
 }
 
 Log::Done Log::make_room(std::size_t bytes, const BatchHeader& first, WallTime now, bool& rolled) {
-  if (!roll_due(bytes, first, now)) return {};
+  if (!roll_due(bytes, first, now) && !(active().size != 0 && runtime_.maybe(Site::EarlyRoll))) return {};
   rolled = true;
   // Offsets of a segment are within 31 bits of its base, also after a large hole.
   const Offset base = first.last_offset() - log_end_ > INT32_MAX ? first.base_offset : log_end_;

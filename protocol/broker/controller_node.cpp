@@ -335,7 +335,7 @@ void ControllerNode::fetch(const ExchangePtr& exchange) {
       .last_fetched_epoch = LeaderEpoch(asked.last_fetched_epoch),
       // Only decided records are given away, so whoever fetched to here knows of them.
       .known_high_watermark = Offset(exchange->version() >= 18 ? asked.high_watermark : asked.fetch_offset),
-      .max_wait = from_ms(std::max(request.max_wait_ms, 0))});
+      .max_wait = runtime_->maybe(Site::EarlyTimeout) ? Duration(0) : from_ms(std::max(request.max_wait_ms, 0))});
 }
 
 void ControllerNode::run(quorum::effects::AnswerFetch effect) {
@@ -362,7 +362,8 @@ Task<void> ControllerNode::answer_fetch(quorum::effects::AnswerFetch effect, Exc
     data.diverging_epoch = {.epoch = effect.diverging->epoch.value(), .end_offset = effect.diverging->start.value()};
   std::vector<std::byte> records;
   if (effect.read_from < effect.read_to) {
-    auto bytes = co_await log_->read_bytes(effect.read_from, kReplayBytes, effect.read_to, true);
+    const std::size_t most = runtime_->maybe(Site::TinyMetadata) ? 1 : kReplayBytes;
+    auto bytes = co_await log_->read_bytes(effect.read_from, most, effect.read_to, true);
     if (bytes) {
       records = std::move(*bytes);
     } else {

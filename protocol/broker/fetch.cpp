@@ -93,7 +93,9 @@ Task<void> look(Job* job) {
   job->findings.assign(count, {});
   job->bytes = 0;
   job->must_answer = false;
-  const auto max_bytes = static_cast<std::size_t>(std::max(job->request.max_bytes, 0));
+  auto max_bytes = static_cast<std::size_t>(std::max(job->request.max_bytes, 0));
+  // The first batch is answered whole, whatever its size.
+  if (job->context.runtime.maybe(Site::TinyFetch)) max_bytes = std::min<std::size_t>(max_bytes, 1);
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t index = (session->first + i) % count;
     const FetchWish wish = session->wishes[index];
@@ -290,7 +292,8 @@ Task<void> handle_fetch(BrokerContext* context, ExchangePtr exchange) {
     co_return;
   }
   job.fetch = *fetch;
-  const MonoTime deadline = context->runtime.now() + from_ms(std::max(job.request.max_wait_ms, 0));
+  MonoTime deadline = context->runtime.now();
+  if (!context->runtime.maybe(Site::EarlyTimeout)) deadline += from_ms(std::max(job.request.max_wait_ms, 0));
   co_await look(&job);
   if (!satisfied(job, deadline)) {
     FetchWatcher watcher(context->runtime);

@@ -76,6 +76,7 @@ std::int32_t FetchSessions::new_id() {
 }
 
 bool FetchSessions::make_room(bool follower, MonoTime now) {
+  if (runtime_->maybe(Site::FetchSessionRefused)) return false;
   if (sessions_.size() < slots_) return true;
   const auto oldest =
       std::ranges::min_element(sessions_, {}, [](const auto& entry) { return entry.second->last_used; });
@@ -108,6 +109,7 @@ std::expected<FetchContext, wire::ErrorCode> FetchSessions::begin(const wire::Fe
     }
     return FetchContext{.session = std::move(session), .incremental = false};
   }
+  if (runtime_->maybe(Site::FetchSessionEvicted)) sessions_.erase(request.session_id);
   const auto found = sessions_.find(request.session_id);
   if (found == sessions_.end()) return std::unexpected(wire::ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
   const std::shared_ptr<FetchSession> session = found->second;

@@ -87,7 +87,14 @@ Task<void> IsrSender::run() {
       co_await wake_.wait();
       continue;
     }
-    const bool answered = co_await send(std::exchange(waiting_, {}));
+    if (runtime_->maybe(Site::LateProposal)) co_await sleep_until(*runtime_, runtime_->now() + kRetry);
+    Batch batch;
+    if (runtime_->maybe(Site::SplitProposal)) {
+      batch.insert(waiting_.extract(waiting_.begin()));
+    } else {
+      batch = std::exchange(waiting_, {});
+    }
+    const bool answered = co_await send(std::move(batch));
     if (!answered && !stopping_) co_await sleep_until(*runtime_, runtime_->now() + kRetry);
   }
 }

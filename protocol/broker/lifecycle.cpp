@@ -89,6 +89,7 @@ Task<void> Lifecycle::run() {
     const bool no_leader = !registered() && refused_ == wire::ErrorCode::NOT_CONTROLLER;
     const bool keep = good || (no_leader && eager-- > 0);
     retry = keep ? kFirstRetry : std::min(retry * 2, longest);
+    if (runtime_->maybe(Site::EarlyHeartbeat)) pause /= 8;
     if (!stopping_ && !let_go_) co_await wake_.wait_until(runtime_->now() + pause);
   }
 }

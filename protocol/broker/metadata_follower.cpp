@@ -14,6 +14,7 @@ constexpr int kVersion = 17;
 constexpr Duration kMaxWait = 500ms;  // controller.quorum.fetch.timeout bounds it from above
 constexpr Duration kTimeout = 2s;     // controller.quorum.fetch.timeout.ms
 constexpr Duration kBackoff = 20ms;   // controller.quorum.retry.backoff.ms
+constexpr Duration kLate = 100ms;     // Site::LateMetadata
 constexpr std::int32_t kMaxBytes = 8 << 20;
 
 }  // namespace
@@ -48,6 +49,10 @@ Task<void> MetadataFollower::run() {
       continue;
     }
     if (next_ == published_end_) continue;
+    if (runtime_->maybe(Site::LateMetadata)) {
+      co_await wake_.wait_until(runtime_->now() + kLate);
+      if (stopping_) break;
+    }
     const Offset end = next_;
     co_await publish_(&delta_);
     delta_.clear();

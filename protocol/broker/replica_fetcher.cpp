@@ -115,6 +115,10 @@ Task<void> ReplicaFetcher::run() {
       co_await wake_.wait_until(next_release);
       continue;
     }
+    if (runtime_->maybe(Site::LateFetch)) {
+      co_await wake_.wait_until(runtime_->now() + options_.backoff);
+      if (stopping_) break;
+    }
     const bool answered = co_await fetch_once();
     if (!answered && !stopping_) {
       reset_session();

@@ -446,7 +446,8 @@ void ReplicaManager::start_upkeep() {
 
 Task<void> ReplicaManager::every(Duration period, Task<void> (ReplicaManager::*work)()) {
   while (!stopping_) {
-    co_await stop_.wait_until(runtime_->now() + period);
+    const Duration pause = runtime_->maybe(Site::EarlyTick) ? period / 8 : period;
+    co_await stop_.wait_until(runtime_->now() + pause);
     if (!stopping_) co_await (this->*work)();
   }
 }

@@ -134,6 +134,10 @@ bool Producer::send(std::string_view topic, std::int32_t index, const ProducerRe
   partition.open->charged += size;
   buffered_ += size;
   ++pending_records_;
+  if (runtime_->maybe(Site::TinyBatch)) {
+    seal(partition);
+    news = true;
+  }
   activate(partition);
   if (news) wake();
   return true;

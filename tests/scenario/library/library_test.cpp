@@ -40,6 +40,7 @@ TEST_P(Library, WithoutItsFaultsItDoesNotCount) {
   Scenario scenario = *library_scenario(GetParam());
   std::erase_if(scenario.faults, [](const FaultSpec& fault) { return fault.action != "create_topic"; });
   scenario.cluster.clock_drift_ppm = 0;
+  scenario.scheduling = {};
   const RunResult result = run(scenario, 1);
   EXPECT_EQ(result.outcome, RunOutcome::inconclusive) << explain(result);
   EXPECT_FALSE(result.unmet.empty());

@@ -278,6 +278,84 @@ TEST_F(DiskTest, AWipeLosesEverything) {
   EXPECT_EQ(losses.entries[0].cause, LossCause::wipe);
 }
 
+TEST_F(DiskTest, AnOlderImageBringsBackWhatWasDurableThen) {
+  set_up();
+  ASSERT_TRUE(disk().make_directory("d").has_value());
+  auto kept = create("d/kept");
+  auto cut = create("d/cut");
+  auto later_gone = create("d/gone");
+  ASSERT_TRUE(append(*kept, letters(5000, 1)).has_value());
+  ASSERT_TRUE(append(*cut, letters(6000, 2)).has_value());
+  for (File* file : {kept.get(), cut.get(), later_gone.get()}) ASSERT_TRUE(file->sync_now().has_value());
+  ASSERT_TRUE(disk().sync_directory_now("").has_value());
+  ASSERT_TRUE(disk().sync_directory_now("d").has_value());
+  ASSERT_TRUE(append(*kept, letters(100, 3)).has_value());  // not synced
+  create("d/unborn").reset();                               // its name is not
+  ASSERT_TRUE(cut->truncate_now(3000).has_value());         // nor this
+  const std::uint64_t old_image = world->take_image(node);
+  ASSERT_TRUE(append(*kept, letters(4000, 4)).has_value());
+  ASSERT_TRUE(kept->sync_now().has_value());
+  ASSERT_TRUE(cut->sync_now().has_value());
+  later_gone.reset();
+  ASSERT_TRUE(disk().remove("d/gone").has_value());
+  create("d/new").reset();
+  ASSERT_TRUE(disk().sync_directory_now("d").has_value());
+  EXPECT_EQ(count(FaultKind::older_disk), 0U);
+  kept.reset();
+  cut.reset();
+  world->power_loss(node, PowerLossPolicy::nothing_lost());
+  world->restore_image(node, old_image);
+  EXPECT_EQ(content_of(image(), "d/kept"), letters(5000, 1));
+  EXPECT_EQ(content_of(image(), "d/cut"), letters(6000, 2));  // the old tail is back
+  EXPECT_EQ(content_of(image(), "d/gone"), "");
+  for (const char* path : {"d/unborn", "d/new"}) EXPECT_EQ(content_of(image(), path), "(absent)");
+  EXPECT_EQ(count(FaultKind::older_disk), 4100U + 3000U);
+  // The report is of the moment at which the image was taken.
+  ASSERT_EQ(losses.entries.size(), 1U);
+  EXPECT_EQ(losses.entries[0].path, "d/kept");
+  EXPECT_EQ(losses.entries[0].from, 5000U);
+  EXPECT_EQ(losses.entries[0].to, 5100U);
+  EXPECT_EQ(losses.entries[0].cause, LossCause::older_disk);
+  world->start(node);
+  crash(PowerLossPolicy::all_unsynced_lost());  // what came back is durable
+  EXPECT_EQ(content_of(image(), "d/kept"), letters(5000, 1));
+}
+
+TEST_F(DiskTest, AMisdirectedWriteHitsTwoPlaces) {
+  set_up();
+  auto a = create("a.log");
+  auto b = create("b.log");
+  ASSERT_TRUE(append(*a, letters(9000, 1)).has_value());
+  ASSERT_TRUE(append(*b, letters(9000, 2)).has_value());
+  EXPECT_EQ(world->misdirect_write(node, ".log", 1), 0U);  // nothing is on the medium yet
+  ASSERT_TRUE(a->sync_now().has_value());
+  ASSERT_TRUE(b->sync_now().has_value());
+  const std::uint64_t changed = world->misdirect_write(node, ".log", 1);
+  EXPECT_GT(changed, 500U);
+  EXPECT_EQ(count(FaultKind::misdirected_write), changed);
+  std::uint64_t differ = 0, zeros = 0;
+  for (const auto& [path, written] : {std::pair("a.log", letters(9000, 1)), std::pair("b.log", letters(9000, 2))}) {
+    const std::string now = content_of(image(), path);
+    ASSERT_EQ(now.size(), written.size());
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      const bool differs = now[i] != written[i];
+      differ += differs;
+      zeros += now[i] == '\0';
+      bool reported = false;
+      for (const auto& entry : losses.entries) {
+        reported |=
+            entry.path == path && entry.cause == LossCause::misdirected_write && i >= entry.from && i < entry.to;
+      }
+      ASSERT_EQ(reported, differs) << path << " " << i;
+    }
+    std::string pristine(9000, ' ');
+    image().find(path)->content.read_pristine(0, std::as_writable_bytes(std::span(pristine)));
+    EXPECT_EQ(pristine, written);
+  }
+  EXPECT_EQ(differ, changed);
+  EXPECT_GT(zeros, 200U);
+}
+
 // ---- files against a model: page cache and durable image, under random calls and crashes ----
 
 TEST_F(DiskTest, RandomLivesAgreeWithAModel) {

@@ -150,6 +150,59 @@ TEST_F(Pair, BandwidthDelaysWhatIsLarge) {
   EXPECT_LT(slow, 105U);
 }
 
+TEST_F(Pair, ARandomPartitionAndASwizzleHoldUntilTheyEnd) {
+  set_up();
+  warm_up();
+  const std::array left{client};
+  const std::array right{server, third};
+  world->partition_random(left, right, true);
+  answers_in(100ms);
+  EXPECT_EQ(answers_in(1s), 0U);
+  EXPECT_EQ(count(FaultKind::partition_random), 1U);
+  world->partition_random(left, right, false);
+  EXPECT_GT(answers_in(5s), 0U);
+  world->swizzle(server, true);
+  world->swizzle(client, true);
+  answers_in(100ms);
+  world->swizzle(client, false);
+  EXPECT_EQ(answers_in(1s), 0U);
+  EXPECT_EQ(count(FaultKind::swizzle), 1U);
+  EXPECT_EQ(count(FaultKind::clog), 0U);
+  world->swizzle(server, false);
+  EXPECT_GT(answers_in(100ms), 0U);
+}
+
+TEST_F(Pair, ConnectsAreRefusedWhereConnectionsThatStandGoOn) {
+  set_up();
+  warm_up();
+  world->refuse_connects(client, server, true);
+  EXPECT_GT(answers_in(1s), 0U);
+  EXPECT_EQ(count(FaultKind::refused_connect), 0U);
+  world->kill(client);
+  saw = {};
+  world->start(client);
+  world->run_for(1s);
+  EXPECT_EQ(saw.connected.error, std::errc::connection_refused);
+  EXPECT_EQ(count(FaultKind::refused_connect), 1U);
+  world->refuse_connects(client, server, false);
+  world->kill(client);
+  saw = {};
+  world->start(client);
+  EXPECT_GT(answers_in(1s), 0U);
+}
+
+TEST_F(Pair, ConnectsHangUntilSomebodyAnswers) {
+  set_up();
+  world->start(server);
+  world->hang_connects(client, server, true);
+  world->start(client);
+  EXPECT_EQ(answers_in(2500ms), 0U);
+  EXPECT_FALSE(saw.done);
+  EXPECT_EQ(count(FaultKind::hanging_connect), 2U);
+  world->hang_connects(client, server, false);
+  EXPECT_GT(answers_in(5s), 0U);
+}
+
 TEST_F(Pair, AResetIsSeen) {
   set_up();
   warm_up();
@@ -210,7 +263,8 @@ TEST_F(Pair, AMachineWithoutPowerSaysNothingUntilItIsBack) {
   warm_up();
   world->power_loss(server, PowerLossPolicy::everything());
   world->run_for(5s);
-  EXPECT_FALSE(saw.done);  // half open
+  EXPECT_FALSE(saw.done);
+  EXPECT_EQ(count(FaultKind::half_open), 1U);
   world->start(server);
   world->run_for(5s);
   EXPECT_TRUE(saw.done);

@@ -255,16 +255,81 @@ TEST(Disk, LatencySlowsSyncsAndStallsAppends) {
   EXPECT_LE(ticks.at_ms.size(), 11U);
 }
 
+TEST(Doom, AProcessDiesWhileItsSyncIsUnderWay) {
+  for (std::uint64_t k = 1; k <= 3; ++k) {
+    Ticks ticks;
+    World world({});
+    const NodeIndex node = world.add_node(node_of("node", disk_waits, &ticks));
+    world.doom_in_sync(node, k);
+    world.start(node);
+    world.run_for(1s);
+    EXPECT_FALSE(world.node(node).running());
+    EXPECT_EQ(ticks.at_ms.size(), k - 1);
+    EXPECT_EQ(world.counters().of(FaultKind::doomed_in_sync), 1U);
+    EXPECT_EQ(world.counters().of(FaultKind::doomed), 0U);
+    EXPECT_EQ(content_of(world.node(node).disk(), "log").size(), k);
+    world.power_loss(node, PowerLossPolicy::all_unsynced_lost().without(PowerLossEffect::creation_undone));
+    EXPECT_EQ(content_of(world.node(node).disk(), "log").size(), k - 1);  // the sync was not done
+  }
+}
+
+TEST(Scheduling, AProcessMayWaitForAProcessor) {
+  for (const bool stalls : {false, true}) {
+    Ticks ticks;
+    World world({.stall_one_in = stalls ? 3U : 0U});
+    const NodeIndex node = world.add_node(node_of("node", ticker, &ticks));
+    world.start(node);
+    world.run_for(1s);
+    ASSERT_GT(ticks.at_ms.size(), 50U);
+    std::size_t late = 0;
+    for (const std::int64_t at : ticks.at_ms) late += at % 10 != 0;
+    EXPECT_EQ(late != 0, stalls);
+    EXPECT_EQ(world.counters().of(FaultKind::scheduling_stall) >= late, true);
+    EXPECT_EQ(world.counters().of(FaultKind::scheduling_stall) != 0, stalls);
+  }
+}
+
+TEST(Scheduling, EventsOfOneInstantComeInRandomOrderOrInTheirOwn) {
+  for (const bool shuffle : {false, true}) {
+    World world({.random_order = shuffle});
+    std::vector<int> order;
+    for (int i = 0; i < 8; ++i) world.at(virtual_ns(1000), [&order, i] { order.push_back(i); });
+    world.run_for(1s);
+    ASSERT_EQ(order.size(), 8U);
+    EXPECT_EQ(std::is_sorted(order.begin(), order.end()), !shuffle);
+    EXPECT_EQ(world.counters().of(FaultKind::reorder) != 0, shuffle);
+  }
+}
+
+TEST(Scheduling, StartsYieldAsOftenAsTheyAreTold) {
+  for (const std::uint32_t yields : {0U, 256U}) {
+    Ticks ticks;
+    World world({.deferred_in_256 = yields});
+    const NodeIndex node = world.add_node(node_of("node"));
+    world.start(node);
+    Runtime& runtime = *world.node(node).runtime();
+    for (int i = 0; i < 10; ++i) {
+      Op op;
+      op.complete = [](Op*) {};
+      const bool at_once = runtime.sleep_until(op, runtime.now());
+      EXPECT_EQ(at_once, yields == 0);
+      world.run_for(1ms);
+    }
+    EXPECT_EQ(world.counters().of(FaultKind::forced_yield), yields == 0 ? 0U : 10U);
+  }
+}
+
 TEST(Sites, AreActiveInSomeRunsAndThenFireSometimes) {
   int active = 0;
   for (std::uint64_t seed = 1; seed <= 400; ++seed) {
-    World world({.seed = seed});
+    World world({.seed = seed, .maybe_sites = true});
     const NodeIndex node = world.add_node(node_of("node"));
     world.start(node);
     Runtime& runtime = *world.node(node).runtime();
     int fired = 0;
     for (int i = 0; i < 400; ++i) fired += runtime.maybe(Site::ShortRead);
     EXPECT_EQ(fired != 0, world.site_active(Site::ShortRead));
+    EXPECT_EQ(world.sites(Site::ShortRead), static_cast<std::uint64_t>(fired));
     if (fired == 0) continue;
     ++active;
     EXPECT_GT(fired, 50);
