@@ -215,7 +215,7 @@ RC_GTEST_PROP(Shrinker, stops_at_its_budget_with_the_best_so_far, ()) {
   const Shrunk stopped = shrink(scenario, 1, failed("C1"), limited);
   RC_ASSERT(meets(stopped.scenario, needs));
   RC_ASSERT(stopped.scenario == shrunk.scenario);
-  RC_ASSERT(stopped.finished == (left > 0));
+  RC_ASSERT(stopped.finished || left == 0);  // both, if the last answer left nothing to try
 }
 
 TEST(Shrinker, a_failure_of_another_kind_is_kept_aside) {
