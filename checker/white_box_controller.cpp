@@ -182,6 +182,11 @@ void WhiteBoxState::elect(PartitionTruth& p, SlotMask old_isr) {
   p.main_slot = s;
   p.election_pending = false;
   if (matched_end(r) >= p.true_hw) {
+    if (options.unclean_election_allowed && (old_isr & bit(s)) == 0) {
+      // Nothing is lost yet; a deposed leader that has not heard of it goes on with an ISR that nobody shares.
+      p.cut_epoch = p.leader_epoch;
+      p.cut_offset = std::min(p.cut_offset, p.true_hw);
+    }
     set_main(p, r.head);
     return;
   }

@@ -76,6 +76,19 @@ TEST(C1, AConfiguredUncleanElectionIsJudgedWithItsWholeBatch) {
     EXPECT_EQ(c.found(), "none") << c.sentence();
   }
 }
+TEST(C4, ADeposedLeaderGoesOnAfterAConfiguredUncleanElection) {
+  for (const bool allowed : {true, false}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = allowed});
+    c.commit(2);
+    c.decide(1, 1, {1});
+    c.adopt(1, 1, {1}, {1});
+    c.fence(1, true);
+    c.decide(3, 2, {3}, true);
+    c.append(1, 1, 102);
+    c.advance(1, 1, 2, 3, {1}, {3});
+    EXPECT_EQ(c.found(), allowed ? "none" : "C4") << c.sentence();
+  }
+}
 
 void last_member_restarts(Cluster& c, bool power_loss, int recovered) {
   c.commit(3);
