@@ -74,7 +74,12 @@ int shrink(const ShrinkOptions& options);
 
 struct MutantsOptions {
   std::vector<std::string> defects;  // ids; empty: all
-  std::string seeds = "1..500";
+  std::string profile = "default";
+  std::uint64_t seed = 1;       // the first
+  std::uint64_t trials = 20;    // of each defect
+  std::uint64_t runs = 20'000;  // budget of a defect, all its trials together
+  std::string limit = "10m";    // the same in wall time of its runs, one after the other
+  std::string out;              // matrix.json, .md and .html; empty: none
   int jobs = 0;
   Format format = Format::text;
 };

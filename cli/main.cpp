@@ -116,7 +116,19 @@ void add_shrink(CLI::App& app, ShrinkOptions& options, Action& action) {
 void add_mutants(CLI::App& app, MutantsOptions& options, Action& action) {
   CLI::App* command = app.add_subcommand("mutants", "plant known bugs and count the runs until each is found");
   command->add_option("defects", options.defects, "ids (verdict list defects); none: all");
-  command->add_option("--seeds", options.seeds, "seeds A..B, in blocks of independent trials")->capture_default_str();
+  command->add_option("--profile", options.profile, "what is drawn (verdict list profiles)")->capture_default_str();
+  command->add_option("--trials", options.trials, "independent ones of each defect, each up to its kill")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--runs", options.runs, "of all trials of a defect together, at most")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  command->add_option("--for", options.limit, "wall time of a defect's runs, one after the other, at most: 30s, 10m")
+      ->capture_default_str();
+  command->add_option("--seed", options.seed, "the first; trial n begins n million after it")
+      ->check(CLI::Range(0, 1'000'000'000))
+      ->capture_default_str();
+  command->add_option("--out", options.out, "a folder for matrix.json, matrix.md and matrix.html");
   command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
   add_format(command, options.format, false);
   command->callback([&] { action = [&] { return mutants(options); }; });

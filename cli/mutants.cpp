@@ -1,268 +1,325 @@
-// verdict mutants: the kill matrix. Every defect meets the same scenarios and seeds, and so does the healthy core.
+// verdict mutants: the kill matrix. Every defect meets the same drawn scenarios, and so does the healthy core.
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <ctime>
+#include <deque>
+#include <filesystem>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/interruption.h"
 #include "cli/jobs.h"
 #include "cli/progress.h"
 #include "cli/workers.h"
-#include "reports/campaign.h"
+#include "reports/bundle.h"
+#include "reports/kill_matrix.h"
 #include "reports/text.h"
-#include "runtime/random.h"
 #include "scenarios/catalogue.h"
+#include "scenarios/runner.h"
+#include "search/generator.h"
 
 namespace verdict::cli {
 namespace {
 
-using scenarios::RunOutcome;
+using reports::MatrixRow;
 using scenarios::RunResult;
 using scenarios::Scenario;
 
-constexpr std::uint64_t kTrials = 10;
+// Trial t has the seeds from first + t * kBlock on, whatever the budget: blocks never meet.
+constexpr std::uint64_t kBlock = 1'000'000;
+constexpr std::string_view kNoDefect = "-";
 
-// One defect (or none) under one block of seeds: a run for each seed, until it is killed.
-struct Trial {
-  std::size_t defect = 0;  // of the matrix; its size: the healthy core
-  std::uint64_t first = 0;
-  std::uint64_t last = 0;
-  std::uint64_t next = 0;
-  std::int64_t killed_after = -1;  // runs
-  bool running = false;
+struct Plan {
+  const search::Profile* profile = nullptr;
+  std::vector<scenarios::DefectEntry> defects;
+  std::int64_t for_ms = 0;  // of a defect's runs, one after the other; 0: no limit
+};
+
+// One run that was asked for.
+struct Task {
+  enum class Kind : std::uint8_t { planted, healthy };
+  Kind kind = Kind::planted;
+  std::size_t row = 0;
+  std::uint64_t trial = 0;
+  std::uint64_t seed = 0;
+};
+
+struct Answer {
+  RunResult result;
+  std::int64_t core_ms = 0;
+};
+
+// Where a row's trial under way has come to. Seeds may be run ahead; they count in their order, up to the kill.
+struct Cursor {
+  std::uint64_t trial = 0;
+  std::uint64_t next = 0;   // not handed out
+  std::uint64_t judge = 0;  // not counted
+  std::map<std::uint64_t, Answer> ended;
+  std::size_t running = 0;
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> hashes;  // by seed, of all runs that counted
   bool done = false;
+
+  std::size_t ahead() const { return running + ended.size(); }
 };
 
-struct Row {
-  scenarios::DefectEntry defect;
-  std::uint64_t runs = 0;
-  double wall_s = 0;                                                 // of its runs, one after the other
-  std::uint64_t reached = 0, crashes = 0, overruns = 0, others = 0;  // runs
-  std::map<std::string, std::uint64_t> kills;                        // by invariant
-  std::set<std::string> other_invariants;
-  std::vector<std::int64_t> trials;
-  std::pair<std::string, std::uint64_t> example;  // scenario and seed of the first trial's kill
-
-  bool killed() const { return !kills.empty(); }
-  std::string invariant() const {  // that killed most often
-    const auto most = std::ranges::max_element(kills, {}, [](const auto& kill) { return kill.second; });
-    return most == kills.end() ? std::string() : most->first;
-  }
-};
-
-class Matrix {
+class Campaign {
  public:
-  Matrix(const MutantsOptions& options, std::vector<scenarios::DefectEntry> defects, std::vector<Scenario> all,
-         scenarios::SeedRange seeds)
+  Campaign(const MutantsOptions& options, Plan plan)
       : options_(options),
-        scenarios_(std::move(all)),
+        plan_(std::move(plan)),
+        jobs_(options.jobs > 0 ? options.jobs : default_jobs()),
         progress_(0),
-        pool_(options.jobs > 0 ? options.jobs : default_jobs(),
-              [this](const std::string& line) { return work(scenarios_, line); }) {
-    for (scenarios::DefectEntry& defect : defects) rows_.push_back({.defect = std::move(defect)});
-    const std::uint64_t count = seeds.last - seeds.first + 1;
-    const std::uint64_t blocks = std::min(kTrials, count);
-    for (std::size_t row = 0; row < rows_.size(); ++row) {
-      for (std::uint64_t b = 0; b < blocks; ++b) {
-        const std::uint64_t first = seeds.first + count * b / blocks;
-        trials_.push_back(
-            {.defect = row, .first = first, .last = seeds.first + count * (b + 1) / blocks - 1, .next = first});
-      }
+        pool_(jobs_, [this](const std::string& line) { return work_on(line); }) {
+    matrix_.profile = plan_.profile->name;
+    matrix_.build = reports::build_id();
+    for (scenarios::DefectEntry& defect : plan_.defects) {
+      matrix_.rows.push_back({.defect = std::move(defect)});
+      cursors_.push_back({.next = first_seed(0), .judge = first_seed(0)});
     }
   }
 
   int run() {
-    drive();
-    for (std::size_t i = 0; i < trials_.size(); ++i) rows_[trials_[i].defect].trials.push_back(trials_[i].killed_after);
-    run_healthy();
+    if (!options_.out.empty() && !write_files()) return kInternal;
+    for (;;) {
+      if (interruption_.came()) stopping_ = true;
+      hand_out();
+      if (pool_.busy() == 0) break;
+      for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(100))) take(report);
+      progress_.show();
+    }
     progress_.clear();
-    options_.format == Format::text ? print_text() : print_json();
-    return code();
+    finish();
+    fmt::print("{}",
+               options_.format == Format::text ? reports::matrix_plain(matrix_) : reports::matrix_json(matrix_) + "\n");
+    std::fflush(stdout);
+    const bool wrote = options_.out.empty() || write_files();
+    if (stopping_) fmt::print(stderr, "verdict: interrupted; the matrix is what there was until then\n");
+    const int code = stopping_ ? reports::gravest(matrix_.code(), kInconclusive) : matrix_.code();
+    return wrote ? code : kInternal;
   }
 
  private:
-  // The scenario of a seed: drawn, the same for every defect.
-  std::size_t scenario_of(std::uint64_t seed) const {
-    return static_cast<std::size_t>(scale_to(mix64(seed), scenarios_.size()));
+  // ---- in a worker ----
+
+  // "SEED DEFECT" answers the run's processor time in milliseconds and its result.
+  std::string work_on(const std::string& line) const {
+    const std::uint64_t seed = std::stoull(line);
+    const std::string defect = line.substr(line.find(' ') + 1);
+    const std::clock_t before = std::clock();
+    Job job;
+    job.seed = seed;
+    if (defect != kNoDefect) job.defects = {defect};
+    const std::string result = work({search::generate(*plan_.profile, seed)}, to_line(job));
+    const auto core_ms = static_cast<std::int64_t>(std::clock() - before) * 1000 / CLOCKS_PER_SEC;
+    return fmt::format("{} {}", core_ms, result);
   }
 
-  void drive() {
-    for (;;) {
-      for (std::size_t i = 0; i < trials_.size() && pool_.has_idle(); ++i) {
-        Trial& trial = trials_[i];
-        if (trial.done || trial.running) continue;
-        Job job;
-        job.scenario = scenario_of(trial.next);
-        job.seed = trial.next;
-        job.defects = {std::string(rows_[trial.defect].defect.id)};
-        trial.running = true;
-        pool_.start(i, to_line(job));
+  // ---- here ----
+
+  std::uint64_t first_seed(std::uint64_t trial) const { return options_.seed + trial * kBlock; }
+
+  void start(const Task& task) {
+    const bool healthy = task.kind == Task::Kind::healthy;
+    tasks_.emplace(++last_task_, task);
+    pool_.start(last_task_, fmt::format("{} {}", task.seed, healthy ? kNoDefect : matrix_.rows[task.row].defect.id));
+  }
+
+  void hand_out() {
+    while (pool_.has_idle() && !stopping_) {
+      if (!wanted_.empty()) {
+        start({.kind = Task::Kind::healthy, .seed = wanted_.front()});
+        wanted_.pop_front();
+      } else if (Cursor* cursor = least_ahead()) {
+        const auto row = static_cast<std::size_t>(cursor - cursors_.data());
+        start({.row = row, .trial = cursor->trial, .seed = cursor->next++});
+        ++cursor->running;
+      } else if (const auto seed = untried_by_the_healthy()) {
+        asked_healthy_.insert(*seed);
+        start({.kind = Task::Kind::healthy, .seed = *seed});
+      } else {
+        return;
       }
-      if (pool_.busy() == 0) return;
-      for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(200)))
-        take(trials_[report.id], result_of(report, trials_[report.id].next));
-      progress_.show();
     }
   }
 
-  RunResult result_of(const WorkerReport& report, std::uint64_t seed) {
-    const Scenario& scenario = scenarios_[scenario_of(seed)];
-    RunResult result;
+  Cursor* least_ahead() {
+    Cursor* best = nullptr;
+    for (Cursor& cursor : cursors_) {
+      if (cursor.done || cursor.ahead() >= 2 * static_cast<std::size_t>(jobs_)) continue;
+      if (best == nullptr || cursor.ahead() < best->ahead()) best = &cursor;
+    }
+    return best;
+  }
+
+  // A seed that counted for a defect. Once all defects are through, so that none is run in vain.
+  std::optional<std::uint64_t> untried_by_the_healthy() {
+    if (!std::ranges::all_of(cursors_, &Cursor::done)) return std::nullopt;
+    while (!tried_.empty()) {
+      const std::uint64_t seed = *tried_.begin();
+      tried_.erase(tried_.begin());
+      if (!asked_healthy_.contains(seed)) return seed;
+    }
+    return std::nullopt;
+  }
+
+  Answer answer_of(const WorkerReport& report, std::uint64_t seed) const {
+    Answer answer;
+    const auto crash = [&](std::string_view death) {
+      answer.result = crashed(search::generate(*plan_.profile, seed), seed, death, report.stderr_tail);
+    };
     if (report.died) {
-      result = crashed(scenario, seed, report.death, report.stderr_tail);
-    } else if (auto parsed = reports::parse_run_result(report.line)) {
-      result = std::move(*parsed);
-    } else {
-      result = crashed(scenario, seed, "answered what can't be read: " + parsed.error(), {});
+      crash(report.death);
+      return answer;
     }
-    progress_.add(result);
-    return result;
+    auto parsed = reports::parse_run_result(std::string_view(report.line).substr(report.line.find(' ') + 1));
+    if (!parsed) {
+      crash("answered what can't be read: " + parsed.error());
+      return answer;
+    }
+    answer.core_ms = std::stoll(report.line);
+    answer.result = std::move(*parsed);
+    answer.result.witnesses.clear();
+    return answer;
   }
 
-  void take(Trial& trial, const RunResult& result) {
-    Row& row = rows_[trial.defect];
-    ++row.runs;
-    row.wall_s += static_cast<double>(result.wall_ms) / 1000;
-    const std::string mark = fmt::format("defect-{}", row.defect.id);
-    row.reached += result.marks.contains(mark) ? 1 : 0;
-    row.crashes += result.outcome == RunOutcome::crash ? 1 : 0;
-    row.overruns += result.outcome == RunOutcome::overrun ? 1 : 0;
-    tried_.insert(trial.next);
-    const bool accepted =
-        std::ranges::find(row.defect.accepted, std::string_view(result.invariant)) != row.defect.accepted.end();
-    if (result.outcome == RunOutcome::violation && accepted) {
-      trial.killed_after = static_cast<std::int64_t>(trial.next - trial.first + 1);
-      ++row.kills[result.invariant];
-      if (row.example.first.empty() || trial.next < row.example.second) row.example = {result.scenario, trial.next};
-    } else if (result.outcome == RunOutcome::violation) {
-      ++row.others;
-      row.other_invariants.insert(result.invariant);
-    }
-    trial.running = false;
-    trial.done = trial.killed_after >= 0 || trial.next == trial.last;
-    ++trial.next;
+  void take(const WorkerReport& report) {
+    const Task task = tasks_.extract(report.id).mapped();
+    Answer answer = answer_of(report, task.seed);
+    progress_.add(answer.result);
+    if (task.kind == Task::Kind::healthy) return take_healthy(task.seed, std::move(answer.result));
+    Cursor& cursor = cursors_[task.row];
+    if (task.trial != cursor.trial || cursor.done) return;  // run ahead of what was the trial's kill
+    --cursor.running;
+    cursor.ended.emplace(task.seed, std::move(answer));
+    judge(task.row);
   }
 
-  // The healthy core under every scenario and seed that a defect met.
-  void run_healthy() {
-    std::vector<std::uint64_t> seeds(tried_.begin(), tried_.end());
-    std::size_t next = 0;
-    while (next < seeds.size() || pool_.busy() > 0) {
-      for (; next < seeds.size() && pool_.has_idle(); ++next) {
-        Job job;
-        job.scenario = scenario_of(seeds[next]);
-        job.seed = seeds[next];
-        pool_.start(seeds[next], to_line(job));
+  void take_healthy(std::uint64_t seed, RunResult result) {
+    matrix_.healthy.add(result.outcome);
+    if (reports::failed(result.outcome)) {
+      auto& [count, first] = guilty_[fmt::format("{} {}", scenarios::name_of(result.outcome), result.invariant)];
+      if (count++ == 0) first = reports::run_line(result);
+    }
+    healthy_[seed] = {.outcome = result.outcome, .invariant = std::move(result.invariant), .hash = result.hash};
+    for (std::size_t row = 0; row < cursors_.size(); ++row) {
+      if (!cursors_[row].done) judge(row);
+    }
+  }
+
+  void judge(std::size_t row) {
+    Cursor& cursor = cursors_[row];
+    MatrixRow& counts = matrix_.rows[row];
+    for (auto at = cursor.ended.find(cursor.judge); at != cursor.ended.end(); at = cursor.ended.find(cursor.judge)) {
+      const Answer& answer = at->second;
+      const auto healthy = healthy_.find(cursor.judge);
+      if (reports::is_candidate(counts.defect, answer.result) && healthy == healthy_.end()) {
+        if (asked_healthy_.insert(cursor.judge).second) wanted_.push_back(cursor.judge);
+        return;
       }
-      for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(200))) {
-        const RunResult result = result_of(report, report.id);
-        healthy_.add(result.outcome);
-        if (reports::failed(result.outcome)) guilty_.emplace(report.id, reports::run_line(result));
-      }
-      progress_.show();
+      if (counts.trials.size() <= cursor.trial) counts.begin_trial();
+      tried_.insert(cursor.judge);
+      cursor.hashes.emplace_back(cursor.judge, answer.result.hash);
+      const bool killed =
+          counts.take(answer.result, answer.core_ms, healthy == healthy_.end() ? nullptr : &healthy->second);
+      cursor.ended.erase(at);
+      ++cursor.judge;
+      const bool spent = counts.runs >= options_.runs || (plan_.for_ms > 0 && counts.wall_ms >= plan_.for_ms);
+      if (killed) next_trial(cursor);
+      if (spent || cursor.trial == options_.trials) return conclude(cursor);
     }
   }
 
-  int code() const {
-    int worst = 0;
-    for (const Row& row : rows_) {
-      if (!row.killed()) worst = reports::gravest(worst, row.reached == 0 ? kInconclusive : kViolation);
-    }
-    return healthy_.failed > 0 ? reports::gravest(worst, healthy_.code) : worst;
+  void next_trial(Cursor& cursor) {
+    ++cursor.trial;
+    cursor.next = cursor.judge = first_seed(cursor.trial);
+    cursor.ended.clear();
+    cursor.running = 0;
   }
 
-  static std::string number(std::int64_t runs) { return runs < 0 ? "-" : fmt::format("{}", runs); }
-
-  void print_healthy(std::FILE* to) const {
-    for (const auto& [seed, line] : guilty_) fmt::print(to, "healthy core: {}\n", line);
-    fmt::print(to, "healthy core, the same scenarios and seeds: {}\n", healthy_.last_line());
+  void conclude(Cursor& cursor) {
+    cursor.done = true;
+    cursor.ended.clear();
+    if (!options_.out.empty()) write_files();  // a long campaign may be ended from outside
   }
 
-  void print_text() const {
-    fmt::print("{:<18} {:<10} {:>6} {:>7} {:>5} {:>8} {:>6} {:>8}  {}\n", "defect", "", "runs", "median", "p90",
-               "wall s", "crash", "reached", "killed by");
-    for (const Row& row : rows_) {
-      std::vector<std::string> by;
-      for (const auto& [invariant, count] : row.kills) by.push_back(fmt::format("{} x{}", invariant, count));
-      for (const std::string& other : row.other_invariants) by.push_back(fmt::format("({} is not accepted)", other));
-      if (row.overruns > 0) by.push_back(fmt::format("({} overruns)", row.overruns));
-      fmt::print("{:<18} {:<10} {:>6} {:>7} {:>5} {:>8.1f} {:>6} {:>8}  {}\n", row.defect.id,
-                 row.killed()       ? "killed"
-                 : row.reached == 0 ? "unreached"
-                                    : "survived",
-                 row.runs, number(reports::runs_to_kill(row.trials, 0.5)),
-                 number(reports::runs_to_kill(row.trials, 0.9)), row.wall_s, row.crashes, row.reached,
-                 fmt::join(by, ", "));
-      if (row.killed()) {
-        fmt::print("    ./verdict run {} --seed {} --set 'defects=[\"{}\"]'\n", row.example.first, row.example.second,
-                   row.defect.id);
+  void finish() {
+    for (std::size_t row = 0; row < cursors_.size(); ++row) {
+      for (const auto& [seed, hash] : cursors_[row].hashes) {
+        const auto healthy = healthy_.find(seed);
+        matrix_.rows[row].differs += healthy != healthy_.end() && healthy->second.hash != hash ? 1 : 0;
       }
     }
-    print_healthy(stdout);
-    const auto killed = std::ranges::count_if(rows_, &Row::killed);
-    fmt::print("{} killed, {} not\n", killed, static_cast<std::ptrdiff_t>(rows_.size()) - killed);
+    for (const auto& [kind, found] : guilty_)
+      matrix_.healthy_failures.push_back(fmt::format("{} in {} runs, such as {}", kind, found.first, found.second));
   }
 
-  void print_json() const {
-    using Json = nlohmann::ordered_json;
-    Json list = Json::array();
-    for (const Row& row : rows_) {
-      const auto quantile = [&](double q) {
-        const std::int64_t runs = reports::runs_to_kill(row.trials, q);
-        return runs < 0 ? Json() : Json(runs);
-      };
-      list.push_back({{"id", row.defect.id},
-                      {"killed", row.killed()},
-                      {"runs", row.runs},
-                      {"seeds_to_kill_median", quantile(0.5)},
-                      {"seeds_to_kill_p90", quantile(0.9)},
-                      {"wall_s", row.wall_s},
-                      {"invariant", row.invariant()}});
+  bool write_files() {
+    for (const auto& [name, text] : {std::pair{"matrix.json", reports::matrix_json(matrix_) + "\n"},
+                                     std::pair{"matrix.md", reports::matrix_markdown(matrix_)},
+                                     std::pair{"matrix.html", reports::matrix_html(matrix_)}}) {
+      if (auto wrote = reports::write_file(fmt::format("{}/{}", options_.out, name), text); !wrote) {
+        progress_.clear();
+        fmt::print(stderr, "verdict: {}\n", wrote.error());
+        return false;
+      }
     }
-    fmt::print("{}\n", Json{{"defects", std::move(list)}}.dump());
-    std::fflush(stdout);
-    print_healthy(stderr);
+    return true;
   }
 
   const MutantsOptions& options_;
-  std::vector<Scenario> scenarios_;
-  std::vector<Row> rows_;
-  std::vector<Trial> trials_;
-  std::set<std::uint64_t> tried_;
-  reports::Tally healthy_;
-  std::map<std::uint64_t, std::string> guilty_;  // by seed
+  Plan plan_;
+  int jobs_;
+  Interruption interruption_;
+  reports::KillMatrix matrix_;
+  std::vector<Cursor> cursors_;
+  std::map<std::uint64_t, Task> tasks_;  // under way
+  std::uint64_t last_task_ = 0;
+  std::set<std::uint64_t> tried_;               // seeds that counted and that the healthy core may still have to meet
+  std::map<std::uint64_t, RunResult> healthy_;  // outcome, invariant and hash
+  std::set<std::uint64_t> asked_healthy_;
+  std::deque<std::uint64_t> wanted_;                                     // a verdict waits for the healthy core's run
+  std::map<std::string, std::pair<std::uint64_t, std::string>> guilty_;  // by kind of failure
+  bool stopping_ = false;
   Progress progress_;
   WorkerPool pool_;
 };
 
+std::expected<Plan, std::string> plan_of(const MutantsOptions& options) {
+  Plan plan;
+  plan.profile = search::find_profile(options.profile);
+  if (plan.profile == nullptr)
+    return std::unexpected(fmt::format("no profile is called {}: a name of `verdict list profiles`", options.profile));
+  if (options.defects.empty()) plan.defects = scenarios::defects();
+  for (const std::string& id : options.defects) {
+    auto entry = scenarios::find_defect_entry(id);
+    if (!entry) return std::unexpected(fmt::format("no defect is called {}: a name of `verdict list defects`", id));
+    plan.defects.push_back(std::move(*entry));
+  }
+  const auto limit = reports::parse_duration_ms(options.limit);
+  if (!limit || *limit == 0)
+    return std::unexpected("--for: " + (limit ? std::string("a time above 0") : limit.error()));
+  plan.for_ms = *limit;
+  if (!options.out.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(options.out, error);
+    if (error) return std::unexpected(fmt::format("--out {}: {}", options.out, error.message()));
+  }
+  return plan;
+}
+
 }  // namespace
 
 int mutants(const MutantsOptions& options) {
-  const auto seeds = reports::parse_seeds(options.seeds);
-  if (!seeds) return usage(seeds.error());
-  std::vector<scenarios::DefectEntry> defects;
-  if (options.defects.empty()) defects = scenarios::defects();
-  for (const std::string& id : options.defects) {
-    auto entry = scenarios::find_defect_entry(id);
-    if (!entry) return usage(fmt::format("no defect is called {}: a name of `verdict list defects`", id));
-    defects.push_back(std::move(*entry));
-  }
-  std::vector<Scenario> all;
-  for (const std::string_view name : scenarios::mutant_scenarios()) {
-    auto scenario = load_scenario(std::string(name), {});
-    if (!scenario) return usage(scenario.error());
-    all.push_back(std::move(*scenario));
-  }
-  if (all.empty()) return usage("no scenario of the library has the tag \"mutants\"");
-  return Matrix(options, std::move(defects), std::move(all), *seeds).run();
+  auto plan = plan_of(options);
+  if (!plan) return usage(plan.error());
+  return Campaign(options, std::move(*plan)).run();
 }
 
 }  // namespace verdict::cli

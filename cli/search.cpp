@@ -1,8 +1,5 @@
 // verdict search: drawn scenarios under their seeds, in worker processes; what they found is kept as they end.
 #include <fmt/format.h>
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +14,7 @@
 
 #include "cli/campaign_text.h"
 #include "cli/commands.h"
+#include "cli/interruption.h"
 #include "cli/jobs.h"
 #include "cli/progress.h"
 #include "cli/runs_file.h"
@@ -51,31 +49,6 @@ std::expected<Scenario, std::string> drawn(const search::Profile& profile, std::
   }
   return scenario;
 }
-
-// Ctrl-C and SIGTERM as something to look at: workers ignore them, so that runs under way come to their end.
-class Interruption {
- public:
-  Interruption() {
-    sigset_t signals;
-    ::sigemptyset(&signals);
-    ::sigaddset(&signals, SIGINT);
-    ::sigaddset(&signals, SIGTERM);
-    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-    fd_ = ::signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-  }
-  ~Interruption() { ::close(fd_); }
-  Interruption(const Interruption&) = delete;
-  Interruption& operator=(const Interruption&) = delete;
-  bool came() {
-    signalfd_siginfo info{};
-    if (fd_ >= 0 && ::read(fd_, &info, sizeof info) == sizeof info) came_ = true;
-    return came_;
-  }
-
- private:
-  int fd_ = -1;
-  bool came_ = false;
-};
 
 struct Plan {
   const search::Profile* profile = nullptr;
