@@ -79,6 +79,7 @@ struct MutantsOptions {
   std::uint64_t trials = 20;    // of each defect
   std::uint64_t runs = 20'000;  // budget of a defect, all its trials together
   std::string limit = "10m";    // the same in wall time of its runs, one after the other
+  bool shrink = false;          // a kill of each defect is made small
   std::string out;              // matrix.json, .md and .html; empty: none
   int jobs = 0;
   Format format = Format::text;

@@ -128,7 +128,9 @@ void add_mutants(CLI::App& app, MutantsOptions& options, Action& action) {
   command->add_option("--seed", options.seed, "the first; trial n begins n million after it")
       ->check(CLI::Range(0, 1'000'000'000))
       ->capture_default_str();
-  command->add_option("--out", options.out, "a folder for matrix.json, matrix.md and matrix.html");
+  command->add_flag("--shrink", options.shrink, "make the first kill of each defect small, in a minute each");
+  command->add_option("--out", options.out,
+                      "a folder for matrix.json, matrix.md and matrix.html, and ID.json of a shrunk kill");
   command->add_option("--jobs", options.jobs, "worker processes; one a core")->check(CLI::Range(1, 1024));
   add_format(command, options.format, false);
   command->callback([&] { action = [&] { return mutants(options); }; });

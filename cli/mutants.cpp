@@ -8,6 +8,7 @@
 #include <deque>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/interruption.h"
 #include "cli/jobs.h"
+#include "cli/pool_oracle.h"
 #include "cli/progress.h"
 #include "cli/workers.h"
 #include "reports/bundle.h"
@@ -24,6 +26,7 @@
 #include "scenarios/catalogue.h"
 #include "scenarios/runner.h"
 #include "search/generator.h"
+#include "search/shrink.h"
 
 namespace verdict::cli {
 namespace {
@@ -35,6 +38,7 @@ using scenarios::Scenario;
 // Trial t has the seeds from first + t * kBlock on, whatever the budget: blocks never meet.
 constexpr std::uint64_t kBlock = 1'000'000;
 constexpr std::string_view kNoDefect = "-";
+constexpr auto kShrinkTime = std::chrono::seconds(60);  // of a defect
 
 struct Plan {
   const search::Profile* profile = nullptr;
@@ -94,8 +98,11 @@ class Campaign {
       for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(100))) take(report);
       progress_.show();
     }
-    progress_.clear();
     finish();
+    for (MatrixRow& row : matrix_.rows) {
+      if (options_.shrink && row.killed() > 0) shrink(row);
+    }
+    progress_.clear();
     fmt::print("{}",
                options_.format == Format::text ? reports::matrix_plain(matrix_) : reports::matrix_json(matrix_) + "\n");
     std::fflush(stdout);
@@ -258,6 +265,31 @@ class Campaign {
     }
     for (const auto& [kind, found] : guilty_)
       matrix_.healthy_failures.push_back(fmt::format("{} in {} runs, such as {}", kind, found.first, found.second));
+  }
+
+  // The first kill, as small as it gets in its time; what can't be written is said by write_files(), which follows.
+  void shrink(MatrixRow& row) {
+    const auto deadline = std::chrono::steady_clock::now() + kShrinkTime;
+    PoolOracle oracle(jobs_, [&] {
+      stopping_ = stopping_ || interruption_.came();
+      return stopping_ || std::chrono::steady_clock::now() >= deadline;
+    });
+    search::Candidate first{.scenario = scenarios::resolve(search::generate(*plan_.profile, row.kill_seeds.front()))};
+    first.scenario.defects = {std::string(row.defect.id)};
+    const auto seen = oracle({first}, [](const RunResult&) { return true; });
+    if (seen.empty() || !reports::is_candidate(row.defect, seen.front())) return;
+    search::ShrinkOptions how;
+    how.progress = [this](const search::ShrinkProgress&) { progress_.show(); };
+    const search::Shrunk shrunk = search::shrink(
+        first.scenario, row.kill_seeds.front(), seen.front(),
+        [&oracle](const auto& candidates, const auto& accept) { return oracle(candidates, accept); }, how);
+    row.minimal = {.faults = shrunk.after.faults, .operations = shrunk.after.operations};
+    if (options_.out.empty()) return;
+    const std::string path = fmt::format("{}/{}.json", options_.out, row.defect.id);
+    if (auto wrote = reports::write_file(path, scenarios::to_json(shrunk.scenario) + "\n"); !wrote) {
+      progress_.clear();
+      fmt::print(stderr, "verdict: {}\n", wrote.error());
+    }
   }
 
   bool write_files() {

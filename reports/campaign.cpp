@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
-#include <limits>
 
 #include "runtime/random.h"
 
@@ -70,18 +68,6 @@ std::string Tally::last_line() const {
   std::string line = fmt::format("{} passed, {} failed", passed, failed);
   if (inconclusive > 0) line += fmt::format(", {} inconclusive", inconclusive);
   return line;
-}
-
-std::int64_t runs_to_kill(std::vector<std::int64_t> trials, double quantile) {
-  if (trials.empty()) return -1;
-  constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::max();
-  for (std::int64_t& runs : trials) runs = runs < 0 ? kNever : runs;
-  std::ranges::sort(trials);
-  const double exact = quantile * static_cast<double>(trials.size());
-  auto rank = static_cast<std::size_t>(exact);
-  if (static_cast<double>(rank) < exact) ++rank;  // nearest rank, from 1
-  const std::int64_t value = trials[std::clamp<std::size_t>(rank, 1, trials.size()) - 1];
-  return value == kNever ? -1 : value;
 }
 
 }  // namespace verdict::reports

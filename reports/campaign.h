@@ -31,8 +31,4 @@ struct Tally {
   std::string last_line() const;  // "N passed, N failed" and ", N inconclusive" where there are any
 };
 
-// `verdict mutants`: runs to kill of several independent trials, -1 for one that never killed. A quantile (0 to 1) that
-// falls on such a trial is -1: unknown.
-std::int64_t runs_to_kill(std::vector<std::int64_t> trials, double quantile);
-
 }  // namespace verdict::reports

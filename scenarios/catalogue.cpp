@@ -168,13 +168,4 @@ std::optional<DefectEntry> find_defect_entry(std::string_view id) {
   return std::nullopt;
 }
 
-std::vector<std::string_view> mutant_scenarios() {
-  std::vector<std::string_view> names;
-  for (const LibraryEntry& entry : library()) {
-    const auto scenario = parse_scenario(entry.json);
-    if (scenario && std::ranges::find(scenario->tags, "mutants") != scenario->tags.end()) names.push_back(entry.name);
-  }
-  return names;
-}
-
 }  // namespace verdict::scenarios

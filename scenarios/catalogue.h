@@ -32,7 +32,4 @@ struct DefectEntry {
 std::vector<DefectEntry> defects();
 std::optional<DefectEntry> find_defect_entry(std::string_view id);
 
-// Names of the library's scenarios that `verdict mutants` runs for every defect alike.
-std::vector<std::string_view> mutant_scenarios();
-
 }  // namespace verdict::scenarios

@@ -244,7 +244,7 @@ void fields(Visit&& visit, S& s, const Scenario& d)
   visit("name", s.name, d.name, Field{.meaning = "lower-case letters, digits and dashes", .required = true});
   visit("title", s.title, d.title, Field{"one line"});
   visit("description", s.description, d.description, Field{"which rule it tries, and how"});
-  visit("tags", s.tags, d.tags, Field{"areas; \"mutants\": used by the kill matrix"});
+  visit("tags", s.tags, d.tags, Field{"areas"});
   visit("cluster", s.cluster, d.cluster, Field{"the nodes"});
   visit("topics", s.topics, d.topics, Field{"made before the workload; none: orders, 3 partitions of 3 replicas"});
   visit("network", s.network, d.network, Field{"between all machines"});

@@ -218,7 +218,7 @@ struct Scenario {
   std::string name;               // a file's stem: [a-z0-9-]
   std::string title;              // one line
   std::string description;        // which rule it tries, and how
-  std::vector<std::string> tags;  // areas; "mutants": used by the kill matrix
+  std::vector<std::string> tags;  // areas
   ClusterSpec cluster;
   std::vector<TopicSpec> topics;  // empty: one of the default
   NetworkSpec network;

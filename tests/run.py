@@ -31,6 +31,9 @@ SEARCH_BLOCK = ("small", "1..200"), ("default", "1..150")  # profiles and seeds 
 ASAN_SEEDS = "1..3"  # must give the release's hashes; address and undefined behaviour sanitizers watch
 THREADED_TESTS = ["unit_runtime", "unit_storage", "unit_client", "unit_broker"]  # what links runtime/asio
 DEBUG_SEEDS = "1..2"  # the same at -O0
+# A small slice of the kill matrix: defects that drawn scenarios find within a few runs, and the budget of each.
+MUTANTS = ["local-shrink", "no-truncation", "kip-101", "min-isr-off"]
+MUTANTS_BUDGET = ["--trials", "2", "--runs", "60", "--for", "25s"]
 INCONCLUSIVE_SHARE = 0.02  # of one scenario's runs
 FUZZ_SECONDS = 10
 FUZZ_COUNTERS = 300  # edges in the program, its libraries included
@@ -192,16 +195,23 @@ class Suite:
         return added(results)
 
     def mutants(self):
-        code, output, error = self.call([self.program, "mutants", "--format", "json"], stdout_apart=True)
+        """Each defect of the slice is a test, and that the healthy core is clean under the same runs is another."""
+        code, output, error = self.call([self.program, "mutants", "--format", "json", "--jobs", self.jobs,
+                                         *MUTANTS_BUDGET, *MUTANTS], stdout_apart=True)
         try:
-            defects = json.loads(output)["defects"]
+            matrix = json.loads(output)
+            defects, healthy = matrix["defects"], matrix["healthy"]
         except (ValueError, KeyError, TypeError):
             return Result(0, 1, 0, output[-4000:] + error + f"exit code {code}, and no JSON report\n")
-        alive = [defect["id"] for defect in defects if not defect["killed"]]
-        said = "".join(f"{name} survived\n" for name in alive)
-        if not defects or (code != 0 and not alive):
+        said = [f"{defect['id']}: {defect['state']} in {defect['runs']} runs\n"
+                for defect in defects if not defect["killed"]]
+        failed = len(said)
+        if healthy["failed"] > 0 or healthy["passed"] == 0:
+            said += [f"healthy core: {line}\n" for line in healthy["failures"] or ["it was not run"]]
+            failed += 1
+        if code != 0 and failed == 0:
             return Result(len(defects), 1, 0, error + f"exit code {code}\n")
-        return Result(len(defects) - len(alive), len(alive), 0, said + (error if alive else ""))
+        return Result(len(defects) + 1 - failed, failed, 0, "".join(said) + error if failed else "")
 
     def build_preset(self, preset, targets):
         """The build directory, or the output of what failed. Built as the release was: with its ccache, if any."""

@@ -83,8 +83,6 @@ class Arguments(ProgramTest):
         self.refused("schema", "foo", says=["foo", "scenario or result"])
         self.refused("storage", says=["subcommand", "verdict storage --help"])
         self.refused("mutants", "nosuch", says=["nosuch", "verdict list defects"])
-        self.refused("mutants", "--seeds", "3..1", says=["3..1"])
-        self.refused("mutants", "--jobs", "0", says=["--jobs", "0", "1 to 1024"])
 
     def test_run(self):
         name = "leader-crash-acks-all"

@@ -146,15 +146,6 @@ TEST(Share, IsKeyedByTheSeedAndAboutAsLargeAsAskedFor) {
   EXPECT_NEAR(chosen, 1000, 120);
 }
 
-TEST(RunsToKill, ATrialThatNeverKillsIsTheLongest) {
-  EXPECT_EQ(runs_to_kill({5, 1, 3}, 0.5), 3);
-  EXPECT_EQ(runs_to_kill({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 0.5), 5);
-  EXPECT_EQ(runs_to_kill({1, 2, 3, 4, 5, 6, 7, 8, 9, 10}, 0.9), 9);
-  EXPECT_EQ(runs_to_kill({1, 2, 3, 4, 5, 6, 7, 8, 9, -1}, 0.9), 9);
-  EXPECT_EQ(runs_to_kill({1, 2, 3, -1, -1}, 0.9), -1);
-  EXPECT_EQ(runs_to_kill({}, 0.5), -1);
-}
-
 TEST(JsonText, EscapesAndRepairs) {
   std::string out;
   append_json_string(out, "a\"\\\n\x01\xc3\xa9\xff\xed\xa0\x80");
