@@ -260,7 +260,9 @@ class Campaign {
     for (std::size_t row = 0; row < cursors_.size(); ++row) {
       for (const auto& [seed, hash] : cursors_[row].hashes) {
         const auto healthy = healthy_.find(seed);
-        matrix_.rows[row].differs += healthy != healthy_.end() && healthy->second.hash != hash ? 1 : 0;
+        if (healthy == healthy_.end()) continue;
+        ++matrix_.rows[row].compared;
+        matrix_.rows[row].differs += healthy->second.hash != hash ? 1 : 0;
       }
     }
     for (const auto& [kind, found] : guilty_)

@@ -96,7 +96,7 @@ bool MatrixRow::take(const RunResult& result, std::int64_t core, const RunResult
 DefectState MatrixRow::state() const {
   if (killed() > 0) return DefectState::killed;
   if (reached == 0) return DefectState::unreached;
-  return differs == 0 ? DefectState::no_effect : DefectState::survived;
+  return compared > 0 && differs == 0 ? DefectState::no_effect : DefectState::survived;
 }
 
 std::string MatrixRow::invariant() const {

@@ -68,7 +68,8 @@ struct MatrixRow {
   std::map<std::string, std::uint64_t> kills;           // by invariant
   std::map<std::string, std::uint64_t> other_failures;  // by invariant
   std::uint64_t black_box = 0;                          // kills of which clients saw an anomaly as well
-  std::uint64_t differs = 0;                            // runs with another hash than the healthy core's
+  std::uint64_t compared = 0;                           // runs whose seed the healthy core has met
+  std::uint64_t differs = 0;                            // of these, runs with another hash than its
   std::vector<std::uint64_t> kill_seeds;                // of each trial that killed
   std::optional<Minimal> minimal;
 

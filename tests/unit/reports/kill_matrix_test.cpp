@@ -123,6 +123,8 @@ TEST(Row, ASwitchThatDoesNothingIsReported) {
 TEST(Row, ABranchThatChangesNothingIsReportedApartFromOneThatSurvived) {
   KillMatrix matrix{.rows = {row_of("kip-101")}};
   matrix.rows[0].take(result(1, RunOutcome::pass, "", true), 5, nullptr);
+  EXPECT_EQ(matrix.rows[0].state(), DefectState::survived) << "nobody has compared";
+  matrix.rows[0].compared = 1;
   EXPECT_EQ(matrix.rows[0].state(), DefectState::no_effect);
   EXPECT_EQ(matrix.code(), 2);
   matrix.rows[0].differs = 1;
