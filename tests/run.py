@@ -32,7 +32,7 @@ ASAN_SEEDS = "1..3"  # must give the release's hashes; address and undefined beh
 THREADED_TESTS = ["unit_runtime", "unit_storage", "unit_client", "unit_broker"]  # what links runtime/asio
 DEBUG_SEEDS = "1..2"  # the same at -O0
 # A small slice of the kill matrix: defects that drawn scenarios find within a few runs, and the budget of each.
-MUTANTS = ["local-shrink", "no-truncation", "kip-101", "min-isr-off"]
+MUTANTS = ["local-shrink", "majority-hw", "no-truncation", "unclean-election", "kip-101", "min-isr-off"]
 MUTANTS_BUDGET = ["--trials", "2", "--runs", "60", "--for", "25s"]
 INCONCLUSIVE_SHARE = 0.02  # of one scenario's runs
 FUZZ_SECONDS = 10

@@ -89,7 +89,7 @@ TEST_P(Planted, IsFoundByAnAcceptedInvariant) {
   RunOptions options;
   options.defects = {GetParam()};
   std::string seen;
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     const RunResult result = run(scenario, seed, options);
     seen += "\n  " + explain(result);
     if (result.outcome != RunOutcome::violation) continue;
