@@ -63,8 +63,7 @@ std::vector<Rule> replication_rules() {
       planted("leader-power-loss", "kip-101", {"C1", "C2", "C3", "C5"}, "a return costs nothing that is committed"),
       planted("leader-with-old-metadata", "kip-101", {"C1", "C2", "C3", "C5"},
               "a follower cuts what the leader of its epoch says"),
-      planted("leader-without-the-followers-epoch", "kip-279", {"C1", "C2", "C3"},
-              "an end is told with its epoch"),
+      planted("leader-without-the-followers-epoch", "kip-279", {"C1", "C2", "C3"}, "an end is told with its epoch"),
       planted("long-pause-and-fencing", "ack-by-offset", {"C7"}, "a deposed leader acknowledges nothing"),
       planted("min-isr-freezes-high-watermark", "min-isr-off", {"C4", "M1"}, "no commit below the minimum"),
       planted("min-isr-refuses-writes", "min-isr-off", {"C4", "M1"}, "no acks=all below the minimum"),
@@ -141,8 +140,8 @@ std::vector<Rule> controller_rules() {
               "topics may be deleted"),
       broken("wiped-follower", {"cluster.config[broker.session.timeout.ms]=60000", "phases.settle_ms=3000"},
              {"V1", "V2"}, "another incarnation takes the place of one that is gone"),
-      broken("clock-drift", {"cluster.config[broker.session.timeout.ms]=220"}, {"V1", "V2", "V3"},
-             "a session bears drift"),
+      without("clock-drift", {"cluster.config[broker.session.timeout.ms]=220"},
+              "event broker_fencing fenced:", "a session bears drift"),
   };
 }
 
@@ -232,7 +231,7 @@ TEST_P(RuleRemoved, TheScenarioFails) {
   if (!rule->defect.empty()) options.defects.emplace_back(rule->defect);
   const Scenario scenario = changed(*rule);
   std::string seen;
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 8; ++seed) {
     const RunResult result = run(scenario, seed, options);
     if (fails_as_it_must(*rule, result)) return;
     seen += "\n  seed " + std::to_string(seed) + ": " + std::string(name_of(result.outcome)) + " " + result.invariant +
