@@ -60,8 +60,13 @@ void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
 void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   NodeTruth& n = node(id);
   n.running = false;
-  n.crashed = kind != StopKind::orderly;
-  n.power_lost = kind == StopKind::power_loss;
+  // An orderly stop before a log was opened again leaves what the crash before it left.
+  const bool unopened = n.crashed && std::ranges::any_of(n.partitions, [&](std::uint32_t i) {
+    const Replica& r = partitions[i].replicas[slot(partitions[i], id)];
+    return r.known && !r.open;
+  });
+  n.crashed = kind != StopKind::orderly || unopened;
+  n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
     p.replicas[slot(p, id)].view.leads = false;

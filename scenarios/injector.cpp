@@ -206,8 +206,15 @@ void Injector::heal() {
     world_.set_disk_capacity(machine.index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
     world_.set_clock_rate(machine.index, 0);
     world_.resume(machine.index);
-    if (!stays_down(machine.index)) cluster_.start(machine.index);
+    world_.doom(machine.index, 0);
+    if (stays_down(machine.index) || world_.node(machine.index).running()) continue;
+    fates_.erase(machine.index);
+    cluster_.start(machine.index);
   }
+}
+
+void Injector::at_rest() {
+  std::erase_if(fates_, [](const auto& fate) { return !fate.second.stays_down; });
 }
 
 bool Injector::stays_down(sim::NodeIndex index) const {

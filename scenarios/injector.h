@@ -35,6 +35,7 @@ class Injector final : public sim::MessageTap {
   void on_death(sim::NodeIndex index);
   // Ends all faults: blocks, held messages, disks, clocks; starts what is down, but for faults whose victims stay so.
   void heal();
+  void at_rest();  // whoever dies from now on does so by another hand
   bool stays_down(sim::NodeIndex index) const;
 
   const std::vector<std::string>& fired() const { return fired_; }

@@ -54,7 +54,12 @@ void Injector::expect_restart(sim::NodeIndex index, const FaultSpec& spec) {
 
 void Injector::on_death(sim::NodeIndex index) {
   const auto fate = fates_.find(index);
-  if (!active_ || fate == fates_.end() || fate->second.restart < Duration(0)) return;
+  if (fate == fates_.end()) return;
+  if (!active_) {  // an orderly stop that was under way at the heal: nobody else starts it again
+    if (!fate->second.stays_down) world_.after(Duration(0), [this, index] { cluster_.start(index); });
+    return;
+  }
+  if (fate->second.restart < Duration(0)) return;
   later(fate->second.restart, [this, index] {
     fates_.erase(index);
     cluster_.start(index);

@@ -220,6 +220,7 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
 Trial::Step Trial::final_read() {
   phase("final read");
   counting_ = false;
+  injector_->at_rest();
   // Its orderly stops would fence, elect and expand for whoever waits to see that.
   for (std::size_t i = 0; i < kMarkCount; ++i) marks_before_final_read_[i] = world_.marks(static_cast<Mark>(i)) > 0;
   for (const ClientMachine& machine : clients_) world_.stop_process(machine.index);

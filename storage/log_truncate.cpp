@@ -138,7 +138,12 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
 std::expected<Truncated, LogError> Log::truncate_to(Offset offset) {
   if (offline_) return std::unexpected(*offline_);
   const Truncated unchanged{log_end_, log_end_};
-  if (offset >= log_end_) return unchanged;
+  if (offset >= log_end_) {
+    // The epochs are cut all the same: one that began at the end without a record is not its leader's, and who names it
+    // in a fetch is told of the same divergence for ever.
+    if (epochs_.truncate_from_end(offset)) ++epochs_version_;
+    return unchanged;
+  }
   if (offset < segments_.front()->base) return truncate_fully_and_start_at(offset);
   ++generation_;
   const Offset old_end = log_end_;

@@ -1,6 +1,7 @@
 // Processes and clocks: deaths between any two disk calls, pauses, restarts, clocks at wrong rates, rare behaviour.
 #include <set>
 
+#include "sim/sim_runtime.h"
 #include "tests/unit/sim/machine.h"
 
 namespace verdict::sim::testing {
@@ -121,6 +122,32 @@ TEST(Process, APauseHoldsEverythingAndAResumeLetsItGo) {
   world.run_for(1s);
   EXPECT_GT(ticks.at_ms.size(), 180U);
   EXPECT_EQ(ticks.at_ms[10], 1105);
+}
+
+struct CountedOp : Op {
+  int ends = 0;
+};
+
+// An orderly stop from outside cancels sleeps of a paused process that were due and held.
+TEST(Process, WhatIsCancelledWhileItIsHeldEndsOnce) {
+  Ticks ticks;
+  World world({});
+  const NodeIndex node = world.add_node(node_of("node", ticker, &ticks));
+  world.start(node);
+  world.run_for(5ms);
+  CountedOp op;
+  op.complete = [](Op* ended) { ++static_cast<CountedOp*>(ended)->ends; };
+  SimRuntime& runtime = *world.node(node).runtime();
+  ASSERT_FALSE(runtime.sleep_until(op, runtime.now() + 10ms));
+  world.pause(node);
+  world.run_for(50ms);
+  runtime.cancel(op);
+  world.run_for(50ms);
+  EXPECT_EQ(op.ends, 0);
+  world.resume(node);
+  world.run_for(50ms);
+  EXPECT_EQ(op.ends, 1);
+  EXPECT_TRUE(op.error);
 }
 
 TEST(Process, KillsAndRestartsAreCountedWhereSomethingRan) {

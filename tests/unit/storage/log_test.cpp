@@ -162,6 +162,23 @@ TEST(Log, TruncationCutsBatchesSegmentsAndEpochs) {
   }
 }
 
+// A leader that wrote nothing in its epoch and then follows: its own epoch is not the new leader's.
+TEST(Log, TruncationAtTheEndCutsAnEpochWithoutRecords) {
+  LogHarness h;
+  h.open();
+  h.append(4);
+  const Offset end = h.log->log_end();
+  ASSERT_TRUE(h.log->assign_epoch_start(LeaderEpoch(6), end));
+  const auto truncated = h.log->truncate_to(end);
+  ASSERT_TRUE(truncated);
+  EXPECT_EQ(truncated->old_end, truncated->new_end);
+  EXPECT_EQ(h.log->log_end(), end);
+  EXPECT_EQ(h.log->last_epoch(), LeaderEpoch(4));
+  ASSERT_TRUE(h.log->assign_epoch_start(LeaderEpoch(6), end));
+  ASSERT_TRUE(h.log->truncate_to(end + 1));
+  EXPECT_EQ(h.log->last_epoch(), LeaderEpoch(6)) << "it begins below";
+}
+
 TEST(Log, TruncateFullyStartsElsewhere) {
   LogHarness h;
   h.open();
