@@ -198,8 +198,7 @@ void AnswerWriter::add(std::size_t index) {
   FetchWish& wish = session.wishes[index];
   Finding& finding = job.findings[index];
   if (job.fetch.incremental && !job.is_news(wish, finding)) return;
-  // Who is told to truncate takes nothing else from the answer, and must hear the high watermark again.
-  if (finding.decision.error == ErrorCode::NONE && !finding.decision.diverging.known()) {
+  if (finding.decision.error == ErrorCode::NONE) {
     wish.told_high_watermark = finding.decision.high_watermark;
     wish.told_log_start = finding.decision.log_start;
   } else {
