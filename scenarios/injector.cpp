@@ -206,7 +206,7 @@ void Injector::heal() {
     world_.set_disk_capacity(machine.index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
     world_.set_clock_rate(machine.index, 0);
     world_.resume(machine.index);
-    world_.doom(machine.index, 0);
+    world_.undoom(machine.index);
     if (stays_down(machine.index) || world_.node(machine.index).running()) continue;
     fates_.erase(machine.index);
     cluster_.start(machine.index);

@@ -75,9 +75,10 @@ class World {
   // ---- process faults ----
   void kill(NodeIndex index);                                // no-op if nothing runs
   void power_loss(NodeIndex index, PowerLossPolicy policy);  // the machine stays dark until start()
-  // The process dies at its k-th disk call from now (0: never): calls before it took effect, it and all later ones of
+  // The process dies at its k-th disk call from now (k >= 1): calls before it took effect, it and all later ones of
   // that turn do not, but that the k-th, if it is an append, may have written a first part.
   void doom(NodeIndex index, std::uint64_t k);
+  void undoom(NodeIndex index);                                               // a doom that did not strike is lifted
   void doom_power(NodeIndex index, std::uint64_t k, PowerLossPolicy policy);  // the same, then the power fails
   void pause(NodeIndex index);
   void resume(NodeIndex index);
