@@ -61,6 +61,7 @@ class EventQueue {
     Target target;
   };
 
+  static bool queued(const Op& op) { return op.slot[0] != kUnqueuedOp; }
   bool empty() const { return heap_.empty(); }
   std::size_t size() const { return heap_.size(); }
   const Entry& first() const { return heap_.front(); }
@@ -84,7 +85,7 @@ class EventQueue {
     if (event.queued()) remove_at(event.position);
   }
   void remove(Op& op) {
-    if (op.slot[0] != kUnqueuedOp) remove_at(op.slot[0]);
+    if (queued(op)) remove_at(op.slot[0]);
   }
 
  private:

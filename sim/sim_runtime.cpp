@@ -166,7 +166,7 @@ void SimRuntime::die() {
 
 void SimRuntime::reschedule_timers() {
   for (Op* op = first_; op != nullptr; op = op->next) {
-    if (kind_of(*op) != OpKind::timer || op->slot[0] == EventQueue::kUnqueuedOp) continue;
+    if (kind_of(*op) != OpKind::timer || !EventQueue::queued(*op)) continue;
     world_.queue().remove(*op);
     const MonoTime when{Duration(static_cast<std::int64_t>(op->slot[2]))};
     world_.schedule(*op, std::max(world_.now(), node_.clock_.virtual_time(when)), node_.order_);

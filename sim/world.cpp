@@ -84,7 +84,7 @@ void World::schedule(Event& event, VirtualTime when, KeyedRandom& order) {
 
 void World::schedule_at(Op& op, VirtualTime when, std::uint64_t order) {
   VERDICT_ASSERT(when >= now_, "a completion in the past");
-  VERDICT_ASSERT(op.slot[0] == EventQueue::kUnqueuedOp);
+  VERDICT_ASSERT(!EventQueue::queued(op));
   queue_.push({to_ns(when), order, EventQueue::Target(op)});
 }
 
@@ -323,7 +323,7 @@ void World::resume(NodeIndex index) {
   if (!std::exchange(here.paused_, false)) return;
   for (Op* op : std::exchange(here.held_, {})) {
     // One that got another outcome while it was held (its connection broke) is due by itself, or is here twice.
-    if (op->slot[0] == EventQueue::kUnqueuedOp) here.later_.schedule(*this, *op, now_, here.order_);
+    if (!EventQueue::queued(*op)) here.later_.schedule(*this, *op, now_, here.order_);
   }
 }
 

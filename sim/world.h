@@ -75,14 +75,14 @@ class World {
   // ---- process faults ----
   void kill(NodeIndex index);                                // no-op if nothing runs
   void power_loss(NodeIndex index, PowerLossPolicy policy);  // the machine stays dark until start()
-  // The process dies at its k-th disk call from now (0: never): calls before it took effect, it and all later ones of
+  // The process dies at its k-th disk call from now (k >= 1): calls before it took effect, it and all later ones of
   // that turn do not, but that the k-th, if it is an append, may have written a first part.
   void doom(NodeIndex index, std::uint64_t k);
   void doom_power(NodeIndex index, std::uint64_t k, PowerLossPolicy policy);  // the same, then the power fails
   // The process dies while its k-th sync from now (k >= 1; of a file or a directory) is under way.
   void doom_in_sync(NodeIndex index, std::uint64_t k);
   void doom_power_in_sync(NodeIndex index, std::uint64_t k, PowerLossPolicy policy);
-  void undoom(NodeIndex index);  // what was to die lives on
+  void undoom(NodeIndex index);  // a doom that did not strike is lifted
   void pause(NodeIndex index);
   void resume(NodeIndex index);
   void wipe_disk(NodeIndex index);  // nothing may run there

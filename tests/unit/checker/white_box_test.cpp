@@ -635,6 +635,21 @@ TEST(L3, ARottenBatchIsExcusedWhereverItsHeaderSays) {
     EXPECT_EQ(c.found(), crc == 101u ? "none" : "L3") << c.sentence();
   }
 }
+// An orderly stop says nothing of a log that was not opened since the crash before it.
+TEST(L4, ACrashCountsUntilTheLogIsOpened) {
+  for (const bool opened : {false, true}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1, 2});
+    c.stop(3, StopKind::kill);
+    c.start(3);
+    if (opened) c.open(3, 4, 1);
+    c.stop(3, StopKind::orderly);
+    c.start(3);
+    c.open(3, 5, 1);  // an append whose announcement died with the node
+    EXPECT_EQ(c.found(), opened ? "L4" : "none") << c.sentence();
+  }
+}
 TEST(L4, AnUndoneTruncationMayComeBackAfterAPowerLossOnly) {
   for (const StopKind kind : {StopKind::power_loss, StopKind::orderly}) {
     Cluster c;

@@ -78,6 +78,19 @@ TEST(Doom, AKillFallsBetweenAnyTwoDiskCallsOfATurn) {
   }
 }
 
+TEST(Doom, ALiftedOneDoesNotStrike) {
+  Life life;
+  World world({});
+  const NodeIndex node = world.add_node(node_of("node", steps, &life));
+  world.doom(node, 3);
+  world.undoom(node);
+  world.start(node);
+  world.run_for(1s);
+  EXPECT_TRUE(world.node(node).running());
+  EXPECT_EQ(life.steps, 8);
+  EXPECT_EQ(world.counters().of(FaultKind::doomed), 0U);
+}
+
 TEST(Doom, ThePowerMayFailThere) {
   Life life;
   World world({.seed = 3});
@@ -130,11 +143,9 @@ struct CountedOp : Op {
 
 // An orderly stop from outside cancels sleeps of a paused process that were due and held.
 TEST(Process, WhatIsCancelledWhileItIsHeldEndsOnce) {
-  Ticks ticks;
   World world({});
-  const NodeIndex node = world.add_node(node_of("node", ticker, &ticks));
+  const NodeIndex node = world.add_node(node_of("node"));
   world.start(node);
-  world.run_for(5ms);
   CountedOp op;
   op.complete = [](Op* ended) { ++static_cast<CountedOp*>(ended)->ends; };
   SimRuntime& runtime = *world.node(node).runtime();
