@@ -287,6 +287,7 @@ void World::power_loss(NodeIndex index, PowerLossPolicy policy) {
 }
 
 void World::doom(NodeIndex index, std::uint64_t k) {
+  VERDICT_ASSERT(k != 0);
   node(index).doom_countdown_ = k;
   node(index).doom_power_ = false;
 }
