@@ -79,14 +79,15 @@ Task<void> Lifecycle::run() {
   while (!stopping_ && !let_go_) {
     Duration pause = retry;
     bool good = false;
-    if (!registered()) {
+    const bool registers = !registered() || displaced_;
+    if (registers) {
       good = co_await register_once();
     } else {
       good = co_await beat_once();
       if (good && !want_shut_down_) pause = options_.heartbeat_interval;
     }
     const Duration longest = refused_ == wire::ErrorCode::DUPLICATE_BROKER_REGISTRATION ? kRefusedRetry : kMaxRetry;
-    const bool no_leader = !registered() && refused_ == wire::ErrorCode::NOT_CONTROLLER;
+    const bool no_leader = registers && refused_ == wire::ErrorCode::NOT_CONTROLLER;
     const bool keep = good || (no_leader && eager-- > 0);
     retry = keep ? kFirstRetry : std::min(retry * 2, longest);
     if (runtime_->maybe(Site::EarlyHeartbeat)) pause /= 8;
@@ -110,7 +111,7 @@ Task<bool> Lifecycle::register_once() {
   request.features[0] = {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27};
   request.rack = options_.rack ? std::optional<std::string_view>(*options_.rack) : std::nullopt;
   request.log_dirs = options_.directories;
-  request.previous_broker_epoch = options_.previous_epoch.value();
+  request.previous_broker_epoch = (displaced_ ? kNoBrokerEpoch : options_.previous_epoch).value();
   const MonoTime deadline = runtime_->now() + options_.session_timeout / 2;
   auto answer = co_await controller_->call<wire::BrokerRegistrationResponse>(kRegistrationVersion, request, deadline);
   if (!answer) co_return false;
@@ -124,6 +125,7 @@ Task<bool> Lifecycle::register_once() {
     co_return false;
   }
   refused_ = wire::ErrorCode::NONE;
+  displaced_ = false;
   epoch_ = BrokerEpoch((*answer)->broker_epoch);
   runtime_->log(LogLevel::info, kLogger,
                 fmt::format("registered broker {} with epoch {}", options_.id.value(), epoch_.value()));
@@ -145,6 +147,14 @@ Task<bool> Lifecycle::beat_once() {
   const auto error = static_cast<wire::ErrorCode>((*answer)->error_code);
   if (error != wire::ErrorCode::NONE) {
     runtime_->log(LogLevel::info, kLogger, fmt::format("heartbeat refused: {}", wire::to_string(error)));
+    if (error == wire::ErrorCode::STALE_BROKER_EPOCH) {
+      runtime_->log(LogLevel::warn, kLogger,
+                    fmt::format("another registration took the place of broker {} with epoch {}, which registers anew",
+                                options_.id.value(), epoch_.value()));
+      displaced_ = true;
+      fenced_ = true;
+      changed_.notify();
+    }
     co_return false;
   }
   const bool was_fenced = std::exchange(fenced_, (*answer)->is_fenced);

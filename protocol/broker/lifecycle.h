@@ -32,6 +32,9 @@ struct LifecycleOptions {
 
 // A broker's registration with the controller and the heartbeats that keep it: registers (again and again, until the
 // controller takes it: an older incarnation's session must end first), beats, asks to be unfenced, and to be let go.
+// A heartbeat that is refused as STALE_BROKER_EPOCH says that another registration took this one's place: that of an
+// earlier life which was long under way, for instance. Kafka beats on in vain until it is restarted; here the broker
+// registers anew, as after an unclean stop, and has a new epoch from then on.
 class Lifecycle {
  public:
   // metadata_end: the end of what this broker has applied of the metadata log.
@@ -47,8 +50,8 @@ class Lifecycle {
   Task<bool> controlled_shutdown(MonoTime deadline);
   Task<void> stop();
 
-  BrokerEpoch epoch() const { return epoch_; }  // kNoBrokerEpoch until registered
-  bool registered() const { return epoch_ != kNoBrokerEpoch; }
+  BrokerEpoch epoch() const { return epoch_; }                  // kNoBrokerEpoch until registered
+  bool registered() const { return epoch_ != kNoBrokerEpoch; }  // at some time: see displaced_
   bool fenced() const { return fenced_; }
   Signal& changed() { return changed_; }
   void beat_now() { wake_.notify(); }  // metadata caught up, or a stop is wanted
@@ -66,6 +69,7 @@ class Lifecycle {
   std::function<Offset()> metadata_end_;
   BrokerEpoch epoch_ = kNoBrokerEpoch;
   bool fenced_ = true;
+  bool displaced_ = false;  // the controller knows this broker by another epoch, or not at all
   bool want_shut_down_ = false;
   bool let_go_ = false;
   MonoTime heard_at_{};                              // the controller's last answer to a heartbeat

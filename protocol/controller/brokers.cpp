@@ -39,11 +39,11 @@ bool Controller::State::current_epoch(std::int32_t broker, std::int64_t broker_e
   return registered != nullptr && registered->epoch.value() == broker_epoch;
 }
 
-// A fenced broker has none: it may be replaced by a new incarnation at once.
+// Fenced or not, a broker that is heard keeps its id; one that was let go has no session any more.
 bool Controller::State::has_valid_session(const protocol::BrokerRegistration& broker, MonoTime now) const {
   const auto found = sessions.find(broker.id);
-  return !broker.fenced && found != sessions.end() && found->second.epoch == broker.epoch &&
-         found->second.last_contact && *found->second.last_contact + session_timeout > now;
+  return found != sessions.end() && found->second.epoch == broker.epoch && found->second.last_contact &&
+         *found->second.last_contact + session_timeout > now;
 }
 
 std::optional<std::string> Controller::State::bad_registration(const Request& request, ErrorCode& error) const {
@@ -209,7 +209,7 @@ wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Hear
   }
   append(std::move(records), out);
   session.epoch = broker.epoch;
-  session.last_contact = now;
+  session.last_contact = next == Next::shut_down_now ? std::nullopt : std::optional(now);
   session.metadata_offset = std::max(session.metadata_offset, reached);
   if (next == Next::shut_down_slowly && session.controlled_shutdown_offset == kNoOffset) {
     session.controlled_shutdown_offset = next_offset - 1;

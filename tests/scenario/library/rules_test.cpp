@@ -134,6 +134,8 @@ std::vector<Rule> controller_rules() {
               "a broker that isn't heard is fenced"),
       broken("older-disk-of-a-follower", {"cluster.config[broker.session.timeout.ms]=60000", "phases.settle_ms=3000"},
              {"V1", "V2"}, "another incarnation takes the place of one that is gone"),
+      without("registration-of-an-earlier-life", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event broker_registered broker clean: ", "who isn't heard may lose its place to another life"),
       without("topic-created-under-faults", {"cluster.config[broker.session.timeout.ms]=60000"},
               "event produce_acknowledged error_code node partition: 0", "those who live lead"),
       without("topic-deleted-in-mid-write", {"cluster.config[delete.topic.enable]=false"}, "event topic_deleted: 0",

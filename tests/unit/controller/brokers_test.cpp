@@ -50,6 +50,17 @@ TEST(Registration, AnotherIncarnationWaitsForTheSessionToEnd) {
   EXPECT_TRUE(h.fenced(1));
 }
 
+TEST(Registration, AFencedLifeThatIsHeardKeepsItsIdUntilItIsLetGo) {
+  Harness h;
+  h.register_broker(1, 1);
+  EXPECT_EQ(h.register_broker(1, 2).error_code, 0) << "nobody heard of the first but for its registration";
+  h.beat(1, false, /*want_fence=*/true);
+  ASSERT_TRUE(h.fenced(1));
+  EXPECT_EQ(h.register_broker(1, 3).error_code, error(DUPLICATE_BROKER_REGISTRATION));
+  ASSERT_TRUE(h.beat(1, /*want_shut_down=*/true).should_shut_down);
+  EXPECT_EQ(h.register_broker(1, 3).error_code, 0);
+}
+
 TEST(Registration, ARefusalIsLoggedOnceForABrokerAndIncarnation) {
   Harness h;
   h.start_brokers(2);
