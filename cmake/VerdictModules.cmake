@@ -39,6 +39,32 @@ if(VERDICT_FUZZ)
   target_compile_options(verdict_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
+# Two thirds of a cold build would read the standard library's headers again and again. With a compiler cache they are not
+# precompiled: the cache shares no objects that came of a precompiled header, and so developers' builds show each missing
+# include.
+if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(precompiled <algorithm> <array> <charconv> <chrono> <coroutine> <cstdint> <deque> <expected> <filesystem> <fstream>
+    <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <system_error> <tuple> <utility> <variant>
+    <vector> <fmt/format.h> <nlohmann/json.hpp>)
+  file(WRITE ${CMAKE_BINARY_DIR}/generated/precompiled.cpp "")
+  add_library(verdict_precompiled STATIC ${CMAKE_BINARY_DIR}/generated/precompiled.cpp)
+  target_link_libraries(verdict_precompiled PRIVATE verdict_options nlohmann_json::nlohmann_json)
+  target_precompile_headers(verdict_precompiled PRIVATE ${precompiled})
+  if(VERDICT_TESTS)
+    find_package(GTest REQUIRED)
+    add_library(verdict_precompiled_tests STATIC ${CMAKE_BINARY_DIR}/generated/precompiled.cpp)
+    target_link_libraries(verdict_precompiled_tests PRIVATE verdict_options nlohmann_json::nlohmann_json rapidcheck
+      GTest::gmock)
+    target_precompile_headers(verdict_precompiled_tests PRIVATE ${precompiled} <gmock/gmock.h> <gtest/gtest.h>
+      <rapidcheck.h>)
+  endif()
+endif()
+function(verdict_precompile target from)
+  if(TARGET ${from})
+    target_precompile_headers(${target} REUSE_FROM ${from})
+  endif()
+endfunction()
+
 # verdict_module(FOLDER [DEPS modules...] [LINK targets...]): the library verdict_<folder> of FOLDER/*.cpp (not of
 # folders below it). A folder without sources becomes a header-only library.
 function(verdict_module folder)
@@ -50,6 +76,7 @@ function(verdict_module folder)
     add_library(verdict_${name} STATIC ${sources})
     target_link_libraries(verdict_${name} PUBLIC verdict_options ${ARG_DEPS} PRIVATE nlohmann_json::nlohmann_json)
     target_link_libraries(verdict_${name} PUBLIC ${ARG_LINK})
+    verdict_precompile(verdict_${name} verdict_precompiled)
   else()
     add_library(verdict_${name} INTERFACE)
     target_link_libraries(verdict_${name} INTERFACE verdict_options ${ARG_DEPS} ${ARG_LINK})
@@ -73,6 +100,7 @@ function(verdict_program name folder)
   list(TRANSFORM ARG_DEPS PREPEND verdict_)
   add_executable(${name} ${sources})
   target_link_libraries(${name} PRIVATE verdict_options verdict_allocator ${ARG_DEPS} nlohmann_json::nlohmann_json)
+  verdict_precompile(${name} verdict_precompiled)
 endfunction()
 
 # verdict_tests(KIND MODULE DEPS...): the GoogleTest program <KIND>_<module> of tests/KIND/MODULE/*.cpp.
@@ -88,6 +116,7 @@ function(verdict_tests kind module)
   target_link_libraries(${target} PRIVATE verdict_options ${ARG_DEPS} ${ARG_LINK} nlohmann_json::nlohmann_json
     ZLIB::ZLIB rapidcheck GTest::gmock GTest::gtest_main)
   target_compile_definitions(${target} PRIVATE VERDICT_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  verdict_precompile(${target} verdict_precompiled_tests)
   add_test(NAME ${target} COMMAND ${target} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_property(GLOBAL APPEND PROPERTY VERDICT_TEST_PROGRAMS ${target})
 endfunction()
@@ -103,6 +132,7 @@ function(verdict_fuzz name)
   add_executable(fuzz_${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/${name}.cpp)
   target_link_libraries(fuzz_${name} PRIVATE verdict_options ${ARG_DEPS} ${ARG_LINK} nlohmann_json::nlohmann_json)
   target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+  verdict_precompile(fuzz_${name} verdict_precompiled)
   set_property(GLOBAL APPEND PROPERTY VERDICT_FUZZ_PROGRAMS fuzz_${name})
 endfunction()
 
