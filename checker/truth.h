@@ -139,6 +139,7 @@ struct PartitionTruth {
   // The controller's latest decision.
   bool decided = false;
   bool election_pending = false;  // the elected leader was down: judged when it leads
+  bool election_inside = false;   // and it was in the ISR
   NodeId leader = kNoNode;
   std::int32_t leader_epoch = -1;
   std::int32_t partition_epoch = -1;

@@ -178,43 +178,55 @@ bool WhiteBoxState::check_admitted(PartitionTruth& p, SlotMask admitted, const p
 void WhiteBoxState::elect(PartitionTruth& p, SlotMask old_isr) {
   const Slot s = slot(p, p.leader);
   const Replica& r = p.replicas[s];
-  const NodeTruth& n = node(r.node);
+  const bool configured = options.unclean_election_allowed && (old_isr & bit(s)) == 0;
   p.main_slot = s;
   p.election_pending = false;
+  if (configured) {
+    // A deposed leader that has not heard of it goes on with an ISR that nobody shares, whatever will be lost.
+    p.cut_epoch = p.leader_epoch;
+    p.cut_offset = std::min(p.cut_offset, p.true_hw);
+  }
   if (matched_end(r) >= p.true_hw) {
-    if (options.unclean_election_allowed && (old_isr & bit(s)) == 0) {
-      // Nothing is lost yet; a deposed leader that has not heard of it goes on with an ISR that nobody shares.
-      p.cut_epoch = p.leader_epoch;
-      p.cut_offset = std::min(p.cut_offset, p.true_hw);
-    }
     set_main(p, r.head);
     return;
   }
-  // Down or recovering: what it will bring back is not known yet.
-  if (!r.open || (!n.current() && !r.view.leads)) {
-    p.election_pending = true;
-    return;
-  }
-  if ((old_isr & bit(s)) == 0 && options.unclean_election_allowed && any_active(p, old_isr)) {
+  if (configured && any_active(p, old_isr)) {
     unsettled_.push_back({static_cast<std::uint32_t>(&p - partitions.data()), old_isr, now});
     return;
   }
   judge_election(p, old_isr);
 }
 
-// The elected leader's log is open, and lacks a part of the ghost log.
+// The elected leader lacks a part of the ghost log, as far as is known.
 void WhiteBoxState::judge_election(PartitionTruth& p, SlotMask old_isr) {
   const Slot s = slot(p, p.leader);
   const Replica& r = p.replicas[s];
-  const std::int64_t kept = matched_end(r);
   const bool inside = (old_isr & bit(s)) != 0;
-  bool excused;
-  if (inside) {
-    excused = count(p.isr) == 1 && r.lost_from <= kept;
+  const bool nobody_else = !inside && (old_isr == 0 || (options.unclean_election_allowed && !any_active(p, old_isr)));
+  const bool down = !r.open || (!node(r.node).current() && !r.view.leads);
+  if (nobody_else) {
+    // What it had is the truth from now on, also while it is down.
+    cut(p, matched_end(r));
+    set_main(p, r.head);
+  } else if (down) {
+    // What it will bring back is not known yet.
+    p.election_pending = true;
+    p.election_inside = inside;
   } else {
-    excused = old_isr == 0 || (options.unclean_election_allowed && !any_active(p, old_isr));
+    conclude_election(p, inside);
   }
-  if (excused) {
+}
+
+// The elected leader's log is open, and others could have been elected.
+void WhiteBoxState::conclude_election(PartitionTruth& p, bool inside) {
+  const Replica& r = p.replicas[slot(p, p.leader)];
+  const std::int64_t kept = matched_end(r);
+  p.election_pending = false;
+  if (kept >= p.true_hw) {
+    set_main(p, r.head);
+    return;
+  }
+  if (inside && count(p.isr) == 1 && r.lost_from <= kept) {
     cut(p, kept);
     set_main(p, r.head);
     return;

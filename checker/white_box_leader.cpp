@@ -63,7 +63,10 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
   v.leader_epoch = e.leader_epoch.value();
   v.partition_epoch = e.partition_epoch.value();
   v.isr = v.maximal = isr;
-  if (p.election_pending && s == p.main_slot && e.leader_epoch.value() == p.leader_epoch) elect(p, p.isr);
+  if (p.election_pending && s == p.main_slot && e.leader_epoch.value() == p.leader_epoch) {
+    conclude_election(p, p.election_inside);
+    if (violation) return;
+  }
   raise_true_hw(p);
   check_superset(p, r);
 }

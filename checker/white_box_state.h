@@ -171,6 +171,7 @@ class WhiteBoxState {
   bool check_admitted(PartitionTruth& p, SlotMask admitted, const protocol::events::PartitionDecided& e);  // M2
   void elect(PartitionTruth& p, SlotMask old_isr);
   void judge_election(PartitionTruth& p, SlotMask old_isr);
+  void conclude_election(PartitionTruth& p, bool inside);
   void adopt_decision(PartitionTruth& p, SlotMask old_isr);
   bool unsettled(const PartitionTruth& p) const;
   bool any_active(const PartitionTruth& p, SlotMask members);

@@ -89,6 +89,48 @@ TEST(C4, ADeposedLeaderGoesOnAfterAConfiguredUncleanElection) {
     EXPECT_EQ(c.found(), allowed ? "none" : "C4") << c.sentence();
   }
 }
+// A heartbeat of its earlier life was late: the broker is elected before its next life has opened a log.
+void elect_a_broker_that_is_down(Cluster& c, bool its_members_are_fenced) {
+  c.commit(2);
+  c.decide(1, 1, {1});
+  c.adopt(1, 1, {1}, {1});
+  c.more(1, {1});
+  c.stop(3);
+  c.start(3);
+  if (its_members_are_fenced) c.fence(1, true);
+  c.decide(3, 2, {3}, true);
+}
+TEST(C4, ADeposedLeaderGoesOnAfterAConfiguredUncleanElectionOfABrokerThatIsDown) {
+  for (const bool allowed : {true, false}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = allowed});
+    elect_a_broker_that_is_down(c, true);
+    c.append(1, 1, 103);
+    c.advance(1, 1, 3, 4, {1}, {4});
+    EXPECT_EQ(c.found(), allowed ? "none" : "C4") << c.sentence();
+  }
+}
+TEST(C1C2, AnUncleanElectionOfABrokerThatIsDownIsJudgedByTheMembersThatThereWere) {
+  for (const bool allowed : {true, false}) {
+    for (const bool fenced : {true, false}) {
+      Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = allowed});
+      elect_a_broker_that_is_down(c, fenced);
+      c.event(0, QuorumCommitted{Offset(20), 1});
+      c.open(3, 2, 1);
+      c.up(3, false);
+      c.lead(3, 2, {3}, 2);
+      if (!allowed || !fenced) {
+        EXPECT_TRUE(c.found() == "C1" || c.found() == "C2") << allowed << fenced << c.found() << c.sentence();
+        continue;
+      }
+      EXPECT_EQ(c.found(), "none") << c.sentence();
+      EXPECT_EQ(c.hw(), 2);
+      EXPECT_EQ(c.box.metrics().excused_losses, 1u);
+      c.append(3, 2, 900);
+      c.advance(3, 2, 2, 3, {3}, {3});
+      EXPECT_EQ(c.found(), "none") << c.sentence();
+    }
+  }
+}
 
 void last_member_restarts(Cluster& c, bool power_loss, int recovered) {
   c.commit(3);
