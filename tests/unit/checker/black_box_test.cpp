@@ -159,6 +159,17 @@ TEST(BlackBox, SendOrder) {
   EXPECT_EQ(skip.names(), "int-send-skip");
   EXPECT_TRUE(skip.check().valid());
 }
+// With acks=1 a leader that is deposed without knowing acknowledges what nobody will ever read.
+TEST(BlackBox, SendsThatMayBeLostHaveAnOrderOnceTheyAreRead) {
+  for (const bool first_read : {true, false}) {
+    for (const bool second_read : {true, false}) {
+      History h;
+      h.send(100, 5, true, 1), h.send(101, 4, true, 1);
+      h.poll(9, {{4, second_read ? 101 : 7}, {5, first_read ? 100 : 8}});
+      EXPECT_EQ(h.names(), first_read && second_read ? "nonmonotonic-send" : "") << first_read << second_read;
+    }
+  }
+}
 TEST(BlackBox, BadLinesAreNamedAndATornTailIsDropped) {
   std::istringstream bad("{\"op\":1,\"type\":\"ok\",\"f\":\"poll\"}\n{\"op\":x}\n");
   EXPECT_TRUE(check_history(bad).error().starts_with("line 2: bad value of \"op\""));
