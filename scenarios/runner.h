@@ -10,6 +10,7 @@
 #include "protocol/events.h"
 #include "runtime/names.h"
 #include "runtime/runtime.h"
+#include "scenarios/guest.h"
 #include "scenarios/result.h"
 #include "scenarios/scenario.h"
 #include "sim/faults.h"
@@ -63,6 +64,8 @@ struct RunOptions {
   RunObserver* observer = nullptr;   // null: nothing is recorded, the run is fastest; the hash is the same
   bool check_determinism = false;    // a second run, and the first event that differs
   std::vector<std::string> defects;  // beside the scenario's
+  std::vector<Guest> guests;         // workloads and invariants of the caller's
+  bool own_rules = true;             // false: only guests' invariants are judged, Verdict's own rules are not
   bool log_lines = false;            // nodes' log lines reach the observer
   LogLevel log_level = LogLevel::info;
   // Of virtual time since the beginning: the run stops there, without a verdict. 0: to its end.

@@ -79,6 +79,7 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   settings_.request_timeout_ms = scenario.workload.request_timeout_ms;
   settings_.delivery_timeout_ms = scenario.workload.delivery_timeout_ms;
   add_clients();
+  add_guests();
   injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));
   world_.set_tap(&*injector_);
   cluster_.on_death = [this](sim::NodeIndex index, sim::DeathCause) { injector_->on_death(index); };
@@ -185,7 +186,8 @@ void Trial::event(const sim::Origin& origin, const protocol::Event& event) {
     }
     options_.observer->on_event(world_.now(), origin.index, origin.node, origin.incarnation, event);
   }
-  if (white_.violation()) {
+  if (!guest_rules_.empty() && !convicted()) ask_guests_of(origin, event);
+  if (convicted()) {
     world_.stop();
     return;
   }
@@ -206,7 +208,7 @@ void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
                       power     ? StopKind::power_loss
                       : orderly ? StopKind::orderly
                                 : StopKind::kill);
-  if (white_.violation()) world_.stop();
+  if (convicted()) world_.stop();
   if (options_.observer != nullptr) {
     options_.observer->on_node(world_.now(), origin.index, false, origin.incarnation,
                                power     ? "loses power"
@@ -222,7 +224,7 @@ void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
     const std::string_view folder = loss.path.substr(0, file == loss.path.npos ? 0 : file);
     if (loss.path.ends_with(".log")) rotten_.emplace(origin.node, folder.substr(folder.rfind('/') + 1));
   }
-  if (white_.violation()) world_.stop();
+  if (convicted()) world_.stop();
 }
 
 void Trial::lost(const sim::Loss& loss) { cluster_.lost(loss); }

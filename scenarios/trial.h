@@ -48,6 +48,21 @@ class Trial final : private sim::ClusterSink,
     bool produces = false;
     std::int64_t start_ms = 0;
   };
+  struct GuestMachine {
+    sim::NodeIndex index;
+    std::string name;
+  };
+  struct GuestRule {
+    std::string name;
+    std::unique_ptr<Invariant> invariant;
+  };
+  struct BrokenRule {
+    std::string name;
+    std::int64_t time_ns = 0;
+    NodeId node = kNoNode;
+    std::uint32_t incarnation = 0;
+    Broken broken;
+  };
   struct Expected {
     const EventExpectation* spec;
     EventMatcher matcher;
@@ -79,10 +94,21 @@ class Trial final : private sim::ClusterSink,
 
   void add_clients();
   void draw_clocks();
+  void add_guests();
+  void guest_told(const std::string& who, std::string_view what, std::string_view key, std::int64_t value);
+  template <class Ask>
+  void ask_guests(const sim::Origin& origin, Ask ask);
+  void ask_guests_of(const sim::Origin& origin, const protocol::Event& event);
+  void stop_guests();
+  std::string unfinished_guest();  // its name; empty: none
+  void conclude_guest(const BrokenRule& rule);
+  // A rule is broken: nothing more is to be run.
+  bool convicted() const { return broken_.has_value() || (options_.own_rules && white_.violation().has_value()); }
   Step set_up();
   Step workload();
   Step heal_and_settle();
   Step final_read();
+  Step judge_end();
   Step read_all(const std::string& what, NodeId only_leader);
   Step lead_with(NodeId alone);
   Step bring_up(NodeId id);
@@ -122,6 +148,9 @@ class Trial final : private sim::ClusterSink,
   std::int64_t reader_process_ = 0;
   std::vector<ClientMachine> clients_;
   std::vector<sim::NodeIndex> client_indices_;
+  std::vector<GuestMachine> guests_;
+  std::vector<GuestRule> guest_rules_;
+  std::optional<BrokenRule> broken_;  // of a guest's
   std::optional<Injector> injector_;
   std::vector<Expected> expected_;
   std::array<std::vector<std::size_t>, kEventKinds> expected_by_event_;

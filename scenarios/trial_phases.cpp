@@ -25,7 +25,7 @@ RunResult Trial::run() {
     options_.observer->on_cluster(nodes);
   }
   static_cast<void>(set_up() == Step::go_on && workload() == Step::go_on && heal_and_settle() == Step::go_on &&
-                    final_read() == Step::go_on);
+                    final_read() == Step::go_on && judge_end() == Step::go_on);
   conclude();
   return std::move(result_);
 }
@@ -51,7 +51,7 @@ Trial::Step Trial::run_to(sim::VirtualTime when) {
   sim::VirtualTime limit = when;
   if (options_.until_ms > 0) limit = std::min(limit, sim::VirtualTime(from_ms(options_.until_ms)));
   const sim::RunEnd end = world_.run_until(limit);
-  if (white_.violation()) return Step::ended;
+  if (convicted()) return Step::ended;
   if (end == sim::RunEnd::event_budget) {
     return overrun("event-budget", fmt::format("the run outran its budget of {} events after {} ms of virtual time",
                                                scenario_.phases.event_budget, sim::to_ns(world_.now()) / 1'000'000));
@@ -136,6 +136,7 @@ Trial::Step Trial::workload() {
       });
     }
   }
+  for (const GuestMachine& guest : guests_) world_.start(guest.index);
   injector_->arm();
   return run_to(world_.now() + from_ms(scenario_.phases.run_ms));
 }
@@ -163,13 +164,21 @@ Trial::Step Trial::heal_and_settle() {
     auto* process = world_.node(machine.index).process();
     if (process != nullptr && machine.produces) static_cast<ProducerMachine*>(process)->load.stop();
   }
+  stop_guests();
   const Duration limit = scenario_.phases.settle_ms > 0 ? from_ms(scenario_.phases.settle_ms) : bounds().longest() + 1s;
   bool reached = false;
-  const auto at_rest = [this] { return producers_finished() && admin()->unfinished() == 0 && !liveness_violation(); };
+  const auto at_rest = [this] {
+    return producers_finished() && admin()->unfinished() == 0 && unfinished_guest().empty() && !liveness_violation();
+  };
   if (run_while_not(at_rest, limit, &reached) == Step::ended) return Step::ended;
   if (reached) return Step::go_on;
-  liveness_ = liveness_violation();
-  return liveness_ ? Step::ended : Step::go_on;
+  if (options_.own_rules) liveness_ = liveness_violation();
+  if (liveness_) return Step::ended;
+  if (const std::string guest = unfinished_guest(); !guest.empty()) {
+    return overrun("workload", fmt::format("workload {} did not come to its end within {} ms after the faults ended",
+                                           guest, (limit + kAfterHeal) / 1ms));
+  }
+  return Step::go_on;
 }
 
 // ---- final read ----
@@ -209,21 +218,29 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
   read_to_.clear();
   world_.start(reader_);
   bool reached = false;
+  // What a guest's workload wrote is nothing that the history knows: there the reader's position tells.
+  const auto got_to = [this](const client::TopicPartition& partition) {
+    auto* process = static_cast<ConsumerMachine*>(world_.node(reader_).process());
+    const bool foreign = process != nullptr && process->load.stats().foreign > 0;
+    return foreign ? process->load.consumer().position(partition).value() : read_to_[partition];
+  };
   const auto behind = [&] {
-    return std::ranges::find_if(goals, [this](const auto& goal) { return read_to_[goal.first] < goal.second.value(); });
+    return std::ranges::find_if(goals, [&](const auto& goal) { return got_to(goal.first) < goal.second.value(); });
   };
   const Step step = run_while_not([&] { return behind() == goals.end(); }, kReadLimit, &reached);
+  const auto last = behind();
+  const std::int64_t stuck_at = last == goals.end() ? 0 : got_to(last->first);
   world_.stop_process(reader_);
   if (step == Step::ended) return Step::ended;
-  if (reached) return Step::go_on;
-  const auto& [partition, goal] = *behind();
+  if (reached || !options_.own_rules) return Step::go_on;
+  const auto& [partition, goal] = *last;
   checker::Violation stuck;
   stuck.invariant = "V4";
   stuck.sentence = fmt::format("a reader of {}-{} gets no further than offset {} though the high watermark is {} ({})",
-                               partition.topic, partition.partition, read_to_[partition], goal.value(), what);
+                               partition.topic, partition.partition, stuck_at, goal.value(), what);
   stuck.time = mono();
   stuck.partition_name = fmt::format("{}-{}", partition.topic, partition.partition);
-  stuck.offset = Offset(read_to_[partition]);
+  stuck.offset = Offset(stuck_at);
   stuck.witnesses.push_back({.time = mono(), .text = "the fetch is answered without what is committed, or not at all"});
   liveness_ = std::move(stuck);
   return Step::ended;
@@ -236,6 +253,7 @@ Trial::Step Trial::final_read() {
   // Its orderly stops would fence, elect and expand for whoever waits to see that.
   for (std::size_t i = 0; i < kMarkCount; ++i) marks_before_final_read_[i] = world_.marks(static_cast<Mark>(i)) > 0;
   for (const ClientMachine& machine : clients_) world_.stop_process(machine.index);
+  for (const GuestMachine& guest : guests_) world_.stop_process(guest.index);
   if (read_all("final read", kNoNode) == Step::ended) return Step::ended;
   if (!scenario_.phases.final_leaders || scenario_.cluster.brokers == 1) return Step::go_on;
   for (const sim::Machine& machine : cluster_.machines()) {

@@ -116,7 +116,9 @@ void Trial::conclude() {
   for (std::size_t i = 0; i < kEventKinds; ++i) {
     if (event_counts_[i] > 0) result_.event_counts[std::string(event_name(i))] = event_counts_[i];
   }
-  if (white_.violation()) {
+  if (broken_) {
+    conclude_guest(*broken_);
+  } else if (options_.own_rules && white_.violation()) {
     conclude_violation(*white_.violation());
   } else if (liveness_) {
     conclude_violation(*liveness_);
@@ -158,7 +160,7 @@ void Trial::conclude_black_box() {
     if (anomaly.allowed) continue;
     result_.black_box.push_back(fmt::format("{}: {}", anomaly.name, anomaly.sentence));
     // What faults destroyed with C1's excuse is gone for clients too: they can't know why.
-    if (result_.outcome != RunOutcome::pass || white_.metrics().excused_losses > 0) continue;
+    if (!options_.own_rules || result_.outcome != RunOutcome::pass || white_.metrics().excused_losses > 0) continue;
     result_.outcome = RunOutcome::violation;
     result_.invariant = anomaly.name;
     result_.sentence = anomaly.sentence;
