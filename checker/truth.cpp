@@ -255,9 +255,13 @@ void WhiteBoxState::raise_true_hw(PartitionTruth& p) {
   for (SlotMask rest = p.isr; rest != 0; rest &= rest - 1) {
     low = std::min(low, matched_end(p.replicas[static_cast<std::size_t>(std::countr_zero(rest))]));
   }
-  if (low <= p.true_hw) return;
-  p.true_hw = low;
-  while (p.committed + std::size_t{1} < p.main.size() && end(p.main[p.committed + std::size_t{1}]) <= low) {
+  set_true_hw(p, low);
+}
+
+void WhiteBoxState::set_true_hw(PartitionTruth& p, std::int64_t to) {
+  if (to <= p.true_hw) return;
+  p.true_hw = to;
+  while (p.committed + std::size_t{1} < p.main.size() && end(p.main[p.committed + std::size_t{1}]) <= to) {
     ++p.committed;
     ++metrics.committed_batches;
   }

@@ -67,6 +67,12 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
     conclude_election(p, p.election_inside);
     if (violation) return;
   }
+  // Elected outside the ISR, as is configured, it may bring back what an earlier such election cut: its own high
+  // watermark says how much of that was committed, frozen below the minimum or not.
+  if (options.unclean_election_allowed && p.cut_epoch == p.leader_epoch && p.leader_epoch == e.leader_epoch.value() &&
+      s == p.main_slot) {
+    set_true_hw(p, std::min(r.high_watermark, matched_end(r)));
+  }
   raise_true_hw(p);
   check_superset(p, r);
 }

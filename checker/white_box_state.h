@@ -75,6 +75,7 @@ class WhiteBoxState {
   // ---- the true high watermark (truth.cpp) ----
   std::int32_t effective_min(const PartitionTruth& p, const NodeTruth& reader) const;
   void raise_true_hw(PartitionTruth& p);
+  void set_true_hw(PartitionTruth& p, std::int64_t to);  // if that is higher
   void lower_true_hw(PartitionTruth& p, std::int64_t to);
   bool cut_away(const PartitionTruth& p, std::int32_t epoch, std::int64_t end_offset) const {
     return epoch < p.cut_epoch && end_offset > p.cut_offset;
