@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "checker/lookup_map.h"
+#include "checker/id_map.h"
 
 // All batches that any replica of any partition ever appended, each stored once.
 //

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <utility>
 
-#include "checker/lookup_map.h"
+#include "checker/id_map.h"
 
 namespace verdict::checker {
 namespace {
@@ -50,7 +50,7 @@ std::string text(std::int64_t n) { return std::to_string(n); }
 struct BlackBox::State {
   HistoryResult result;
   std::deque<Send> sends;
-  LookupMap<std::uint32_t> send_of;  // operations under way -> index + 1
+  IdMap<std::uint32_t> send_of;  // operations under way -> index + 1
   std::vector<Log> logs;
   std::map<std::pair<std::string, std::int32_t>, std::uint32_t> log_of;
   std::map<std::pair<std::int64_t, std::uint32_t>, Reader> readers;

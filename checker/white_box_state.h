@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "checker/lookup_map.h"
+#include "checker/id_map.h"
 #include "checker/truth.h"
 #include "checker/white_box.h"
 
@@ -196,8 +196,8 @@ class WhiteBoxState {
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::int64_t quorum_committed_ = 0;
-  LookupMap<Floor> floors_;           // by partition number << 32 | crc
-  LookupMap<std::uint64_t> pending_;  // client and operation -> key of floors_
+  IdMap<Floor> floors_;           // by partition number << 32 | crc
+  IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_
 };
 
 }  // namespace verdict::checker

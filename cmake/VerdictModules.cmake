@@ -39,13 +39,12 @@ if(VERDICT_FUZZ)
   target_compile_options(verdict_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# Two thirds of a cold build would read the standard library's headers again and again. With a compiler cache they are not
-# precompiled: the cache shares no objects that came of a precompiled header, and so developers' builds show each missing
-# include.
+# A third of a cold build would read the standard library's headers again and again. With a compiler cache they are not
+# precompiled: the cache would share no object, and so developers' builds show each missing include.
 if(NOT CMAKE_CXX_COMPILER_LAUNCHER)
-  set(precompiled <algorithm> <array> <charconv> <chrono> <coroutine> <cstdint> <deque> <expected> <filesystem> <fstream>
-    <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <system_error> <tuple> <utility> <variant>
-    <vector> <fmt/format.h> <nlohmann/json.hpp>)
+  set(precompiled <algorithm> <array> <charconv> <chrono> <coroutine> <cstdint> <deque> <expected> <filesystem>
+    <fstream> <functional> <map> <memory> <optional> <set> <span> <string> <string_view> <system_error> <tuple>
+    <utility> <variant> <vector> <fmt/format.h> <nlohmann/json.hpp>)
   file(WRITE ${CMAKE_BINARY_DIR}/generated/precompiled.cpp "")
   add_library(verdict_precompiled STATIC ${CMAKE_BINARY_DIR}/generated/precompiled.cpp)
   target_link_libraries(verdict_precompiled PRIVATE verdict_options nlohmann_json::nlohmann_json)

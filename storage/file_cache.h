@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <list>
-#include <map>
 #include <memory>
 #include <string>
 
+#include "runtime/lookup_map.h"
 #include "runtime/runtime.h"
 
 namespace verdict::storage {
@@ -38,7 +38,7 @@ class FileCache {
   Disk* disk_;
   std::size_t limit_;
   std::uint64_t opened_ = 0;
-  std::map<std::string, Entry, std::less<>> files_;
+  LookupMap<std::string, Entry> files_;
   std::list<const std::string*> ages_;  // the longest unused first; keys of files_
 };
 

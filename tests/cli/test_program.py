@@ -78,7 +78,7 @@ class Arguments(ProgramTest):
         self.refused("--fly", says=["no option is called --fly"])
         self.refused(says=["subcommand"])
         self.refused("run", "--fly", says=["--fly", "verdict run --help"])
-        self.refused("list", "foo", says=["foo", "scenarios, invariants, faults, defects, marks or profiles"])
+        self.refused("list", "foo", says=["foo", "scenarios, invariants, faults, defects, marks, sites or profiles"])
         self.refused("list", "--format", "jsonl", says=["jsonl", "text or json"])
         self.refused("schema", "foo", says=["foo", "scenario or result"])
         self.refused("storage", says=["subcommand", "verdict storage --help"])

@@ -48,9 +48,9 @@ class Shrink(unittest.TestCase):
         cls.home = pathlib.Path(folder.name)
         (cls.home / "bloated.json").write_text(json.dumps(bloated()))
         done = cls.call("run", "bloated.json", "--seeds", "1..60", "--fail-fast", "--format", "json", "--out", "out")
-        cls.run = json.loads(done.stdout)["runs"][-1]
-        assert cls.run["outcome"] == "violation", done.stdout
-        cls.bundle = cls.home / cls.run["dir"]
+        cls.found = json.loads(done.stdout)["runs"][-1]
+        assert cls.found["outcome"] == "violation", done.stdout
+        cls.bundle = cls.home / cls.found["dir"]
 
     @classmethod
     def call(cls, *arguments, cwd=None):
@@ -135,7 +135,7 @@ class Shrink(unittest.TestCase):
         done = self.call("replay", bundle, "--reseed-at", "curve", "--branches", 4)
         self.assertEqual(done.returncode, 0, done.stderr)
         curve = json.loads((bundle / "curve.json").read_text())
-        self.assertEqual(curve["failure"], self.run["invariant"])
+        self.assertEqual(curve["failure"], self.found["invariant"])
         self.assertEqual([point["runs"] for point in curve["points"]], [4] * 10)
         times = [point["at_ms"] for point in curve["points"]]
         self.assertEqual(times, sorted(times))

@@ -19,7 +19,7 @@ constexpr std::uint64_t mix64(std::uint64_t x) {
 // 64-bit keys to small values, open addressing. It can't be iterated, so that no result depends on the table's layout.
 // The key ~0 is reserved. A pointer is valid until the next insertion or removal.
 template <class Value>
-class LookupMap {
+class IdMap {
  public:
   Value* find(std::uint64_t key) {
     if (slots_.empty()) return nullptr;
