@@ -85,6 +85,8 @@ int merge(const MergeOptions& options) {
   }
   const std::string& bundles = options.out.empty() ? options.folders.front() : options.out;
   int code = print_campaign(merged.summary, *merged.head, bundles, options.format);
+  // A whole that lacks a part says nothing of it.
+  if (merged.summary.not_run(*merged.head) > 0) code = reports::gravest(code, kInconclusive);
   if (!merged.different.empty()) {
     fmt::print(stderr, "verdict: not deterministic: {}\n", merged.different);
     code = reports::gravest(code, kNotDeterministic);

@@ -42,6 +42,11 @@ auto reading(std::string_view line, Read read) -> std::expected<decltype(read(Js
   }
 }
 
+bool read_whole(std::string_view text, std::uint64_t& into) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
 // "kill 12, pause 7", broken into lines.
 std::string listed(std::string_view title, const std::vector<std::string>& items) {
   std::string out, line = fmt::format("{}:", title);
@@ -216,6 +221,35 @@ std::vector<std::string> CampaignSummary::unreached(const CampaignHead& head) co
   return ids;
 }
 
+std::uint64_t CampaignSummary::not_run(const CampaignHead& head) const {
+  std::vector<scenarios::SeedRange> ranges;
+  for (const std::string& text : head.seeds) {
+    const std::size_t dots = text.find("..");
+    scenarios::SeedRange& range = ranges.emplace_back();
+    if (dots == text.npos || !read_whole(std::string_view(text).substr(0, dots), range.first) ||
+        !read_whole(std::string_view(text).substr(dots + 2), range.last))
+      return 0;
+  }
+  std::uint64_t shard = 1, shards = 1;
+  const std::size_t slash = head.shard.find('/');
+  if (slash != head.shard.npos) {
+    read_whole(std::string_view(head.shard).substr(0, slash), shard);
+    read_whole(std::string_view(head.shard).substr(slash + 1), shards);
+  }
+  if (shards == 0 || shard == 0 || shard > shards) return 0;
+  // Seeds below `end` with seed % shards == shard - 1.
+  const auto below = [&](std::uint64_t end) { return end / shards + (end % shards >= shard ? 1 : 0); };
+  std::ranges::sort(ranges, {}, &scenarios::SeedRange::first);
+  std::uint64_t seeds = 0, next = 0;  // those below `next` are counted
+  for (const scenarios::SeedRange& range : ranges) {
+    const std::uint64_t from = std::max(next, range.first);
+    if (range.last < from) continue;
+    seeds += below(range.last + 1) - below(from);
+    next = range.last + 1;
+  }
+  return seeds > runs_ ? seeds - runs_ : 0;
+}
+
 std::vector<std::string> CampaignSummary::missing(const Profile& profile) const {
   std::vector<std::string> names;
   if (runs_ < kRunsForKinds) return names;
@@ -258,6 +292,7 @@ std::string CampaignSummary::text_with(const CampaignHead& head, const std::vect
     const std::vector<std::string> lacking = missing(*profile);
     if (!lacking.empty()) out += listed(fmt::format("never in {} runs, though the profile draws it", runs_), lacking);
   }
+  if (const std::uint64_t left = not_run(head); left > 0) out += fmt::format("{} of its seeds were not run\n", left);
   if (failed_ == 0 && passed_ > 0)
     out += fmt::format("0 violations in {} runs: p < {:.2g} at 95%\n", passed_, 3.0 / static_cast<double>(passed_));
   return out;
@@ -288,6 +323,7 @@ std::string CampaignSummary::json(const CampaignHead& head) const {
   json["kinds"] = kinds_;
   json["unreached"] = unreached(head);
   const Profile* profile = find_profile(head.profile);
+  json["not_run"] = not_run(head);
   json["missing"] = profile == nullptr ? std::vector<std::string>() : missing(*profile);
   return dump(json);
 }

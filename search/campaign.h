@@ -77,6 +77,8 @@ class CampaignSummary {
   const std::set<std::string>& marks() const { return mark_names_; }
   // Planted defects whose diverging side no run reached: the campaign says nothing of them.
   std::vector<std::string> unreached(const CampaignHead& head) const;
+  // Seeds that the head names and no run was added of; 0 where they have no end.
+  std::uint64_t not_run(const CampaignHead& head) const;
   // Kinds that the profile must meet and no run has met; empty below kRunsForKinds runs.
   std::vector<std::string> missing(const Profile& profile) const;
 

@@ -97,6 +97,30 @@ TEST(Summary, SaysWhatCleanRunsBound) {
   EXPECT_EQ(text(summary, head()).find("0 violations"), std::string::npos);
 }
 
+TEST(Summary, CountsTheSeedsThatWereNotRun) {
+  CampaignSummary summary;
+  for (std::uint64_t seed = 1; seed <= 7; ++seed) summary.add(passed(seed));
+  const auto left = [&](std::set<std::string> seeds, std::string shard = {}) {
+    CampaignHead of = head();
+    of.seeds = std::move(seeds);
+    of.shard = std::move(shard);
+    return summary.not_run(of);
+  };
+  EXPECT_EQ(left({"1..7"}), 0U);
+  EXPECT_EQ(left({"1..10"}), 3U);
+  EXPECT_EQ(left({"1..10", "5..12", "20..20"}), 6U) << "1 to 12, and 20";
+  EXPECT_EQ(left({"1.."}), 0U) << "no end, nothing left out";
+  // 1/4: the seeds 0, 4, 8, ... 28; 4/4: 3, 7, ... 31.
+  EXPECT_EQ(left({"0..31"}, "1/4"), 1U);
+  EXPECT_EQ(left({"1..31"}, "1/4"), 0U);
+  EXPECT_EQ(left({"0..35"}, "4/4"), 2U);
+  CampaignHead of = head();
+  of.seeds = {"1..10"};
+  of.shard.clear();
+  EXPECT_NE(text(summary, of).find("3 of its seeds were not run\n"), std::string::npos) << text(summary, of);
+  EXPECT_NE(summary.json(of).find("\"not_run\":3"), std::string::npos);
+}
+
 TEST(Summary, NamesThePlantedDefectThatNoRunReached) {
   CampaignSummary summary;
   summary.add(passed(1));
