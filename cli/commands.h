@@ -94,7 +94,8 @@ struct SearchOptions {
   std::vector<std::string> settings;  // path=value
   std::string out;                    // empty: out/search-PROFILE/UTC
   int jobs = 0;
-  int fail_fast = 0;  // distinct failures after which it stops; 0: none
+  int fail_fast = 0;             // distinct failures after which it stops; 0: none
+  double check_determinism = 0;  // share of runs that are executed twice
   Format format = Format::text;
 };
 int search(const SearchOptions& options);

@@ -146,6 +146,8 @@ void add_search(CLI::App& app, SearchOptions& options, Action& action) {
   command->add_option("--fail-fast", options.fail_fast, "stop after so many distinct failures")
       ->check(CLI::Range(1, 1'000'000));
   command->add_option("--set", options.settings, "path=value in every scenario, as in run")->allow_extra_args(false);
+  command->add_option("--check-determinism", options.check_determinism,
+                      "share of the runs that are executed twice, 0 to 1");
   command->add_option("--out", options.out, "runs.jsonl and failures/; one of the same search goes on where it ended");
   add_format(command, options.format, true);
   command->callback([&] { action = [&] { return search(options); }; });

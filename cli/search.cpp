@@ -101,14 +101,20 @@ class Search {
     const std::uint64_t seed = std::stoull(line.substr(line.find(' ') + 1));
     const Scenario scenario = *drawn(*plan_.profile, seed, options_.settings);
     if (line.starts_with("record ")) return work({scenario}, line.substr(blank + 1));
+    scenarios::RunOptions twice;
+    twice.check_determinism = is_twice(seed);
     const auto begin = std::chrono::steady_clock::now();
-    RunResult result = scenarios::run(scenario, seed);
+    RunResult result = scenarios::run(scenario, seed, twice);
     result.wall_ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
     return search::to_line(search::condensed(scenario, result));
   }
 
   // ---- here ----
+
+  bool is_twice(std::uint64_t seed) const {
+    return reports::in_share(options_.check_determinism, plan_.profile->name, seed);
+  }
 
   bool over() const { return plan_.for_ms > 0 && progress_.elapsed_s() * 1000 >= static_cast<double>(plan_.for_ms); }
 
@@ -147,6 +153,7 @@ class Search {
                           wrote.error(), summary_.runs() + ended_.size(), plan_.out));
       return;
     }
+    if (is_twice(run->seed)) ++twice_;
     progress_.add(run->simulated_ms, run->signature, run->marks);
     arrived(std::move(*run));
   }
@@ -186,6 +193,7 @@ class Search {
     std::filesystem::create_directories(job.folder, error);
     job.first.result = *reports::parse_run_result(run.result);
     job.first.build = reports::build_id();
+    job.twice = job.first.check_determinism = is_twice(run.seed);
     job.first.replay = "./verdict replay " + job.folder;
     records_[run.seed] = job.first;
     to_record_.push_back(std::move(job));
@@ -229,8 +237,9 @@ class Search {
       for (const auto& [seed, run] : ended_) judge(run);
     }
     const std::int64_t wall_ms = static_cast<std::int64_t>(progress_.elapsed_s() * 1000);
-    fmt::print(stderr, "verdict: {} runs in {:.1f} s, {}\n", progress_.runs(), static_cast<double>(wall_ms) / 1000,
-               plan_.out);
+    const std::string twice = options_.check_determinism > 0 ? fmt::format(", {} of them twice", twice_) : "";
+    fmt::print(stderr, "verdict: {} runs in {:.1f} s{}, {}\n", progress_.runs(), static_cast<double>(wall_ms) / 1000,
+               twice, plan_.out);
     const int code = reports::gravest(code_, print_campaign(summary_, plan_.head, plan_.out, options_.format));
     if (interruption_.came() && !broken_) {
       fmt::print(stderr, "verdict: interrupted; the same command with --out {} goes on\n", plan_.out);
@@ -251,6 +260,7 @@ class Search {
   std::map<std::uint64_t, reports::RunRecord> records_;
   std::set<std::uint64_t> died_again_;
   search::CampaignSummary summary_;
+  std::uint64_t twice_ = 0;  // runs that were executed twice
   int code_ = kOk;
   bool stopping_ = false;  // nothing new is begun
   bool enough_ = false;    // failures, by --fail-fast
@@ -321,6 +331,8 @@ std::expected<Plan, std::string> plan_of(const SearchOptions& options) {
 }  // namespace
 
 int search(const SearchOptions& options) {
+  if (!(options.check_determinism >= 0 && options.check_determinism <= 1))
+    return usage(fmt::format("--check-determinism {}: a share of the runs, 0 to 1", options.check_determinism));
   auto plan = plan_of(options);
   if (!plan) return usage(plan.error());
   return Search(options, std::move(*plan)).run();

@@ -6,6 +6,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import time
@@ -47,6 +49,8 @@ class Arguments(SearchTest):
         self.refused("search", "--set", "no.such=1", says=["--set", "no.such"])
         self.refused("search", "--set", 'defects=["no-such"]', says=["no-such", "a defect"])
         self.refused("search", "--format", "xml", says=["--format"])
+        for share in ("2", "-0.5", "nan"):
+            self.refused("search", "--check-determinism", share, says=["--check-determinism", share, "0 to 1"])
 
     def test_folders_that_hold_something_else(self):
         self.search("there", "--seeds", "1..2")
@@ -69,6 +73,57 @@ class Arguments(SearchTest):
         self.search("b", "--seeds", "1..1", *PLANTED)
         self.refused("merge", "a", "b", says=["b", "settings differ"])
         self.refused("merge", "a", "--out", "a", says=["--out a", "a new folder"])
+
+
+# A library that a run calls and whose answers depend on how often it was called before.
+SHIM = r"""
+#include <stddef.h>
+typedef struct ZSTD_CCtx_s ZSTD_CCtx;
+ZSTD_CCtx* ZSTD_createCCtx(void);
+size_t ZSTD_CCtx_setParameter(ZSTD_CCtx*, int, int);
+size_t ZSTD_compress2(ZSTD_CCtx*, void*, size_t, const void*, size_t);
+size_t ZSTD_freeCCtx(ZSTD_CCtx*);
+size_t ZSTD_compress(void* to, size_t room, const void* from, size_t size, int level) {
+  static unsigned calls = 0;
+  ZSTD_CCtx* context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, 100, level);                 /* compressionLevel */
+  ZSTD_CCtx_setParameter(context, 201, ++calls / 37 % 2 == 1); /* checksumFlag */
+  const size_t written = ZSTD_compress2(context, to, room, from, size);
+  ZSTD_freeCCtx(context);
+  return written;
+}
+"""
+
+
+class Determinism(SearchTest):
+    COMPRESSED = ["--set", "workload.producers[0].compression=zstd"]
+
+    def test_a_share_is_run_twice_and_comes_to_the_same(self):
+        once = self.search("once", "--seeds", "1..40")
+        done = self.call(*SMALL, "--out", "twice", "--seeds", "1..40", "--check-determinism", "0.5")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.replace("twice/", "OUT/"), once)
+        self.assertEqual(self.runs("twice"), self.runs("once"))
+        twice = int(re.search(r"40 runs in .* s, (\d+) of them twice, twice", done.stderr).group(1))
+        self.assertTrue(8 < twice < 32, twice)
+
+    def test_what_differs_is_found_and_gives_exit_code_3(self):
+        compiler = shutil.which("clang-19") or shutil.which("cc")
+        self.assertTrue(compiler, "no C compiler, though the program was built")
+        shim = self.work / "shim.so"
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", shim, self.file("shim.c", SHIM), "-lzstd"], check=True)
+        arguments = [*SMALL, "--seeds", "1..3", *self.COMPRESSED, "--jobs", "1", "--check-determinism", "1"]
+        done = subprocess.run([test_program.PROGRAM, *arguments, "--out", "out"], cwd=self.work, capture_output=True,
+                              text=True, timeout=300, env={**os.environ, "LD_PRELOAD": str(shim)})
+        self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
+        self.assertIn("3 of them twice", done.stderr)
+        self.assertIn("two runs of one seed differ: event ", done.stdout)
+        self.assertIn("0 passed, 3 failed", done.stdout)
+        self.assertEqual(self.call("merge", "out").returncode, 3)
+        bundle = next((self.work / "out/failures").iterdir())
+        self.assertTrue(json.loads((bundle / "run.json").read_text())["check_determinism"])
+        # Without the library the same scenarios are deterministic.
+        self.search("sound", *arguments[3:])
 
 
 class Results(SearchTest):
