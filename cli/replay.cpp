@@ -13,6 +13,7 @@
 #include "cli/workers.h"
 #include "reports/bundle.h"
 #include "reports/campaign.h"
+#include "reports/cause.h"
 #include "reports/json_text.h"
 #include "reports/text.h"
 #include "scenarios/runner.h"
@@ -110,6 +111,7 @@ int replay(const ReplayOptions& options) {
     }
     now.result = std::move(*result);
   }
+  if (now.result.hash == bundle->record.result.hash) now.why = reports::read_why(opened->folder);
   fmt::print(
       "{}", now.result.outcome == RunOutcome::pass ? reports::run_line(now.result) + "\n" : reports::failure_text(now));
   return compare(bundle->record, now.result);

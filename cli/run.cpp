@@ -20,6 +20,7 @@
 #include "cli/workers.h"
 #include "reports/bundle.h"
 #include "reports/campaign.h"
+#include "reports/cause.h"
 #include "reports/text.h"
 #include "scenarios/catalogue.h"
 
@@ -195,6 +196,7 @@ class Campaign {
     } else if (!report.line.empty()) {
       if (auto result = reports::parse_run_result(report.line)) slot.record.result = std::move(*result);
     }
+    slot.record.why = reports::read_why(slot.folder);
     link_latest(slot.folder);
   }
 

@@ -21,6 +21,7 @@
 #include "cli/workers.h"
 #include "reports/bundle.h"
 #include "reports/campaign.h"
+#include "reports/cause.h"
 #include "reports/text.h"
 #include "scenarios/runner.h"
 #include "search/campaign.h"
@@ -220,6 +221,7 @@ class Search {
       code_ = reports::gravest(code_, reports::exit_code(record.result.outcome));
     }
     if (options_.format != Format::text) return;
+    record.why = reports::read_why(folder);
     progress_.clear();
     fmt::print("{}", reports::failure_text(record));
     std::fflush(stdout);

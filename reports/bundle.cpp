@@ -8,6 +8,7 @@
 #include <map>
 #include <sstream>
 
+#include "reports/cause.h"
 #include "reports/chrome_trace.h"
 #include "reports/curve.h"
 #include "reports/html.h"
@@ -145,12 +146,13 @@ std::expected<void, std::string> write_reports(const std::string& folder) {
   const RunRecord& record = bundle->record;
   const auto more = more_sections(folder, bundle->scenario_json);
   if (!more) return std::unexpected(more.error());
-  for (const auto& [name, text] :
-       {std::pair<const char*, std::string>("verdict.json", verdict_json(record)),
-        {"summary.md", summary_markdown(record, *trace)},
-        {"junit.xml", junit_xml(record)},
-        {"report.html", html_report(record, bundle->scenario_json, *trace, *load, more->shrunk, more->curve)},
-        {"trace.json", chrome_trace(*trace)}}) {
+  const std::vector<CauseLink> why = cause_of(record.result, *trace);
+  for (const auto& [name, text] : {std::pair<const char*, std::string>("verdict.json", verdict_json(record, why)),
+                                   {"summary.md", summary_markdown(record, *trace, why)},
+                                   {"junit.xml", junit_xml(record)},
+                                   {"report.html", html_report(record, bundle->scenario_json, *trace, *load,
+                                                               more->shrunk, more->curve, cause_section(why))},
+                                   {"trace.json", chrome_trace(*trace)}}) {
     if (auto wrote = write_file(fmt::format("{}/{}", folder, name), text); !wrote) return wrote;
   }
   return {};

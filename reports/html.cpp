@@ -213,7 +213,7 @@ std::string fill(std::string_view page, std::initializer_list<std::pair<std::str
 }  // namespace
 
 std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace,
-                        const LoadStats& load, std::string_view shrunk, std::string_view curve) {
+                        const LoadStats& load, std::string_view shrunk, std::string_view curve, std::string_view why) {
   const std::string title = escape_markup(fmt::format("{} seed {}: {}", record.result.scenario, record.result.seed,
                                                       scenarios::name_of(record.result.outcome)));
   const std::string head = headline(record);
@@ -229,6 +229,7 @@ std::string html_report(const RunRecord& record, std::string_view scenario, cons
                                      {"witnesses", lists},
                                      {"replay", how},
                                      {"scenario", what},
+                                     {"why", why},
                                      {"data", data},
                                      {"curve", curve},
                                      {"model", asset("model.js")},

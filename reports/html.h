@@ -10,8 +10,9 @@
 namespace verdict::reports {
 
 // report.html: one file, no network. `scenario`: the resolved scenario's JSON.
-// shrunk, curve: sections of shrunk.h and curve.h, or empty.
+// shrunk, curve, why: sections of shrunk.h, curve.h and cause.h, or empty.
 std::string html_report(const RunRecord& record, std::string_view scenario, const TraceData& trace,
-                        const LoadStats& load, std::string_view shrunk = {}, std::string_view curve = {});
+                        const LoadStats& load, std::string_view shrunk = {}, std::string_view curve = {},
+                        std::string_view why = {});
 
 }  // namespace verdict::reports

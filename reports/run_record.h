@@ -17,6 +17,7 @@ struct RunRecord {
   std::string replay;                    // the command that runs it again
   bool check_determinism = false;        // it was run twice
   std::vector<std::string> stderr_tail;  // of a worker that died
+  std::vector<std::string> why;          // lines of cause.h, for the terminal; not in run.json
 };
 
 std::string to_json(const RunRecord& record);  // indented

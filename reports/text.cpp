@@ -95,6 +95,8 @@ std::string failure_text(const RunRecord& record) {
     if (witness.skipped > 0) line(out, fmt::format("    {:>12}  {} like it", "...", witness.skipped));
     line(out, "    " + witness_text(*witness.line));
   }
+  if (!record.why.empty()) line(out, "    why");
+  for (const std::string& why : record.why) line(out, "    " + why);
   for (const std::string& unmet : result.unmet) line(out, "    not seen: " + unmet);
   for (const std::string& anomaly : result.black_box) line(out, "    clients saw: " + anomaly);
   for (const std::string& said : record.stderr_tail) line(out, "    | " + said);
@@ -128,7 +130,7 @@ std::string matrix_text(const TraceData& trace) {
   return out;
 }
 
-std::string summary_markdown(const RunRecord& record, const TraceData& trace) {
+std::string summary_markdown(const RunRecord& record, const TraceData& trace, const std::vector<CauseLink>& why) {
   const RunResult& result = record.result;
   std::string out;
   line(out, fmt::format("# {}", heading(result)));
@@ -152,6 +154,7 @@ std::string summary_markdown(const RunRecord& record, const TraceData& trace) {
                             witness->text));
     }
   }
+  out += cause_markdown(why);
   const auto list = [&](std::string_view title, const std::vector<std::string>& items) {
     if (items.empty()) return;
     section(title);
@@ -229,13 +232,21 @@ std::vector<WitnessView> condensed(const std::vector<scenarios::WitnessLine>& wi
   return shown;
 }
 
-std::string verdict_json(const RunRecord& record) {
+std::string verdict_json(const RunRecord& record, const std::vector<CauseLink>& why) {
   using Json = nlohmann::ordered_json;
   const Json all = Json::parse(to_json(record));
   Json json;
   for (const char* name : {"outcome", "invariant", "sentence", "partition", "offset", "violation_ns", "witnesses",
                            "unmet", "black_box", "difference", "stderr", "replay"}) {
     if (all.contains(name)) json[name] = all[name];
+  }
+  for (const CauseLink& link : why) {
+    json["why"].push_back({{"t_ns", link.t_ns},
+                           {"host", link.host},
+                           {"kind", link.kind},
+                           {"text", link.text},
+                           {"heard", link.heard},
+                           {"because", link.because}});
   }
   return json.dump(2) + "\n";
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "reports/cause.h"
 #include "reports/run_record.h"
 #include "reports/trace_data.h"
 
@@ -31,7 +32,7 @@ struct WitnessView {
 std::vector<WitnessView> condensed(const std::vector<scenarios::WitnessLine>& witnesses);
 
 // summary.md
-std::string summary_markdown(const RunRecord& record, const TraceData& trace);
+std::string summary_markdown(const RunRecord& record, const TraceData& trace, const std::vector<CauseLink>& why = {});
 
 // The replica matrix of each partition at the end of the trace's window, as plain text.
 std::string matrix_text(const TraceData& trace);
@@ -40,6 +41,6 @@ std::string matrix_text(const TraceData& trace);
 std::string junit_xml(const RunRecord& record);
 
 // verdict.json: what was decided and why.
-std::string verdict_json(const RunRecord& record);
+std::string verdict_json(const RunRecord& record, const std::vector<CauseLink>& why = {});
 
 }  // namespace verdict::reports

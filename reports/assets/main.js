@@ -144,7 +144,7 @@
   document.getElementById("home").onclick = home;
   document.getElementById("all").onclick = all;
   document.getElementById("copy").onclick = () => navigator.clipboard?.writeText(document.getElementById("replay").textContent);
-  document.querySelectorAll("#witnesses tbody tr").forEach(row => row.addEventListener("click", () => goTime(Number(row.dataset.t))));
+  document.querySelectorAll("#witnesses tbody tr, #why tbody tr").forEach(row => row.addEventListener("click", () => goTime(Number(row.dataset.t))));
   slider.max = lastStep;
   slider.addEventListener("input", () => go(Number(slider.value)));
   canvas.addEventListener("wheel", event => {
