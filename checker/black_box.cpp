@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <deque>
+#include <functional>
 #include <istream>
 #include <map>
+#include <set>
 #include <span>
 #include <tuple>
 #include <utility>
@@ -54,6 +56,7 @@ struct BlackBox::State {
   std::vector<Log> logs;
   std::map<std::pair<std::string, std::int32_t>, std::uint32_t> log_of;
   std::map<std::pair<std::int64_t, std::uint32_t>, Reader> readers;
+  std::set<std::string, std::less<>> disregarded;  // topics
   std::uint32_t last = 0;
 
   std::uint32_t log(const HistoryEntry& e) {
@@ -67,6 +70,7 @@ struct BlackBox::State {
 
   void report(std::string_view what, const Log& l, std::int64_t offset, std::vector<std::int64_t> ops,
               std::string sentence, bool allowed = false) {
+    if (disregarded.contains(l.topic)) return;
     for (Anomaly& a : result.anomalies) {
       if (a.name != what) continue;
       ++a.count;
@@ -313,6 +317,8 @@ void BlackBox::add(const HistoryEntry& e) {
     state_->readers[{e.process, state_->log(e)}].next = e.offset;
   }
 }
+
+void BlackBox::disregard(std::string_view topic) { state_->disregarded.emplace(topic); }
 
 HistoryResult BlackBox::finish() {
   State& s = *state_;

@@ -44,6 +44,8 @@ class BlackBox {
   BlackBox();
   ~BlackBox();
   void add(const HistoryEntry& entry);  // in the order of the history
+  // Nothing that is found from now on in the topic counts: there was another one of its name before.
+  void disregard(std::string_view topic);
   HistoryResult finish();
 
  private:

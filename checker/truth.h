@@ -33,9 +33,12 @@ struct Extent {
   std::int64_t first;        // base offset of the first batch
 };
 
-struct OffsetRange {
+// Offsets whose bytes a fault destroyed.
+struct Damage {
   std::int64_t from;
   std::int64_t to;
+  bool rotten = false;  // they come back with the heal
+  bool healed = false;  // and did: recovery finds them again, but what was read or copied in between may be spoilt
 };
 
 // A leader's belief about its partition, as it announced it.
@@ -68,8 +71,8 @@ struct Replica {
   std::int64_t lost_from = kNever;    // faults destroyed its copies from here on, and it has not caught up since
   std::int64_t diverges_at = kNever;  // lowest end that a leader told it to truncate to, not done yet
   std::vector<Extent> extents;
-  std::vector<OffsetRange> damaged;  // destroyed by faults, still within the path
-  std::vector<BatchIndex> undone;    // heads before the latest truncations: a power loss may bring them back
+  std::vector<Damage> damaged;     // still within the path
+  std::vector<BatchIndex> undone;  // heads before the latest truncations: a power loss may bring them back
   LeaderView view;
 };
 

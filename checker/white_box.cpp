@@ -106,11 +106,12 @@ void WhiteBox::node_stopped(MonoTime now, NodeId node, std::uint32_t incarnation
   state_->stopped(node, kind);
 }
 
-void WhiteBox::bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to) {
+void WhiteBox::bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to,
+                          LossCause cause) {
   state_->now = Now{now, node, state_->node(node).incarnation};
   const auto most = static_cast<std::uint64_t>(kNever);
   state_->bytes_lost(node, path, static_cast<std::int64_t>(std::min(from, most)),
-                     static_cast<std::int64_t>(std::min(to, most)));
+                     static_cast<std::int64_t>(std::min(to, most)), cause);
 }
 
 void WhiteBox::disk_imaged(MonoTime now, NodeId node, std::uint64_t image) {
@@ -133,7 +134,10 @@ void WhiteBox::produce_finished(std::uint64_t client, std::uint64_t operation) {
   state_->produce_finished(client, operation);
 }
 
-void WhiteBox::faults_healed(MonoTime now) { state_->healed = now; }
+void WhiteBox::faults_healed(MonoTime now) {
+  state_->healed = now;
+  state_->heal_rot();
+}
 std::optional<MonoTime> WhiteBox::healed() const { return state_->healed; }
 
 void WhiteBox::judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds) {

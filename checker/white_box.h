@@ -22,6 +22,11 @@ enum class StopKind : std::uint8_t {
   orderly
 };
 
+enum class LossCause : std::uint8_t {
+  destroyed,  // for ever
+  rotten      // until faults_healed: rot is lifted then
+};
+
 struct WhiteBoxOptions {
   // unclean.leader.election.enable: an election outside the ISR may then cut committed records, but only while no ISR
   // member is active. Without it every such cut is C1 (but for an empty ISR).
@@ -59,7 +64,8 @@ class WhiteBox {
   // The loss ledger: bytes [from, to) of a file of `node` no longer are what was written (dropped, torn, rotten, wiped,
   // an older disk). Report a file that vanished whole as [0, size). Path as the node opened it; a relative path is
   // matched by its tail. Files other than segments' .log are ignored.
-  void bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to);
+  void bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to,
+                  LossCause cause = LossCause::destroyed);
 
   // An older disk. `image` is what the medium of `node` held for sure at the first call; at the second, in a stop that
   // counts as a power loss, it takes the place of what was there. bytes_lost then says what the image lacks of the
@@ -73,7 +79,8 @@ class WhiteBox {
   // The client has its final result and will not resend: the floor is forgotten.
   void produce_finished(std::uint64_t client, std::uint64_t operation);
 
-  void faults_healed(MonoTime now);  // V1-V4's bounds start here
+  // V1-V4's bounds start here. What rotted and was not overwritten since reads as it was written again.
+  void faults_healed(MonoTime now);
   std::optional<MonoTime> healed() const;
   // Judges V1-V4 (see liveness.h); a violation found is also the run's.
   void judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds);

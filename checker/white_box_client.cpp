@@ -127,12 +127,12 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
 }
 
 bool WhiteBoxState::rotten(const Replica& r, std::int64_t from, std::int64_t to) const {
-  return std::ranges::any_of(r.damaged, [&](const OffsetRange& d) { return d.from < to && from < d.to; });
+  return std::ranges::any_of(r.damaged, [&](const Damage& d) { return d.from < to && from < d.to; });
 }
 
 // A batch whose base offset rotted is delivered elsewhere, with its own CRC.
 bool WhiteBoxState::delivers_rot(PartitionTruth& p, const Replica& r, std::uint32_t crc) {
-  return std::ranges::any_of(r.damaged, [&](const OffsetRange& d) {
+  return std::ranges::any_of(r.damaged, [&](const Damage& d) {
     for (std::int64_t at = d.from; at < d.to;) {
       const BatchIndex i = batch_at(p, r, at);
       if (i == kNoBatch) return false;

@@ -179,8 +179,8 @@ void WhiteBoxState::deepen(PartitionTruth& p, BatchIndex from) {
 
 void WhiteBoxState::drop_after(Replica& r, std::int64_t to) {
   while (!r.extents.empty() && r.extents.back().first >= to) r.extents.pop_back();
-  std::erase_if(r.damaged, [&](const OffsetRange& d) { return d.from >= to; });
-  for (OffsetRange& d : r.damaged) d.to = std::min(d.to, to);
+  std::erase_if(r.damaged, [&](const Damage& d) { return d.from >= to; });
+  for (Damage& d : r.damaged) d.to = std::min(d.to, to);
   r.flushed = std::min(r.flushed, to);
 }
 
@@ -225,7 +225,7 @@ void WhiteBoxState::on(const protocol::events::LogStartMoved& e) {
   r.log_start = e.to.value();
   const auto first_kept = std::ranges::find_if(r.extents, [&](const Extent& x) { return x.first > r.log_start; });
   if (first_kept - r.extents.begin() > 1) r.extents.erase(r.extents.begin(), first_kept - 1);
-  std::erase_if(r.damaged, [&](const OffsetRange& d) { return d.to <= r.log_start; });
+  std::erase_if(r.damaged, [&](const Damage& d) { return d.to <= r.log_start; });
 }
 
 void WhiteBoxState::on(const protocol::events::LogFlushed& e) {

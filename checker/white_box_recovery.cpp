@@ -30,11 +30,11 @@ bool ends_with_folder(std::string_view path, std::string_view folder) {
          (path.size() == folder.size() || path[path.size() - folder.size() - 1] == '/' || folder.starts_with('/'));
 }
 
-// The first batch that is destroyed in part at or above `floor`.
-std::int64_t first_damage(const Replica& r, std::int64_t floor) {
+// The first batch that is destroyed, or rotten, in part at or above `floor`, and still is.
+std::int64_t first_damage(const Replica& r, std::int64_t floor, bool rotten) {
   std::int64_t low = kNever;
-  for (const OffsetRange& d : r.damaged) {
-    if (d.to > floor) low = std::min(low, d.from);
+  for (const Damage& d : r.damaged) {
+    if (d.to > floor && !d.healed && d.rotten == rotten) low = std::min(low, d.from);
   }
   return low;
 }
@@ -62,9 +62,9 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   n.running = false;
   // An orderly stop before a log was opened again leaves what the crash before it left.
   const bool unopened = n.crashed && std::ranges::any_of(n.partitions, [&](std::uint32_t i) {
-    const Replica& r = partitions[i].replicas[slot(partitions[i], id)];
-    return r.known && !r.open;
-  });
+                          const Replica& r = partitions[i].replicas[slot(partitions[i], id)];
+                          return r.known && !r.open;
+                        });
   n.crashed = kind != StopKind::orderly || unopened;
   n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
   for (const std::uint32_t i : n.partitions) {
@@ -74,7 +74,17 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   }
 }
 
-void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to) {
+void WhiteBoxState::heal_rot() {
+  const auto heal = [](std::vector<Damage>& damaged) {
+    for (Damage& d : damaged) d.healed = d.rotten;
+  };
+  for (PartitionTruth& p : partitions) {
+    for (Replica& r : p.replicas) heal(r.damaged);
+  }
+  for (auto& [key, image] : older_) heal(image.damaged);
+}
+
+void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to, LossCause cause) {
   const auto parsed = parse_path(path);
   if (!parsed || from >= to) return;
   const Folder* folder = nullptr;
@@ -92,7 +102,7 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
   PartitionTruth& p = partitions[folder->partition];
   Replica& r = p.replicas[folder->slot];
   const auto older = older_.find({folder->partition, id});
-  std::vector<OffsetRange>& damaged = older == older_.end() ? r.damaged : older->second.damaged;
+  std::vector<Damage>& damaged = older == older_.end() ? r.damaged : older->second.damaged;
   const std::size_t before = damaged.size();
   if (older == older_.end()) {
     damage(r, parsed->base, from, to, damaged);
@@ -102,12 +112,13 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
     then.extents = older->second.extents;
     damage(then, parsed->base, from, to, damaged);
   }
+  for (std::size_t i = before; i < damaged.size(); ++i) damaged[i].rotten = cause == LossCause::rotten;
   if (damaged.size() > before) note(p, Note::Kind::lost, id, damaged.back().from);
 }
 
 // Maps bytes [from, to) of a segment to the offsets of the batches that they touch.
 void WhiteBoxState::damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
-                           std::vector<OffsetRange>& damaged) const {
+                           std::vector<Damage>& damaged) const {
   for (std::size_t i = 0; i < r.extents.size(); ++i) {
     const Extent& x = r.extents[i];
     if (x.segment != segment) continue;
@@ -119,7 +130,7 @@ void WhiteBoxState::damage(const Replica& r, std::int64_t segment, std::int64_t 
     const std::int64_t low = std::min(x.bytes_start + std::max<std::int64_t>(0, from - x.position), bytes_limit);
     const std::int64_t high =
         to - x.position >= bytes_limit - x.bytes_start ? bytes_limit : x.bytes_start + (to - x.position);
-    OffsetRange range{kNever, -1};
+    Damage range{kNever, -1};
     const std::int64_t offset_limit = last ? log_end(r) : r.extents[i + 1].first;
     for (BatchIndex b = r.head; tree[b].parent != kNoBatch && end(b) > x.first; b = tree[b].parent) {
       if (end(b) > offset_limit) continue;
@@ -167,14 +178,19 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   const NodeTruth& n = node(now.node);
   const std::int64_t to = e.log_end.value(), before = log_end(r);
   // Damage to what was synced is rot: recovery only checks from the segment of the recovery point on, so it may or may
-  // not notice. Damage to the rest must end the log.
-  const std::int64_t any = first_damage(r, e.log_start.value());
-  const std::int64_t unsynced = std::max(r.flushed, first_damage(r, std::max(e.log_start.value(), r.flushed)));
+  // not notice. Damage to the rest must end the log. After an orderly stop nothing is checked: all is synced then, but
+  // only what is known to be rot has that excuse.
+  const std::int64_t start = e.log_start.value();
+  const std::int64_t unchecked = e.clean && !n.crashed ? before : r.flushed;
+  const std::int64_t destroyed = first_damage(r, start, false), rotten = first_damage(r, start, true);
+  const std::int64_t unsynced = std::min(std::max(r.flushed, first_damage(r, std::max(start, r.flushed), false)),
+                                         std::max(unchecked, first_damage(r, std::max(start, unchecked), true)));
+  const std::int64_t any = std::min(destroyed, rotten);
   const std::int64_t most = std::min(before, unsynced), least = std::min(before, any);
+  const bool meets_rot = destroyed < std::min(r.flushed, before) || rotten < std::min(unchecked, before);
   if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
   const std::string who = "broker " + std::to_string(now.node.value());
-  if (any < std::min(r.flushed, before) && (to > most || (to > least && end(ancestor(r.head, to)) != to)))
-    return misled(p, r, least, e);
+  if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);
   if (to >= least && to <= most) {
     const BatchIndex head = ancestor(r.head, to);
     if (end(head) == to || e.log_start.value() == to) return end(head) == to ? head : place(p, to, -1);

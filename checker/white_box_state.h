@@ -120,7 +120,8 @@ class WhiteBoxState {
 
   void started(NodeId id, std::uint32_t incarnation);
   void stopped(NodeId id, StopKind kind);
-  void bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to);
+  void bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to, LossCause cause);
+  void heal_rot();
   void imaged(NodeId id, std::uint64_t image);
   void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
@@ -138,7 +139,7 @@ class WhiteBoxState {
     std::int64_t log_start;
     std::int64_t flushed;
     std::vector<Extent> extents;
-    std::vector<OffsetRange> damaged;
+    std::vector<Damage> damaged;
     std::vector<BatchIndex> undone;
   };
   struct Folder {
@@ -154,7 +155,7 @@ class WhiteBoxState {
   void check_agreement(PartitionTruth& p, Slot s);  // C3
   void drop_after(Replica& r, std::int64_t to);     // extents and damage
   void damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
-              std::vector<OffsetRange>& damaged) const;
+              std::vector<Damage>& damaged) const;
   void take_older(std::uint32_t partition, Replica& r);
   void resolve_images(const PartitionTruth& p, BatchIndex unknown, BatchIndex rest);
   BatchIndex recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e);

@@ -1,5 +1,7 @@
 #include "scenarios/clients.h"
 
+#include <algorithm>
+
 #include "runtime/io.h"
 
 namespace verdict::scenarios {
@@ -97,6 +99,15 @@ sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& 
   load.process = process;
   load.client = client_options(settings, process);
   load.consumer.max_wait = 200ms;
+  if (settings.bytes_per_ms > 0) {
+    // An answer that takes longer than a request may last is asked for again and again.
+    const std::int64_t most = settings.bytes_per_ms * settings.request_timeout_ms / 4;
+    const auto limit = [most](std::int32_t bytes) {
+      return static_cast<std::int32_t>(std::clamp<std::int64_t>(most, 1, bytes));
+    };
+    load.consumer.max_bytes = limit(load.consumer.max_bytes);
+    load.consumer.max_partition_bytes = limit(load.consumer.max_partition_bytes);
+  }
   load.partitions = partitions_of(spec.topic, spec.partitions, partitions);
   load.poll_interval = from_ms(spec.poll_interval_ms);
   load.seek_one_in = static_cast<std::uint32_t>(spec.seek_one_in);

@@ -51,6 +51,7 @@ struct ClientSettings {
   std::vector<Endpoint> bootstrap;
   std::int64_t request_timeout_ms = 2000;
   std::int64_t delivery_timeout_ms = 8000;
+  std::int64_t bytes_per_ms = 0;  // of its links; 0: no limit
 };
 client::ClientOptions client_options(const ClientSettings& settings, std::int64_t process);
 // `partitions`: of the topic, where the spec names none.

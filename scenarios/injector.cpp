@@ -208,6 +208,7 @@ void Injector::heal() {
   world_.heal_network();
   for (const sim::Machine& machine : cluster_.machines()) {
     world_.set_disk_faults(machine.index, {});
+    world_.lift_rot(machine.index);  // Kafka repairs nothing: whoever asks for those offsets would wait for ever
     world_.set_disk_capacity(machine.index, static_cast<std::uint64_t>(scenario_.disk.capacity_bytes));
     world_.set_clock_rate(machine.index, 0);
     world_.resume(machine.index);

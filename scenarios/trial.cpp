@@ -78,6 +78,7 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   }
   settings_.request_timeout_ms = scenario.workload.request_timeout_ms;
   settings_.delivery_timeout_ms = scenario.workload.delivery_timeout_ms;
+  settings_.bytes_per_ms = scenario.network.bytes_per_ms;
   add_clients();
   add_guests();
   injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));
@@ -180,10 +181,13 @@ void Trial::started(const sim::Origin& origin) {
 void Trial::event(const sim::Origin& origin, const protocol::Event& event) {
   white_.on_event(mono(), origin.node, origin.incarnation, event);
   ++event_counts_[event.index()];
+  if (const auto* topic = std::get_if<protocol::events::TopicCreated>(&event)) {
+    // A history names topics without their ids: of two with one name it can't tell whose offsets are meant.
+    const auto [known, fresh] = topics_created_.try_emplace(std::string(topic->topic_name), topic->topic);
+    if (!fresh && known->second != topic->topic) black_.disregard(topic->topic_name);
+    if (options_.observer != nullptr) options_.observer->on_topic(world_.now(), topic->topic, topic->topic_name);
+  }
   if (options_.observer != nullptr) {
-    if (const auto* topic = std::get_if<protocol::events::TopicCreated>(&event)) {
-      options_.observer->on_topic(world_.now(), topic->topic, topic->topic_name);
-    }
     options_.observer->on_event(world_.now(), origin.index, origin.node, origin.incarnation, event);
   }
   if (!guest_rules_.empty() && !convicted()) ask_guests_of(origin, event);
@@ -218,12 +222,9 @@ void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
 }
 
 void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
-  white_.bytes_lost(mono(), origin.node, loss.path, loss.from, loss.to);
-  if (loss.cause == sim::LossCause::bit_rot || loss.cause == sim::LossCause::misdirected_write) {
-    const std::size_t file = loss.path.rfind('/');
-    const std::string_view folder = loss.path.substr(0, file == loss.path.npos ? 0 : file);
-    if (loss.path.ends_with(".log")) rotten_.emplace(origin.node, folder.substr(folder.rfind('/') + 1));
-  }
+  const bool rots = loss.cause == sim::LossCause::bit_rot || loss.cause == sim::LossCause::misdirected_write;
+  white_.bytes_lost(mono(), origin.node, loss.path, loss.from, loss.to,
+                    rots ? checker::LossCause::rotten : checker::LossCause::destroyed);
   if (convicted()) world_.stop();
 }
 

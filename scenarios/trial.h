@@ -5,7 +5,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -120,7 +119,6 @@ class Trial final : private sim::ClusterSink,
   bool ready() const;
   bool producers_finished();
   bool in_core(NodeId id) const;
-  bool rotten(NodeId id, std::string_view partition) const;
   checker::LivenessProbe probe();
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
@@ -165,9 +163,7 @@ class Trial final : private sim::ClusterSink,
   std::optional<sim::FaultCounters> counters_;
   std::optional<checker::Violation> liveness_;
   std::map<client::TopicPartition, std::int64_t> read_to_;  // by the final reader
-  // Replicas ("orders-0" of a node) with synced bytes that changed on the medium: no leader can serve what it can't
-  // read.
-  std::set<std::pair<NodeId, std::string>> rotten_;
+  std::map<std::string, Uuid> topics_created_;              // the first of each name
   bool ended_early_ = false;
   bool reseeded_ = false;
 };

@@ -188,16 +188,11 @@ bool Trial::in_core(NodeId id) const {
   return machine != nullptr && !injector_->stays_down(machine->index);
 }
 
-bool Trial::rotten(NodeId id, std::string_view partition) const {
-  return rotten_.contains({id, std::string(partition)});
-}
-
 // How far each partition can be read: the high watermark of the replica that leads it.
 std::map<client::TopicPartition, Offset> Trial::read_goals(NodeId only_leader) {
   std::map<client::TopicPartition, Offset> goals;
   for (const auto& [key, partition] : cluster_.view().partitions) {
     const sim::ClusterView::Topic& topic = cluster_.view().topics.at(key.topic);
-    if (rotten(partition.leader, cluster_.view().name_of(key))) continue;
     if (topic.deleted || partition.leader == kNoNode || (only_leader != kNoNode && partition.leader != only_leader))
       continue;
     broker::Node* node = cluster_.node(cluster_.machine(partition.leader)->index);

@@ -26,8 +26,7 @@ checker::LivenessBounds Trial::bounds() const {
 
 void Trial::probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into) {
   const sim::ClusterView::Topic& topic = cluster_.view().topics.at(partition.key.topic);
-  // Excuse "rot": what the leader can't read, its followers can't copy.
-  if (topic.deleted || rotten(partition.leader, cluster_.view().name_of(partition.key))) return;
+  if (topic.deleted) return;
   checker::LivenessProbe::Partition probed;
   probed.key = partition.key;
   probed.name = cluster_.view().name_of(partition.key);

@@ -114,6 +114,7 @@ class DiskImage {
   // A write of the past whose sector went elsewhere: a synced sector of one file lies over bytes of another (or over
   // others of its own), and where it belongs there are zeros. Bytes changed.
   std::uint64_t misdirect_write(std::string_view path_part, std::uint64_t ordinal);
+  void lift_rot();  // what was not overwritten since reads as it was written
   void wipe();
   std::uint64_t take_image();
   void restore_image(std::uint64_t image);

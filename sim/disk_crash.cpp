@@ -120,6 +120,10 @@ void DiskImage::process_died() {
   walk(*root_, "", [](const std::string&, Inode& file) { file.locked = false; });
 }
 
+void DiskImage::lift_rot() {
+  walk(*root_, "", [](const std::string&, Inode& file) { file.content.lift_rot(); });
+}
+
 // A file with bytes on the medium, `least` at the least.
 std::optional<std::pair<std::string, InodeRef>> DiskImage::choose_durable(std::string_view path_part,
                                                                           KeyedRandom& source, std::uint64_t least) {

@@ -86,6 +86,7 @@ class FileContent {
   };
   bool rot(std::uint64_t offset, std::byte mask);  // false: not a clean byte, or rotten already
   const std::vector<Rot>& rotten() const { return rot_; }
+  void lift_rot() { rot_.clear(); }  // reads give the pristine bytes again
   std::size_t read_pristine(std::uint64_t offset, std::span<std::byte> into) const;
   // All that a crash would surely bring back.
   std::vector<std::byte> durable_bytes() const;

@@ -421,6 +421,7 @@ void World::set_disk_capacity(NodeIndex index, std::uint64_t bytes) { node(index
 std::uint64_t World::rot_bits(NodeIndex index, std::string_view path_part, std::uint64_t ordinal) {
   return node(index).disk_.rot_bits(path_part, ordinal);
 }
+void World::lift_rot(NodeIndex index) { node(index).disk_.lift_rot(); }
 
 std::uint64_t World::misdirect_write(NodeIndex index, std::string_view path_part, std::uint64_t ordinal) {
   return node(index).disk_.misdirect_write(path_part, ordinal);

@@ -115,6 +115,7 @@ class World {
   void set_disk_capacity(NodeIndex index, std::uint64_t bytes);
   std::uint64_t rot_bits(NodeIndex index, std::string_view path_part, std::uint64_t ordinal);         // bytes changed
   std::uint64_t misdirect_write(NodeIndex index, std::string_view path_part, std::uint64_t ordinal);  // likewise
+  void lift_rot(NodeIndex index);  // what was not overwritten since reads as it was written
   void set_clock_offset(NodeIndex index, Duration offset);
   void set_clock_rate(NodeIndex index, std::int32_t ppm);  // parts per million faster than true, > -1,000,000
   void jump_clock(NodeIndex index, Duration by);

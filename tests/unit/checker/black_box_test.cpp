@@ -170,6 +170,20 @@ TEST(BlackBox, SendsThatMayBeLostHaveAnOrderOnceTheyAreRead) {
     }
   }
 }
+TEST(BlackBox, ATopicOfAnOldNameIsDisregarded) {
+  for (const std::string_view name : {"orders", "orders-of-others"}) {
+    BlackBox box;
+    HistoryEntry e;
+    e.topic = "orders", e.type = HistoryType::ok, e.call = HistoryCall::send, e.acks = -1;
+    e.op = 1, e.value = 100, e.offset = 0;
+    box.add(e);
+    box.disregard(name);
+    e.op = 2, e.call = HistoryCall::poll, e.process = 9;
+    e.records = {{0, 101}, {1, 102}};
+    box.add(e);
+    EXPECT_EQ(box.finish().valid(), name == "orders") << name;
+  }
+}
 TEST(BlackBox, BadLinesAreNamedAndATornTailIsDropped) {
   std::istringstream bad("{\"op\":1,\"type\":\"ok\",\"f\":\"poll\"}\n{\"op\":x}\n");
   EXPECT_TRUE(check_history(bad).error().starts_with("line 2: bad value of \"op\""));

@@ -119,9 +119,9 @@ struct Cluster {
     event(id, BatchDelivered{key, LeaderEpoch(epoch), Offset(offset), Offset(offset), LeaderEpoch(batch_epoch), crc,
                              Offset(hw), false});
   }
-  void lose(int id, int from_offset, int to_offset) {  // records of 100 bytes
+  void lose(int id, int from_offset, int to_offset, LossCause cause = LossCause::destroyed) {  // records of 100 bytes
     box.bytes_lost(time, NodeId(id), "data/orders-0/00000000000000000000.log",
-                   static_cast<std::uint64_t>(from_offset) * 100, static_cast<std::uint64_t>(to_offset) * 100);
+                   static_cast<std::uint64_t>(from_offset) * 100, static_cast<std::uint64_t>(to_offset) * 100, cause);
   }
 
   // Broker 1 leads epoch 1 with all in the ISR; offsets 0..n-1 (crc 100 + offset) are committed.

@@ -546,6 +546,41 @@ TEST(L4, RotInAHeaderMayMisleadRecovery) {
   EXPECT_EQ(restart(StopKind::power_loss, 9, 2, 3, 2), "L4");  // unsynced: torn, not rotten
   EXPECT_EQ(restart(StopKind::power_loss, 4, 2, 3, 2), "L4");
 }
+TEST(L4, RotIsGoneWithTheHealAndNothingElseIs) {
+  for (const LossCause cause : {LossCause::rotten, LossCause::destroyed}) {
+    for (const bool healed : {true, false}) {
+      for (const int recovered : {4, 2}) {
+        Cluster c;
+        c.commit(4);
+        c.decide(1, 1, {1, 2});
+        c.stop(3, StopKind::power_loss);
+        c.lose(3, 2, 3, cause);
+        if (healed) c.box.faults_healed(c.time);
+        c.start(3);
+        c.open(3, recovered, 1);
+        const bool there = healed && cause == LossCause::rotten;
+        EXPECT_EQ(c.found(), there == (recovered == 4) ? "none" : "L4") << healed << recovered << c.sentence();
+      }
+    }
+  }
+}
+TEST(L4, AfterAnOrderlyStopRotMayPassUnseenAndNothingElse) {
+  for (const LossCause cause : {LossCause::rotten, LossCause::destroyed}) {
+    for (const bool orderly : {true, false}) {
+      for (const bool unchecked : {true, false}) {
+        Cluster c;
+        c.commit(4);
+        c.decide(1, 1, {1, 2});
+        c.stop(3, orderly ? StopKind::orderly : StopKind::kill);
+        c.lose(3, 2, 3, cause);
+        c.start(3);
+        c.event(3, LogOpened{c.key, "data/orders-0", Offset(0), Offset(4), LeaderEpoch(1), unchecked, 0});
+        const bool excused = orderly && unchecked && cause == LossCause::rotten;
+        EXPECT_EQ(c.found(), excused ? "none" : "L4") << orderly << unchecked << c.sentence();
+      }
+    }
+  }
+}
 TEST(C3, RotExcusesItsRangeOfItsReplicaOnly) {
   for (const bool rots : {true, false}) {
     Cluster c;

@@ -259,6 +259,10 @@ TEST_F(DiskTest, RotChangesColdBytesAndIsReported) {
   std::string pristine(20000, ' ');
   image().find("log")->content.read_pristine(0, std::as_writable_bytes(std::span(pristine)));
   EXPECT_EQ(pristine, letters(20000, 1));
+  world->lift_rot(node);
+  EXPECT_EQ(content_of(image(), "log"), written);
+  EXPECT_GT(world->rot_bits(node, "log", 2), 0U);
+  EXPECT_NE(content_of(image(), "log"), written);
   ASSERT_TRUE(file->truncate_now(0).has_value());
   ASSERT_TRUE(append(*file, letters(20000, 1)).has_value());
   EXPECT_EQ(content_of(image(), "log"), letters(20000, 1));
