@@ -8,6 +8,7 @@
 #include "cli/campaign_text.h"
 #include "cli/jobs.h"
 #include "cli/runs_file.h"
+#include "reports/bundle.h"
 #include "reports/run_record.h"
 
 namespace verdict::cli {
@@ -46,6 +47,24 @@ struct Merged {
   }
 };
 
+std::expected<void, std::string> copy_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
+  std::error_code error;
+  std::filesystem::create_directories(to, error);
+  if (error) return std::unexpected(fmt::format("{}: {}", to.string(), error.message()));
+  for (std::filesystem::directory_iterator at(from, error), end; !error && at != end; at.increment(error)) {
+    const std::filesystem::path into = to / at->path().filename();
+    if (at->is_directory(error)) {
+      if (auto copied = copy_folder(at->path(), into); !copied) return copied;
+      continue;
+    }
+    const auto text = reports::read_file(at->path().string());
+    if (!text) return std::unexpected(text.error());
+    if (auto wrote = reports::write_file(into.string(), *text); !wrote) return wrote;
+  }
+  if (error) return std::unexpected(fmt::format("{}: {}", from.string(), error.message()));
+  return {};
+}
+
 // The file as one campaign would have left it, and the bundles of each failure's first seed.
 std::expected<void, std::string> write(const Merged& merged, const MergeOptions& options) {
   RunsFile file;
@@ -61,9 +80,7 @@ std::expected<void, std::string> write(const Merged& merged, const MergeOptions&
       const std::string from = failure_folder(folder, group.first_seed);
       const std::string to = failure_folder(options.out, group.first_seed);
       if (!std::filesystem::exists(from + "/run.json", error)) continue;
-      std::filesystem::create_directories(to, error);
-      std::filesystem::copy(from, to, std::filesystem::copy_options::recursive, error);
-      if (error) return std::unexpected(fmt::format("{}: {}", to, error.message()));
+      if (auto copied = copy_folder(from, to); !copied) return copied;
       break;
     }
   }
@@ -80,7 +97,12 @@ int merge(const MergeOptions& options) {
   if (!options.out.empty()) {
     if (auto wrote = write(merged, options); !wrote) {
       static_cast<void>(usage(wrote.error()));
-      return wrote.error().starts_with("--out") ? kUsage : kInternal;
+      if (wrote.error().starts_with("--out")) return kUsage;
+      // Half of a sum is none: the parts are still there, and the next attempt finds the place free.
+      std::error_code ignored;
+      std::filesystem::remove(options.out + "/runs.jsonl", ignored);
+      std::filesystem::remove_all(options.out + "/failures", ignored);
+      return kInternal;
     }
   }
   const std::string& bundles = options.out.empty() ? options.folders.front() : options.out;

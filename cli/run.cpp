@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cli/commands.h"
+#include "cli/interruption.h"
 #include "cli/jobs.h"
 #include "cli/progress.h"
 #include "cli/workers.h"
@@ -88,12 +89,15 @@ class Campaign {
   int run() {
     if (options_.format == Format::json) objects_ = "{\"runs\":[";
     while (shown_ < tasks_.size() && !stopped_) {
+      if (interruption_.came()) interrupted_ = true;
       hand_out();
+      if (interrupted_ && pool_.busy() == 0 && to_record_.empty()) break;
       for (const WorkerReport& report : pool_.wait(std::chrono::milliseconds(200))) take(report);
       show_finished();
       progress_.show();
     }
     progress_.clear();
+    if (interrupted_) show_the_rest();
     finish();
     return tally_.code;
   }
@@ -106,7 +110,7 @@ class Campaign {
         const std::uint64_t id = to_record_.front().first;
         to_record_.pop_front();
         pool_.start(id, to_line(job));
-      } else if (next_ < tasks_.size() && next_ - shown_ < kAhead) {
+      } else if (!interrupted_ && next_ < tasks_.size() && next_ - shown_ < kAhead) {
         pool_.start(next_, to_line(job_of(next_)));
         ++next_;
       } else {
@@ -228,6 +232,15 @@ class Campaign {
     }
   }
 
+  // Runs beyond one that was not begun, or whose files nobody waits for any more.
+  void show_the_rest() {
+    for (const auto& [i, slot] : slots_) show(i, slot);
+    const std::uint64_t done = tally_.passed + tally_.failed + tally_.inconclusive;
+    if (done == tasks_.size() || stopped_) return;
+    fmt::print(stderr, "verdict: interrupted after {} of {} runs\n", done, tasks_.size());
+    tally_.code = reports::gravest(tally_.code, kInconclusive);
+  }
+
   bool first_of_its_kind(const RunResult& result) {
     if (kinds_.size() >= kBundles) return false;
     return kinds_.insert(fmt::format("{}/{}/{}", result.scenario, scenarios::name_of(result.outcome), result.invariant))
@@ -317,6 +330,8 @@ class Campaign {
   std::uint64_t passed_of_scenario_ = 0;
   reports::Tally tally_;
   std::string objects_;
+  bool interrupted_ = false;  // nothing new is begun
+  Interruption interruption_;
   Progress progress_;
   WorkerPool pool_;
 };

@@ -38,6 +38,7 @@ using search::CampaignRun;
 constexpr std::uint64_t kAhead = 20'000;         // runs that wait for an earlier one to end
 constexpr std::size_t kBundles = 50;             // one for each kind of failure, and no more of them
 constexpr std::uint64_t kBundleId = 1ULL << 63;  // jobs that record seed s have the id kBundleId + s
+constexpr int kTried = 50;                       // scenarios that settings are tried on before anything runs
 constexpr std::uint64_t kNoEnd = ~std::uint64_t{0} >> 1;
 
 std::expected<Scenario, std::string> drawn(const search::Profile& profile, std::uint64_t seed,
@@ -48,7 +49,14 @@ std::expected<Scenario, std::string> drawn(const search::Profile& profile, std::
     if (!set) return std::unexpected(fmt::format("--set {}: {}", setting, set.error().text()));
     scenario = std::move(*set);
   }
+  if (settings.empty()) return scenario;
+  if (const auto valid = scenarios::validate(scenario); !valid) return std::unexpected(valid.error().text());
   return scenario;
+}
+
+// What is drawn for another seed may lack what a setting changes.
+std::string misfit(std::uint64_t seed, const std::string& error) {
+  return fmt::format("{}, in the scenario of seed {}: the settings must fit whatever is drawn", error, seed);
 }
 
 struct Plan {
@@ -100,7 +108,9 @@ class Search {
   std::string work_on(const std::string& line) const {
     const std::size_t blank = line.find(' ', line.find(' ') + 1);
     const std::uint64_t seed = std::stoull(line.substr(line.find(' ') + 1));
-    const Scenario scenario = *drawn(*plan_.profile, seed, options_.settings);
+    const auto made = drawn(*plan_.profile, seed, options_.settings);
+    if (!made) return "error: " + misfit(seed, made.error());
+    const Scenario& scenario = *made;
     if (line.starts_with("record ")) return work({scenario}, line.substr(blank + 1));
     scenarios::RunOptions twice;
     twice.check_determinism = is_twice(seed);
@@ -138,6 +148,11 @@ class Search {
 
   void take(const WorkerReport& report) {
     if (report.id >= kBundleId) return take_recording(report.id - kBundleId, report);
+    if (!report.died && report.line.starts_with("error: ")) {
+      misfits_.emplace(report.id, report.line.substr(7));
+      stopping_ = true;
+      return;
+    }
     std::string line = report.line;
     auto run = report.died ? std::unexpected(std::string()) : search::parse_run(report.line);
     if (!run) {
@@ -189,7 +204,7 @@ class Search {
     job.kind = Job::Kind::bundle;
     job.seed = run.seed;
     job.folder = failure_folder(plan_.out, run.seed);
-    if (std::filesystem::exists(job.folder + "/report.html")) return;  // by an earlier part of this campaign
+    if (std::filesystem::exists(job.folder + "/trace.json")) return;  // the last file: an earlier part of this campaign
     std::error_code error;
     std::filesystem::create_directories(job.folder, error);
     job.first.result = *reports::parse_run_result(run.result);
@@ -215,7 +230,13 @@ class Search {
       }
       problem(fmt::format("the recorded run of seed {} {}", seed, report.death));
     } else if (report.line.starts_with("error: ")) {
-      return problem(report.line.substr(7));
+      // What is there of it would pass for the whole; whoever goes on makes it anew.
+      std::error_code ignored;
+      std::filesystem::remove_all(folder, ignored);
+      code_ = reports::gravest(code_, kInternal);
+      if (!unwritten_) problem(report.line.substr(7));  // of a full disk once is enough
+      unwritten_ = true;
+      return;
     } else if (auto result = reports::parse_run_result(report.line)) {
       record.result = std::move(*result);
       code_ = reports::gravest(code_, reports::exit_code(record.result.outcome));
@@ -243,6 +264,7 @@ class Search {
     fmt::print(stderr, "verdict: {} runs in {:.1f} s{}, {}\n", progress_.runs(), static_cast<double>(wall_ms) / 1000,
                twice, plan_.out);
     const int code = reports::gravest(code_, print_campaign(summary_, plan_.head, plan_.out, options_.format));
+    if (!misfits_.empty()) return usage(misfits_.begin()->second);
     if (interruption_.came() && !broken_) {
       fmt::print(stderr, "verdict: interrupted; the same command with --out {} goes on\n", plan_.out);
       return reports::gravest(code, kInconclusive);
@@ -261,12 +283,14 @@ class Search {
   std::deque<Job> to_record_;
   std::map<std::uint64_t, reports::RunRecord> records_;
   std::set<std::uint64_t> died_again_;
+  std::map<std::uint64_t, std::string> misfits_;  // by seed
   search::CampaignSummary summary_;
   std::uint64_t twice_ = 0;  // runs that were executed twice
   int code_ = kOk;
-  bool stopping_ = false;  // nothing new is begun
-  bool enough_ = false;    // failures, by --fail-fast
-  bool broken_ = false;    // the file takes nothing more
+  bool stopping_ = false;   // nothing new is begun
+  bool enough_ = false;     // failures, by --fail-fast
+  bool broken_ = false;     // the file takes nothing more
+  bool unwritten_ = false;  // the files of some failure
   Progress progress_;
   WorkerPool pool_;
 };
@@ -317,10 +341,13 @@ std::expected<Plan, std::string> plan_of(const SearchOptions& options) {
   if (auto shard = read_shard(options.shard, plan); !shard) return std::unexpected(shard.error());
   if (plan.seeds.last != kNoEnd && plan.count() == 0)
     return std::unexpected(fmt::format("--seeds {} --shard {}: this shard has no seed", options.seeds, options.shard));
-  // The settings must fit what is drawn, whatever it is: the first seed's scenario tells.
-  const auto scenario = drawn(*plan.profile, plan.from(plan.seeds.first), options.settings);
-  if (!scenario) return std::unexpected(scenario.error());
-  if (const auto valid = scenarios::validate(*scenario); !valid) return std::unexpected(valid.error().text());
+  // The settings must fit what is drawn, whatever it is: the first seeds' scenarios tell, the others when they come.
+  std::uint64_t seed = plan.from(plan.seeds.first);
+  for (int n = 0; n < kTried && seed <= plan.seeds.last; ++n, seed += plan.shards) {
+    const auto scenario = drawn(*plan.profile, seed, options.settings);
+    if (!scenario) return std::unexpected(n == 0 ? scenario.error() : misfit(seed, scenario.error()));
+    if (options.settings.empty()) break;
+  }
   plan.out = options.out;
   if (plan.out.empty()) {
     const std::string stem = fmt::format("out/search-{}/{}", options.profile, utc_now());

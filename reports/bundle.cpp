@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -23,6 +25,10 @@ namespace {
 using scenarios::RunResult;
 using scenarios::Scenario;
 
+std::string unwritten(const std::string& path) {
+  return fmt::format("{}: can't be written{}{}", path, errno != 0 ? ": " : "", errno != 0 ? std::strerror(errno) : "");
+}
+
 // The files that a run fills while it goes on.
 class BundleFiles {
  public:
@@ -36,8 +42,9 @@ class BundleFiles {
   }
 
   std::expected<void, std::string> finish() {
+    errno = 0;
     history_.close();
-    if (!history_) return std::unexpected(folder_ + "/history.jsonl: can't be written");
+    if (!history_) return std::unexpected(unwritten(folder_ + "/history.jsonl"));
     return trace_.finish();
   }
 
@@ -109,10 +116,11 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
 }
 
 std::expected<void, std::string> write_file(const std::string& path, std::string_view text) {
+  errno = 0;
   std::ofstream file(path, std::ios::binary);
   file << text;
   file.close();
-  if (!file) return std::unexpected(path + ": can't be written");
+  if (!file) return std::unexpected(unwritten(path));
   return {};
 }
 

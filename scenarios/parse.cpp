@@ -322,6 +322,12 @@ std::string ScenarioError::text() const {
 std::expected<Scenario, ScenarioError> parse_scenario(std::string_view json) {
   const auto parsed = parse_text(json);
   if (!parsed) return std::unexpected(parsed.error());
+  // A newer format may have fields and values that would only confuse: its number is what is wrong.
+  if (const auto version = parsed->is_object() ? parsed->find("version") : parsed->end();
+      parsed->is_object() && version != parsed->end() && version->is_number_integer() && *version > kFormatVersion) {
+    return std::unexpected(ScenarioError{"$.version", version->dump(),
+                                         std::to_string(kFormatVersion) + ", the newest that this build knows"});
+  }
   return from_json(*parsed);
 }
 

@@ -44,7 +44,8 @@ TEST(Format, BadScenariosNamePathAndWhatIsAllowed) {
   const Bad cases[] = {
       {R"j([])j", "$", "an object"},
       {R"j({"version":1,"name":"a","nope":1})j", "$.nope", "no such field"},
-      {R"j({"version":2,"name":"a"})j", "$.version", "between 1 and 1"},
+      {R"j({"version":2,"name":"a"})j", "$.version", "1, the newest that this build knows"},
+      {R"j({"version":0,"name":"a"})j", "$.version", "between 1 and 1"},
       {R"j({"version":1})j", "$.name", "required"},
       {R"j({"version":1,"name":"A b"})j", "$.name", "lower-case"},
       {R"j({"version":1,"name":"a","cluster":{"brokers":0}})j", "$.cluster.brokers", "between 1 and 9"},
