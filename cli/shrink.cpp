@@ -17,6 +17,7 @@
 #include "cli/progress.h"
 #include "reports/bundle.h"
 #include "reports/campaign.h"
+#include "reports/cause.h"
 #include "reports/shrunk.h"
 #include "reports/text.h"
 #include "search/signature.h"
@@ -233,6 +234,9 @@ class Shrinking {
     fmt::print("    {} runs, {} steps, {:.1f} s; {}\n", shrunk.runs, shrunk.accepted, line_.elapsed_s(), why);
     for (const reports::ShrunkOther& other : note.others)
       fmt::print("    met on the way ({}/{}): {}\n", place_.folder, other.file, other.signature);
+    const std::vector<std::string> chain = reports::read_why(place_.folder);
+    if (!chain.empty()) fmt::print("    why\n");
+    for (const std::string& link : chain) fmt::print("    {}\n", link);
     fmt::print("    {}/report.html\n    ./verdict run {}\n    ./verdict replay {}\n", place_.folder,
                place_.scenario_file.empty() ? place_.folder + "/scenario.json" : place_.scenario_file, place_.folder);
     return kOk;

@@ -236,7 +236,7 @@ class Walk {
     if (up && facts_[*up].t_ns >= decided.t_ns) {
       need(at, up);
     } else if (fact.t_ns - decided.t_ns >= kLate) {
-      disturbed(at, {fact.lane, decided.lane}, decided.t_ns, fact.t_ns, true);
+      disturbed(at, {fact.lane, decided.lane}, decided.t_ns, fact.t_ns, false);
     }
   }
 
@@ -252,6 +252,19 @@ class Walk {
     }
   }
 
+  // A batch comes from whom the replica follows, whoever wrote it first.
+  void explain_copy(std::size_t at) {
+    const Fact& fact = facts_[at];
+    const Place role = last_of(at, FactKind::follows, fact.lane);
+    need(at, role);
+    const auto leader = role ? lane_of(facts_[*role].node) : std::nullopt;
+    const auto same = [&](const Fact& f) {
+      return f.kind == FactKind::appended && f.from == fact.from && f.crc == fact.crc && f.lane != fact.lane;
+    };
+    const Place there = last_before(at, [&](const Fact& f) { return leader && same(f) && f.lane == *leader; });
+    need(at, there ? there : last_before(at, [&](const Fact& f) { return same(f) && f.flag; }));
+  }
+
   void explain_log(std::size_t at) {
     const Fact& fact = facts_[at];
     const auto appended = [&](std::int64_t offset) {
@@ -261,10 +274,7 @@ class Walk {
     switch (fact.kind) {
       case FactKind::appended:
         if (fact.flag) return need(at, last_of(at, FactKind::leads, fact.lane));
-        need(at, last_of(at, FactKind::follows, fact.lane));
-        return need(at, last_before(at, [&](const Fact& f) {
-                      return f.kind == FactKind::appended && f.flag && f.from == fact.from && f.crc == fact.crc;
-                    }));
+        return explain_copy(at);
       case FactKind::truncated: {
         const Place role = last_of(at, FactKind::follows, fact.lane);
         need(at, role);

@@ -44,7 +44,7 @@ class Difference {
   std::vector<std::string> lines;
 
  private:
-  static bool of_objects(const Json& list) { return !list.empty() && list.front().is_object(); }
+  static bool of_objects(const Json& list) { return list.is_array() && !list.empty() && list.front().is_object(); }
 
   void compare_objects(const Json& before, const Json& after, const std::string& path) {
     for (const auto& [name, value] : before.items()) {

@@ -322,6 +322,10 @@ class Documents(ProgramTest):
             seen.add(command[-1])
         self.assertLessEqual({"run", "replay", "mutants", "schema", "serve", "format", "random-uuid"}, seen)
 
+    def test_readme_counts_the_library(self):
+        count = len(list((ROOT / "scenarios/library").glob("*.json")))
+        self.assertIn(f"\n    {count} passed, 0 failed\n", (ROOT / "README.md").read_text())
+
     def test_links(self):
         for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"):
             for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):

@@ -273,6 +273,24 @@ TEST(Cause, AnElectionFromOutsideTheIsrComesFromWhatTookTheLeaderOut) {
   EXPECT_THAT(chain[5].because, ElementsAre(2, 4));
 }
 
+TEST(Cause, ABatchIsCopiedFromTheLeaderOfThatTime) {
+  Story story;
+  story.append(100, 1, 7, 0, Role::leader, 77);
+  story.append(101, 2, 7, 0, Role::follower, 77);
+  story.decide(200, 2, 1, 1, {NodeId(2)});
+  story.lead(201, 2, 1, 1);
+  story.follow(202, 3, 2, 1, 1);
+  story.message(203, 204, 2, 3, true);
+  story.message(204, 205, 1, 3, false);  // says nothing of it
+  story.append(206, 3, 7, 0, Role::follower, 77);
+  const std::vector<CauseLink> chain = cause_of(Story::violation(206, 3, -1), story.load());
+  EXPECT_THAT(kinds(chain),
+              ElementsAre("batch_appended", "batch_appended", "partition_decided", "batch_appended", "violation"));
+  EXPECT_EQ(chain[3].host, "broker-3");
+  EXPECT_EQ(chain[3].heard, "by broker-2's Fetch answer of 0.203000 s");
+  EXPECT_THAT(chain[3].because, ElementsAre(1, 2));
+}
+
 TEST(Cause, IsOfViolationsOnly) {
   RunResult result = Story::violation(932, 3, 9);
   result.outcome = RunOutcome::inconclusive;

@@ -44,6 +44,14 @@ TEST(ShrunkScenario, DifferenceNamesElementsByWhatTheyAreCalled) {
   EXPECT_THAT(scenario_difference(kBefore, kBefore), ElementsAre());
 }
 
+// An object that is gone, whose first member is an object: no list of such.
+TEST(ShrunkScenario, DifferenceOfATriggerThatBecameATime) {
+  EXPECT_THAT(scenario_difference(R"({"faults":[{"id":"a","when":{"match":{"leader":1},"event":"became_leader"}}]})",
+                                  R"({"faults":[{"id":"a","at_ms":50}]})"),
+              ElementsAre("faults[a].when.match.leader: 1 -> default",
+                          "faults[a].when.event: \"became_leader\" -> default", "faults[a].at_ms: default -> 50"));
+}
+
 TEST(ShrunkScenario, ReadsBackWhatItWrote) {
   const auto back = parse_shrunk(to_json(example()));
   ASSERT_TRUE(back.has_value());
