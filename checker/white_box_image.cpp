@@ -10,7 +10,10 @@ void WhiteBoxState::imaged(NodeId id, std::uint64_t image) {
   std::vector<ReplicaImage>& images = images_[{id, image}];
   for (const std::uint32_t i : node(id).partitions) {
     const Replica& r = partitions[i].replicas[slot(partitions[i], id)];
-    if (r.known && !deleted(partitions[i]))
+    if (!r.known || deleted(partitions[i])) continue;
+    if (const auto older = older_.find({i, id}); older != older_.end())
+      images.push_back(older->second);  // came back already, and nobody has opened it yet
+    else
       images.push_back({i, r.head, r.log_start, r.flushed, r.extents, r.damaged, r.undone});
   }
 }

@@ -663,6 +663,24 @@ TEST(L4, AnOlderDiskHoldsWhatItHeldThen) {
   EXPECT_EQ(with_older_disk(2, 0, true), "L4");
 }
 
+TEST(L4, AnImageOfAnOlderDiskIsTheOlderDisk) {
+  for (const int recovered : {2, 1}) {
+    Cluster c;
+    c.commit(2);
+    c.box.disk_imaged(c.time, NodeId(2), 7);
+    c.more(2, {1, 2, 3});
+    c.event(2, LogFlushed{c.key, Offset(4)});
+    c.stop(2, StopKind::power_loss);
+    c.box.disk_restored(c.time, NodeId(2), 7);
+    c.start(2);
+    c.box.disk_imaged(c.time, NodeId(2), 8);  // no log is open yet
+    c.stop(2, StopKind::power_loss);
+    c.box.disk_restored(c.time, NodeId(2), 8);
+    c.start(2);
+    c.open(2, recovered, 1);
+    EXPECT_EQ(c.found(), recovered == 2 ? "none" : "L4") << c.sentence();
+  }
+}
 TEST(C1, AnOlderDiskExcusesALossOnlyOfTheLastMember) {
   for (const bool alone : {false, true}) {
     Cluster c;
