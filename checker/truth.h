@@ -62,6 +62,7 @@ struct Replica {
   NodeId node = kNoNode;
   bool known = false;  // its log was opened once
   bool open = false;
+  bool misled = false;  // recovery met rot where no CRC covers it: its end may lie within a batch of the others
   BatchIndex head = kNoBatch;
   BatchIndex matched = kNoBatch;  // deepest batch of its path that is on the partition's main path
   std::int64_t log_start = 0;
@@ -116,6 +117,7 @@ struct TopicTruth {
 
 struct PartitionTruth {
   PartitionKey key;
+  bool rotted = false;  // a replica's copy did, healed since or not
   std::uint32_t topic = 0;
   std::vector<Replica> replicas;
   BatchIndex root = kNoBatch;

@@ -162,6 +162,17 @@ const std::optional<Violation>& WhiteBox::violation() const { return state_->vio
 const Metrics& WhiteBox::metrics() const { return state_->metrics; }
 std::size_t WhiteBox::memory_bytes() const { return state_->memory_bytes(); }
 
+bool WhiteBox::rotted(std::string_view topic, std::int32_t partition) const {
+  return std::ranges::any_of(state_->partitions, [&](const PartitionTruth& p) {
+    return p.rotted && p.key.index == partition && state_->topics[p.topic].name == topic;
+  });
+}
+
+bool WhiteBox::misled(const PartitionKey& partition) const {
+  const PartitionTruth* p = state_->find(partition);
+  return p != nullptr && std::ranges::any_of(p->replicas, &Replica::misled);
+}
+
 Offset WhiteBox::true_high_watermark(const PartitionKey& partition) const {
   const PartitionTruth* p = state_->find(partition);
   return p == nullptr ? kNoOffset : Offset(p->true_hw);

@@ -86,6 +86,12 @@ class WhiteBox {
   void judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds);
 
   const std::optional<Violation>& violation() const;  // the first
+  // What rot may do that no CRC tells (a batch's base offset and epoch have none): clients of the partition may have
+  // been given a batch elsewhere or not at all; a replica that recovered over it may end within a batch, and copies
+  // nothing.
+  bool rotted(std::string_view topic, std::int32_t partition) const;
+  bool misled(const PartitionKey& partition) const;  // a replica of it was
+
   const Metrics& metrics() const;
   // The truth, for scenarios' expectations and tests. kNoOffset: unknown partition.
   Offset true_high_watermark(const PartitionKey& partition) const;

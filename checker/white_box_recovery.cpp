@@ -113,6 +113,7 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
     damage(then, parsed->base, from, to, damaged);
   }
   for (std::size_t i = before; i < damaged.size(); ++i) damaged[i].rotten = cause == LossCause::rotten;
+  if (damaged.size() > before && cause == LossCause::rotten) p.rotted = true;
   if (damaged.size() > before) note(p, Note::Kind::lost, id, damaged.back().from);
 }
 
@@ -225,6 +226,7 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
 BatchIndex WhiteBoxState::misled(PartitionTruth& p, Replica& r, std::int64_t least,
                                  const protocol::events::LogOpened& e) {
   const std::int64_t to = e.log_end.value();
+  r.misled = true;
   r.lost_from = std::min(r.lost_from, least);
   r.damaged.push_back({least, to});
   const BatchIndex made = grow(p, ancestor(r.head, least), BatchContent{.last = to - 1, .epoch = e.last_epoch.value()});

@@ -64,6 +64,7 @@ void Injector::on_death(sim::NodeIndex index) {
   }
   if (fate->second.restart < Duration(0)) return;
   later(fate->second.restart, [this, index] {
+    if (world_.node(index).running()) return;  // somebody else was sooner, and its fate is another one now
     fates_.erase(index);
     cluster_.start(index);
   });

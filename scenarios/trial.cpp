@@ -51,7 +51,9 @@ checker::WhiteBoxOptions white_options(const Scenario& scenario) {
   checker::WhiteBoxOptions options;
   options.unclean_election_allowed =
       allows_unclean(scenario.cluster.config) ||
-      std::ranges::any_of(scenario.topics, [](const TopicSpec& t) { return allows_unclean(t.config); });
+      std::ranges::any_of(scenario.topics, [](const TopicSpec& t) { return allows_unclean(t.config); }) ||
+      std::ranges::any_of(scenario.faults,
+                          [](const FaultSpec& f) { return f.topic && allows_unclean(f.topic->config); });
   return options;
 }
 

@@ -193,7 +193,8 @@ std::map<client::TopicPartition, Offset> Trial::read_goals(NodeId only_leader) {
   std::map<client::TopicPartition, Offset> goals;
   for (const auto& [key, partition] : cluster_.view().partitions) {
     const sim::ClusterView::Topic& topic = cluster_.view().topics.at(key.topic);
-    if (topic.deleted || partition.leader == kNoNode || (only_leader != kNoNode && partition.leader != only_leader))
+    if (topic.deleted || white_.misled(key) || partition.leader == kNoNode ||
+        (only_leader != kNoNode && partition.leader != only_leader))
       continue;
     broker::Node* node = cluster_.node(cluster_.machine(partition.leader)->index);
     if (node == nullptr || node->broker() == nullptr || !node->broker()->serving()) continue;

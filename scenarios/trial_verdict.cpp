@@ -26,7 +26,8 @@ checker::LivenessBounds Trial::bounds() const {
 
 void Trial::probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into) {
   const sim::ClusterView::Topic& topic = cluster_.view().topics.at(partition.key.topic);
-  if (topic.deleted) return;
+  // Excuse "misled by rot": who recovered to within a batch of the others is refused what follows.
+  if (topic.deleted || white_.misled(partition.key)) return;
   checker::LivenessProbe::Partition probed;
   probed.key = partition.key;
   probed.name = cluster_.view().name_of(partition.key);
@@ -160,6 +161,7 @@ void Trial::conclude_black_box() {
     result_.black_box.push_back(fmt::format("{}: {}", anomaly.name, anomaly.sentence));
     // What faults destroyed with C1's excuse is gone for clients too: they can't know why.
     if (!options_.own_rules || result_.outcome != RunOutcome::pass || white_.metrics().excused_losses > 0) continue;
+    if (white_.rotted(anomaly.topic, anomaly.partition)) continue;  // likewise what no CRC tells them
     result_.outcome = RunOutcome::violation;
     result_.invariant = anomaly.name;
     result_.sentence = anomaly.sentence;

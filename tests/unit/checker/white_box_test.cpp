@@ -581,6 +581,25 @@ TEST(L4, AfterAnOrderlyStopRotMayPassUnseenAndNothingElse) {
     }
   }
 }
+TEST(Rot, IsRememberedOfItsPartitionAndOfARecoveryThatMetIt) {
+  for (const LossCause cause : {LossCause::rotten, LossCause::destroyed}) {
+    for (const int recovered : {4, 9}) {
+      Cluster c;
+      c.commit(4);
+      c.decide(1, 1, {1, 2});
+      c.event(3, LogFlushed{c.key, Offset(4)});
+      c.stop(3);
+      c.lose(3, 1, 2, cause);
+      c.start(3);
+      c.open(3, recovered, 1);
+      c.box.faults_healed(c.time);
+      EXPECT_EQ(c.box.rotted("orders", 0), cause == LossCause::rotten);
+      EXPECT_FALSE(c.box.rotted("orders", 1));
+      EXPECT_FALSE(c.box.rotted("payments", 0));
+      EXPECT_EQ(c.box.misled(c.key), recovered == 9);
+    }
+  }
+}
 TEST(C3, RotExcusesItsRangeOfItsReplicaOnly) {
   for (const bool rots : {true, false}) {
     Cluster c;

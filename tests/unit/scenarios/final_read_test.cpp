@@ -38,5 +38,20 @@ TEST(FinalRead, TellsNothingOfATopicWhoseNameIsUsedAgain) {
   EXPECT_EQ(result.event_counts.at("topic_deleted"), 1U);
 }
 
+// The topic that a fault creates may be the one that allows it.
+TEST(Rules, AnUncleanElectionOfACreatedTopicIsConfigured) {
+  const RunResult result =
+      run_text(R"j({"version":1,"name":"a","topics":[{"name":"orders","assignment":[[1,2,3]]}],)j"
+               R"j("cluster":{"config":{"broker.session.timeout.ms":"400"}},)j"
+               R"j("workload":{"producers":[{"topic":"made","acks":"1","interval_us":5000},{}],"consumers":[]},)j"
+               R"j("phases":{"run_ms":3000},"expect":{"delivered":0,"events":[)j"
+               R"j({"event":"partition_decided","match":{"unclean":true}}]},"faults":[)j"
+               R"j({"action":"create_topic","at_ms":10,"topic":{"name":"made","assignment":[[1,2]],)j"
+               R"j("config":{"unclean.leader.election.enable":"true"}}},)j"
+               R"j({"action":"kill","at_ms":300,"target":"broker(2)","restart_ms":1600},)j"
+               R"j({"action":"kill","at_ms":1500,"target":"broker(1)","restart_ms":1400}]})j");
+  EXPECT_EQ(result.outcome, RunOutcome::pass) << result.invariant << ": " << result.sentence;
+}
+
 }  // namespace
 }  // namespace verdict::scenarios

@@ -38,5 +38,14 @@ TEST(Heal, AStopThatWasUnderWayIsFollowedByAStart) {
   EXPECT_EQ(result.fired, std::vector<std::string>{"stop"});
 }
 
+TEST(Heal, ARestartThatSomebodyForestalledForgetsNoLaterStop) {
+  const std::string at_two = R"j("target":"broker(2)"})j";
+  const RunResult result =
+      run_with(R"j({"action":"kill","at_ms":300,"restart_ms":400,)j" + at_two + R"j(,{"action":"start","at_ms":350,)j" +
+               at_two + R"j(,{"action":"pause","at_ms":600,"for_ms":5000,)j" + at_two +
+               R"j(,{"action":"stop","at_ms":610,"restart_ms":50,)j" + at_two);
+  expect_pass(result);
+}
+
 }  // namespace
 }  // namespace verdict::scenarios
