@@ -16,8 +16,8 @@ using scenarios::Condition;
 constexpr std::int64_t kFirstMs = 50;  // of the workload: something has been written
 
 constexpr std::array kUnseating{
-    Weight{"kill", 8},  Weight{"stop", 10},      Weight{"pause", 5},     Weight{"isolate", 4}, Weight{"doom", 3},
-    Weight{"block", 3}, Weight{"power_loss", 3}, Weight{"partition", 4}, Weight{"wipe", 0},
+    Weight{"kill", 8},  Weight{"stop", 10},      Weight{"pause", 5},     Weight{"isolate", 4},  Weight{"doom", 3},
+    Weight{"block", 3}, Weight{"power_loss", 3}, Weight{"partition", 4}, Weight{"message", 10},
 };
 constexpr std::array kWholeNode{
     // what a node is a target of
@@ -57,6 +57,11 @@ bool Maker::enabled(std::string_view action) const {
 
 std::int64_t Maker::moment(std::int64_t margin_ms) const {
   return within(kFirstMs, std::max(scenario_.phases.run_ms - margin_ms, kFirstMs + 100));
+}
+
+void Maker::make_time(std::int64_t until_ms) {
+  std::int64_t& run_ms = scenario_.phases.run_ms;
+  run_ms = std::max(run_ms, std::min(until_ms, profile_.run_ms.max));
 }
 
 std::int64_t Maker::restart() const {
@@ -276,6 +281,16 @@ std::string_view Maker::choose(std::string_view otherwise) {
   return action.empty() ? otherwise : action;
 }
 
+// Fenced although it lives and hears everything: it follows the next leader at once.
+void Maker::unheard(FaultSpec& fault, const std::string& broker) {
+  fault.api = "BrokerHeartbeat";
+  fault.side = "request";
+  fault.effect = "hold";
+  fault.from = broker;
+  fault.to = "controller";
+  fault.count = 1'000'000;
+}
+
 Maker::FaultSpec& Maker::unseat(const std::string& partition, std::int64_t at_ms) {
   std::vector<Weight> known;
   for (const Weight& weight : kUnseating) {
@@ -284,9 +299,14 @@ Maker::FaultSpec& Maker::unseat(const std::string& partition, std::int64_t at_ms
   const std::string_view action = weighted(known);
   FaultSpec& fault = add(action.empty() ? "stop" : action);
   fault.at_ms = at_ms;
+  const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
+  if (fault.action == "message") {
+    unheard(fault, "leader(" + partition + ")");
+    fault.for_ms = session + within(20, 200);
+    return fault;
+  }
   fault.target = "leader(" + partition + ")";
   parameters(fault);
-  const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
   if (is_one_of(fault.action, {"pause", "isolate", "partition", "block"})) fault.for_ms = session + within(50, 800);
   if (is_one_of(fault.action, {"partition", "block"})) {
     fault.target.clear();

@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::int32_t kOften = 75;  // share of runs that set the time-outs which elections and shrinks wait for
 
+constexpr std::int32_t kOneRecord = 64;  // bytes of a batch
+
 constexpr Range kBurst{1, 6};
 constexpr Range kIntervalUs{4'000, 25'000};
 
@@ -35,11 +37,20 @@ std::int64_t Maker::effective(std::string_view key, std::int64_t otherwise) cons
 
 void Maker::cluster() {
   scenarios::ClusterSpec& cluster = scenario_.cluster;
-  cluster.brokers = static_cast<std::int32_t>(within(profile_.brokers));
+  cluster.brokers = narrow_ ? 3 : static_cast<std::int32_t>(within(profile_.brokers));
   cluster.combined = share(profile_.combined);
   for (const Setting& setting : profile_.cluster) {
-    const bool often = setting.key == "broker.session.timeout.ms" || setting.key == "replica.lag.time.max.ms";
-    if (share(often ? kOften : profile_.setting)) cluster.config[std::string(setting.key)] = one_of(setting.values);
+    const bool often = setting.key == "broker.session.timeout.ms" || setting.key == "replica.lag.time.max.ms" ||
+                       (narrow_ && setting.key == "leader.imbalance.check.interval.seconds");
+    // A narrow run has several elections in it, by sessions that end soon, and messages that outlive them.
+    const bool short_session = narrow_ && setting.key == "broker.session.timeout.ms";
+    const bool patient = narrow_ && setting.key == "replica.socket.timeout.ms" && share(50);
+    if (short_session) {
+      cluster.config[std::string(setting.key)] = one_of(setting.values.first(3));
+    } else if (patient) {
+      cluster.config[std::string(setting.key)] = setting.values.back();
+    } else if (share(often ? kOften : profile_.setting))
+      cluster.config[std::string(setting.key)] = one_of(setting.values);
   }
   if (varies("cluster.clock_offset_ms")) cluster.clock_offset_ms = static_cast<std::int32_t>(within(1, 60'000));
   if (varies("cluster.clock_drift_ppm")) cluster.clock_drift_ppm = static_cast<std::int32_t>(within(1, 100'000));
@@ -52,7 +63,7 @@ scenarios::TopicSpec Maker::topic(const std::string& name, std::int64_t partitio
   topic.name = name;
   const std::int32_t brokers = scenario_.cluster.brokers;
   std::int64_t replicas = std::min(3, brokers);
-  if (share(20)) replicas = within(1, brokers);
+  if (!narrow_ && share(20)) replicas = within(1, brokers);
   topic.partitions = static_cast<std::int32_t>(partitions);
   topic.replication_factor = static_cast<std::int32_t>(replicas);
   const std::int64_t first = within(0, brokers - 1);
@@ -62,7 +73,7 @@ scenarios::TopicSpec Maker::topic(const std::string& name, std::int64_t partitio
       assigned.push_back(static_cast<std::int32_t>((first + p + r) % brokers) + 1);
   }
   std::int64_t min_isr = 1;
-  if (replicas > 1 && share(60)) min_isr = within(2, replicas);
+  if (replicas > 1 && share(narrow_ ? 30 : 60)) min_isr = within(2, replicas);
   topic.config["min.insync.replicas"] = std::to_string(min_isr);
   for (const Setting& setting : profile_.topic) {
     const bool often = setting.key == "internal.segment.bytes";
@@ -74,9 +85,9 @@ scenarios::TopicSpec Maker::topic(const std::string& name, std::int64_t partitio
 
 void Maker::topics() {
   constexpr const char* kNames[] = {"orders", "payments", "audit"};
-  const std::int64_t count = within(profile_.topics);
+  const std::int64_t count = narrow_ ? 1 : within(profile_.topics);
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t partitions = i == 0 ? within(profile_.partitions) : within(1, 2);
+    const std::int64_t partitions = narrow_ ? 1 : i == 0 ? within(profile_.partitions) : within(1, 2);
     scenario_.topics.push_back(topic(kNames[i], partitions));
     for (std::int64_t p = 0; p < partitions; ++p)
       partitions_.push_back(std::string(kNames[i]) + "-" + std::to_string(p));
@@ -95,6 +106,11 @@ scenarios::ProducerSpec Maker::producer(const std::string& name, std::size_t num
   if (number > 1 || share(10)) load.in_flight = static_cast<std::int32_t>(within(1, 8));
   if (varies("workload.producers.linger_us")) load.linger_us = within(1, 8'000);
   if (varies("workload.producers.batch_bytes")) load.batch_bytes = static_cast<std::int32_t>(within(100, 4'000));
+  if (narrow_ && share(70)) {  // logs part between any two records
+    load.batch_bytes = kOneRecord;
+    load.burst = static_cast<std::int32_t>(within(1, 2));
+    load.interval_us = within(6'000, 20'000);
+  }
   if (varies("workload.producers.value_bytes")) load.value_bytes = static_cast<std::int32_t>(within(16, 600));
   if (varies("workload.producers.compression")) load.compression = share(50) ? "lz4" : "zstd";
   if (number > 0 && share(25)) load.retries = static_cast<std::int32_t>(within(0, 2));
@@ -108,14 +124,14 @@ void Maker::clients() {
     const std::int64_t last = static_cast<std::int64_t>(scenario_.topics.size()) - 1;
     return scenario_.topics[static_cast<std::size_t>(within(0, last))].name;
   };
-  const auto producers = static_cast<std::size_t>(within(profile_.producers));
+  const auto producers = narrow_ ? std::size_t{2} : static_cast<std::size_t>(within(profile_.producers));
   for (std::size_t i = 0; i < producers; ++i) load.producers.push_back(producer(i < 2 ? first : some_topic(), i));
   for (std::size_t t = 1; t < scenario_.topics.size(); ++t) {
     const std::string& name = scenario_.topics[t].name;
     if (std::ranges::find(load.producers, name, &scenarios::ProducerSpec::topic) == load.producers.end())
       load.producers.push_back(producer(name, t));
   }
-  const std::int64_t consumers = within(profile_.consumers);
+  const std::int64_t consumers = narrow_ ? 1 : within(profile_.consumers);
   for (std::int64_t i = 0; i < consumers; ++i) {
     scenarios::ConsumerSpec reader;
     reader.topic = i == 0 ? first : some_topic();
@@ -125,6 +141,10 @@ void Maker::clients() {
   }
   load.request_timeout_ms = one_of({500, 1000, 2000});
   load.delivery_timeout_ms = 4 * load.request_timeout_ms;
+  if (varies("workload.producers.stop_ms")) {  // what happens then happens in silence
+    const std::int64_t stop_ms = within(scenario_.phases.run_ms / 4, scenario_.phases.run_ms);
+    for (scenarios::ProducerSpec& spec : load.producers) spec.stop_ms = stop_ms;
+  }
   if (varies("workload.delivery_timeout_ms")) load.delivery_timeout_ms = load.request_timeout_ms + within(0, 500);
 }
 
@@ -141,6 +161,7 @@ scenarios::Scenario Maker::make() {
   scenario_.title = "Drawn by the search, profile " + std::string(profile_.name);
   scenario_.tags = {"search"};
   scenario_.phases.run_ms = within(profile_.run_ms);
+  narrow_ = share(profile_.narrow);
   scenario_.phases.final_leaders = share(50);
   scenario_.expect.delivered = 0;
   for (const Weight& action : profile_.actions) {

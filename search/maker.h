@@ -42,11 +42,13 @@ class Maker {
   std::string_view choose(std::string_view kind);
   // Disturbs whoever leads `partition`, so that another is elected, at `at_ms`.
   FaultSpec& unseat(const std::string& partition, std::int64_t at_ms);
+  static void unheard(FaultSpec& rule, const std::string& broker);
   std::string some_partition();
   std::string some_broker() const;
   std::string some_node();
   std::string damaged() const;
   std::int64_t moment(std::int64_t margin_ms) const;  // of the workload, so long before its end
+  void make_time(std::int64_t until_ms);              // the run lasts so long, as far as its profile allows
   std::int64_t restart() const;
   bool enabled(std::string_view action) const;
 
@@ -62,13 +64,38 @@ class Maker {
   void cut_off_leader();
   void blackout();
   void topic_change();
+  // across elections: reigns.cpp
+  void reigns();
+  struct Chain {
+    std::string partition;
+    std::int64_t begin_ms = 0;  // of the first election
+    std::int64_t elections = 0;
+  };
+  void set_in_chain(FaultSpec& fault, const Chain& chain, std::int64_t reign);
+  enum class Missing : std::uint8_t { records, news, both };
+  void leave_behind(const Chain& chain, const std::string& broker, const std::vector<std::string>& cast, Missing what);
+  void carry(const Chain& chain, const std::vector<std::string>& cast);
+  void long_answer();
+  void bulk_load(const std::vector<std::string>& cast, std::int64_t start_ms);
+  void release_in_reign(const std::string& partition, std::string rule, std::int64_t reign);
+  Trigger in_reign(const std::string& partition, std::int64_t reign);
+  std::vector<std::string> replicas_of(const std::string& partition) const;  // targets, the preferred leader first
+
+  // incarnations, and members of the ISR: lives.cpp
+  void earlier_life();
+  void late_fencing();
+  void shrunken();
+  FaultSpec& lose(const std::string& broker);
+  static void hold_answers(FaultSpec& rule, const std::string& from, const std::string& to);
 
   const Profile& profile_;
+  bool narrow_ = false;  // one partition on three brokers: what happens there is what the run is about
   scenarios::Scenario scenario_;
   std::vector<Weight> actions_;          // those of this run
   std::vector<std::string> partitions_;  // "orders-0"
   std::string focus_;                    // the partition that most faults are about
   std::int32_t damaged_ = 0;             // the broker whose disk may be destroyed
+  bool bulk_ = false;                    // there is a topic of large records
   std::int32_t topics_made_ = 0;         // by faults
   std::int32_t number_ = 0;              // of the last fault
 };

@@ -254,6 +254,11 @@ void Maker::pattern(std::string_view name) {
   if (name == "cut-off-leader") return cut_off_leader();
   if (name == "blackout") return blackout();
   if (name == "topic-change") return topic_change();
+  if (name == "reigns") return reigns();
+  if (name == "long-answer") return long_answer();
+  if (name == "earlier-life") return earlier_life();
+  if (name == "late-fencing") return late_fencing();
+  if (name == "shrunken") return shrunken();
   if (name == "rolling") {
     FaultSpec& fault = add("rolling_restart");
     fault.at_ms = moment(1'000);

@@ -13,13 +13,13 @@ using Values = std::array<std::string_view, N>;
 
 constexpr Values<4> kSession{"400", "600", "1000", "2000"};
 constexpr Values<3> kHeartbeat{"50", "100", "200"};
-constexpr Values<5> kLag{"200", "350", "500", "1000", "2000"};
+constexpr Values<6> kLag{"200", "350", "500", "1000", "2000", "4000"};
 constexpr Values<3> kFetchMax{"300", "2000", "1048576"};
 constexpr Values<3> kFetchResponse{"1000", "10000", "10485760"};
 constexpr Values<3> kFetchWait{"10", "50", "200"};
 constexpr Values<3> kBackoff{"10", "50", "200"};
 constexpr Values<3> kHwCheckpoint{"50", "500", "2000"};
-constexpr Values<3> kSocketTimeout{"500", "1000", "5000"};
+constexpr Values<4> kSocketTimeout{"500", "1000", "5000", "20000"};
 constexpr Values<2> kRequestTimeout{"600", "2000"};
 constexpr Values<1> kImbalance{"1"};
 constexpr Values<2> kNo{"false", "true"};
@@ -73,7 +73,7 @@ constexpr std::array kTopicKeys{
     Setting{"segment.ms", kSegmentMs},
 };
 
-constexpr std::array<std::string_view, 20> kAllFields{
+constexpr std::array<std::string_view, 21> kAllFields{
     "cluster.brokers",
     "cluster.clock_drift_ppm",
     "cluster.clock_offset_ms",
@@ -93,6 +93,7 @@ constexpr std::array<std::string_view, 20> kAllFields{
     "workload.producers.compression",
     "workload.producers.in_flight",
     "workload.producers.linger_us",
+    "workload.producers.stop_ms",
     "workload.producers.value_bytes",
 };
 constexpr std::array<std::string_view, 3> kFewFields{
@@ -131,6 +132,8 @@ constexpr std::array kAllPatterns{
     Weight{"single", 24},        Weight{"election-burst", 12}, Weight{"stale-metadata", 8}, Weight{"held-response", 8},
     Weight{"pending-isr", 8},    Weight{"doom-in-turn", 4},    Weight{"slow-follower", 6},  Weight{"quick-restarts", 5},
     Weight{"cut-off-leader", 6}, Weight{"blackout", 3},        Weight{"topic-change", 3},   Weight{"rolling", 1},
+    Weight{"reigns", 18},        Weight{"long-answer", 4},     Weight{"earlier-life", 6},   Weight{"late-fencing", 4},
+    Weight{"shrunken", 8},
 };
 constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},
@@ -149,6 +152,7 @@ constexpr std::array kProfiles{
     Profile{.name = "default",
             .title = "three to five brokers, every fault, operation and setting",
             .brokers = {3, 5},
+            .narrow = 40,
             .combined = 15,
             .topics = {1, 2},
             .partitions = {3, 4},

@@ -29,6 +29,7 @@ struct Profile {
   std::string_view name;
   std::string_view title;
   Range brokers;
+  std::int32_t narrow = 0;  // share of runs with three brokers and one partition, most records in batches of their own
   std::int32_t combined = 0;  // share of runs in which broker 1 is the controller too
   Range topics;
   Range partitions;  // of the first topic; further ones have one or two

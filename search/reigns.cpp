@@ -1,0 +1,260 @@
+// Elections of one partition, each as soon as the one before has come to something, and what is carried from one
+// reign into another: tails that not everyone has, brokers that have not heard who leads, single messages that arrive
+// in another epoch than they left in, changes of the ISR under way.
+#include <algorithm>
+#include <array>
+#include <limits>
+#include <utility>
+
+#include "search/maker.h"
+
+namespace verdict::search {
+namespace {
+
+constexpr std::int32_t kAllFrames = 1'000'000;
+
+constexpr std::array kCarried{
+    Weight{"late", 5},
+    Weight{"isr", 3},
+    Weight{"apart", 2},
+    Weight{"slow", 2},
+};
+constexpr std::array kSoon{Weight{"at-once", 3}, Weight{"soon", 5}, Weight{"later", 3}};
+
+scenarios::Condition text(const char* field, const std::string& value) {
+  return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};
+}
+
+scenarios::Condition at_least(const char* field, std::int64_t value) {
+  return {.field = field,
+          .kind = scenarios::Condition::Kind::range,
+          .min = value,
+          .max = std::numeric_limits<std::int64_t>::max()};
+}
+
+// Few records fall into a short reign, and where none do, that is an epoch of its own kind.
+std::int64_t pause_us() {
+  const std::string_view kind = weighted(kSoon);
+  if (kind == "at-once") return within(0, 5'000);
+  if (kind == "soon") return within(5'000, 100'000);
+  return within(100'000, 600'000);
+}
+
+}  // namespace
+
+std::vector<std::string> Maker::replicas_of(const std::string& partition) const {
+  std::vector<std::string> brokers;
+  for (const scenarios::TopicSpec& topic : scenario_.topics) {
+    for (std::size_t i = 0; i < topic.assignment.size(); ++i) {
+      if (topic.name + "-" + std::to_string(i) != partition) continue;
+      for (const std::int32_t id : topic.assignment[i]) brokers.push_back("broker(" + std::to_string(id) + ")");
+    }
+  }
+  return brokers;
+}
+
+// The controller's word on the partition in a reign, counted from the first election of the run, or a later one.
+Maker::Trigger Maker::in_reign(const std::string& partition, std::int64_t reign) {
+  Trigger when;
+  when.event = "partition_decided";
+  when.match = {text("partition", partition), at_least("leader_epoch", reign)};
+  return when;
+}
+
+void Maker::reigns() {
+  const std::string partition = some_partition();
+  const std::vector<std::string> cast = replicas_of(partition);
+  if (cast.size() < 2) return election_burst();
+  const Chain chain{.partition = partition, .begin_ms = within(150, 900), .elections = within(2, 4)};
+  const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
+  make_time(chain.begin_ms + chain.elections * (session / 2 + 500));
+  for (const std::string& broker : cast) {
+    if (!share(55)) continue;
+    const std::int64_t what = within(0, 10);
+    leave_behind(chain, broker, cast, what < 5 ? Missing::records : what < 10 ? Missing::news : Missing::both);
+  }
+  if (share(60)) carry(chain, cast);
+  for (std::int64_t i = 0; i < chain.elections; ++i) {
+    FaultSpec& fault = unseat(partition, chain.begin_ms);
+    if (i == 0) continue;
+    fault.at_ms.reset();
+    fault.when = in_reign(partition, i);
+    fault.when->not_before_ms = chain.begin_ms;
+    // When everyone is in sync again, anybody may be next.
+    if (share(60)) {
+      fault.when->match.push_back({.field = "isr",
+                                   .kind = scenarios::Condition::Kind::size,
+                                   .min = share(75) ? static_cast<std::int64_t>(cast.size()) : 2});
+    }
+    fault.when->after_us = pause_us();
+  }
+}
+
+// A moment of the chain: shortly before the first election, or in a later reign.
+void Maker::set_in_chain(FaultSpec& fault, const Chain& chain, std::int64_t reign) {
+  if (reign == 0) {
+    fault.at_ms = std::max<std::int64_t>(chain.begin_ms - within(0, 250), 1);
+    return;
+  }
+  fault.when = in_reign(chain.partition, reign);
+  if (share(50)) fault.when->after_us = pause_us();
+}
+
+// Through one or more reigns a broker gets no records of the leader, or no news of who leads, or neither.
+void Maker::leave_behind(const Chain& chain, const std::string& broker, const std::vector<std::string>& cast,
+                         Missing what) {
+  const std::int64_t from = share(60) ? 0 : within(0, chain.elections - 1);
+  for (const bool deaf : {false, true}) {
+    if (what == (deaf ? Missing::records : Missing::news)) continue;
+    FaultSpec& hold = add("message");
+    const std::string id = hold.id;
+    set_in_chain(hold, chain, from);
+    const std::string leader = from == 0 && share(70) ? cast.front() : "leader(" + chain.partition + ")";
+    hold_answers(hold, deaf ? "controller" : leader, broker);
+    hold.for_ms = deaf ? effective("broker.session.timeout.ms", 2'000) + within(100, 2'500) : within(200, 2'500);
+    if (share(50)) release_in_reign(chain.partition, id, within(from + 1, chain.elections));
+  }
+}
+
+// Something else lasts from one reign into another.
+void Maker::carry(const Chain& chain, const std::vector<std::string>& cast) {
+  const std::string_view kind = weighted(kCarried);
+  const std::int64_t from = within(0, chain.elections - 1);
+  const auto other = static_cast<std::size_t>(within(1, static_cast<std::int64_t>(cast.size()) - 1));
+  const std::string leader = share(50) ? cast.front() : "leader(" + chain.partition + ")";
+  const std::string whom = share(75) ? cast[other] : cast.front();
+  FaultSpec& fault = add(kind == "apart" ? "partition" : kind == "slow" ? "disk_slow" : "message");
+  const std::string id = fault.id;
+  set_in_chain(fault, chain, from);
+  fault.for_ms = within(200, 2'500);
+  if (kind == "apart") {
+    fault.a = {whom};
+    fault.b = {cast[(other + 1) % cast.size()]};
+    if (fault.b == fault.a) fault.b = {"controller"};
+    return;
+  }
+  if (kind == "slow") {
+    fault.target = leader;
+    fault.latency_us = within(20'000, 400'000);
+    return;
+  }
+  fault.effect = "hold";
+  fault.nth = static_cast<std::int32_t>(within(1, 3));
+  fault.count = static_cast<std::int32_t>(kind == "late" ? within(1, 2) : share(60) ? kAllFrames : within(1, 3));
+  fault.api = kind == "late" ? "Fetch" : "AlterPartition";
+  fault.side = share(60) ? "response" : "request";
+  const std::string server = kind == "late" ? leader : "controller";
+  const std::string client = kind == "late" ? whom : leader;
+  fault.from = fault.side == "response" ? server : client;
+  fault.to = fault.side == "response" ? client : server;
+  // The word that logs part, or that the ISR is to change, is rarer than any moment.
+  if (share(50)) {
+    fault.at_ms.reset();
+    Trigger& when = fault.when.emplace();
+    when.event = kind == "late" ? "divergence_answered" : "isr_proposed";
+    when.match = {text("partition", chain.partition)};
+    if (from > 0) when.match.push_back(at_least("leader_epoch", from));
+    fault.nth = 1;
+  }
+  if (share(60)) release_in_reign(chain.partition, id, within(from + 1, chain.elections));
+}
+
+// An answer is so long that leadership changes while it is on its way: the rest of it is read from a log that has gone
+// on since. What makes it long is another partition's backlog.
+void Maker::long_answer() {
+  const std::string partition = some_partition();
+  const std::vector<std::string> cast = replicas_of(partition);
+  if (cast.size() < 2 || bulk_) return reigns();
+  bulk_ = true;
+  const std::int64_t gather_ms = within(200, 900);
+  const std::int64_t gathers_ms = within(250, 500);
+  // The next leader is mostly the first one that follows.
+  const auto last = static_cast<std::int64_t>(cast.size()) - 1;
+  const auto other = static_cast<std::size_t>(share(75) ? last : within(1, last));
+  bulk_load(cast, gather_ms);
+  FaultSpec& gather = add("clog");
+  gather.at_ms = gather_ms;
+  gather.a = {cast[other]};
+  gather.b = {cast.front()};
+  gather.for_ms = gathers_ms;
+  const bool held = share(70);
+  FaultSpec& slow = add(held ? "message" : "slow_link");
+  const std::string id = slow.id;
+  slow.at_ms = gather_ms + (held ? gathers_ms - 5 : 0);
+  slow.for_ms = within(1'000, 4'000);
+  if (held) {
+    slow.api = "Fetch";
+    slow.side = "response";
+    slow.effect = "hold";
+    slow.from = cast.front();
+    slow.to = cast[other];
+  } else {
+    slow.a = {cast.front()};
+    slow.b = {cast[other]};
+    slow.bytes = within(50, 800);
+  }
+  if (held && share(70)) {  // until the one that led follows the next leader
+    FaultSpec& release = add("release");
+    release.of = id;
+    Trigger& when = release.when.emplace();
+    when.event = "batch_appended";
+    when.match = {text("partition", partition), text("role", "follower"), at_least("epoch", 1)};
+    when.nth = static_cast<std::int32_t>(within(1, 20));
+    when.after_us = within(0, 400'000);
+  }
+  const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
+  const Chain chain{.partition = partition, .begin_ms = gather_ms + gathers_ms, .elections = 1};
+  make_time(chain.begin_ms + session + 1'500);
+  if (share(80)) leave_behind(chain, cast[other], cast, Missing::news);
+  for (std::size_t i = 1; i < cast.size(); ++i) {
+    if (i != other && share(80)) leave_behind(chain, cast[i], cast, Missing::records);
+  }
+  // The leader lives, but another is elected.
+  FaultSpec& cut = add(share(75) ? "message" : "partition");
+  cut.at_ms = chain.begin_ms - within(0, 200);
+  cut.for_ms = session + within(20, 300);
+  if (cut.action == "message") {
+    unheard(cut, cast.front());
+  } else {
+    cut.a = {cast.front()};
+    cut.b = {"controller"};
+  }
+}
+
+// A topic beside the others, with the same replicas as `cast`, and so much for it that one answer does not hold it.
+void Maker::bulk_load(const std::vector<std::string>& cast, std::int64_t start_ms) {
+  scenarios::TopicSpec& bulk = scenario_.topics.emplace_back();
+  bulk.name = "bulk";
+  bulk.partitions = 1;
+  bulk.replication_factor = static_cast<std::int32_t>(cast.size());
+  std::vector<std::int32_t>& assigned = bulk.assignment.emplace_back();
+  for (const std::string& broker : cast) assigned.push_back(broker[broker.find('(') + 1] - '0');
+  scenarios::ProducerSpec& load = scenario_.workload.producers.emplace_back();
+  load.topic = bulk.name;
+  load.acks = "1";
+  load.burst = 1;
+  load.interval_us = within(3'000, 15'000);
+  load.value_bytes = static_cast<std::int32_t>(within(30'000, 90'000));
+  load.batch_bytes = 100'000;
+  load.start_ms = start_ms + within(0, 50);
+  load.records = within(4, 15);
+  // Clients can wait for such answers.
+  scenario_.workload.request_timeout_ms = std::max<std::int64_t>(scenario_.workload.request_timeout_ms, 2'000);
+  scenario_.workload.delivery_timeout_ms =
+      std::max(scenario_.workload.delivery_timeout_ms, scenario_.workload.request_timeout_ms);
+  if (scenario_.network.bytes_per_ms > 0)
+    scenario_.network.bytes_per_ms = std::max<std::int64_t>(scenario_.network.bytes_per_ms, 10'000);
+}
+
+void Maker::release_in_reign(const std::string& partition, std::string rule, std::int64_t reign) {
+  FaultSpec& release = add("release");
+  release.of = std::move(rule);
+  Trigger when = in_reign(partition, reign);
+  if (share(60)) {
+    when.event = share(50) ? "became_follower" : "became_leader";
+  }
+  when.after_us = pause_us();
+  release.when = when;
+}
+
+}  // namespace verdict::search
