@@ -36,6 +36,7 @@ Job parse_job(const std::string& line) {
   job.until_ms = json["until_ms"];
   job.reseed_at_ms = json["reseed_at_ms"];
   job.branch = json["branch"];
+  job.past_violation = json["past_violation"];
   if (json.contains("first")) job.first = *reports::parse_run_record(json["first"].dump());
   return job;
 }
@@ -47,6 +48,7 @@ std::string run_job(const Scenario& scenario, const Job& job) {
   options.until_ms = job.until_ms;
   options.reseed_at_ms = job.reseed_at_ms;
   options.branch = job.branch;
+  options.past_violation = job.past_violation;
   const auto begin = std::chrono::steady_clock::now();
   RunResult result = scenarios::run(scenario, job.seed, options);
   result.wall_ms =
@@ -107,6 +109,7 @@ std::string to_line(const Job& job) {
   json["until_ms"] = job.until_ms;
   json["reseed_at_ms"] = job.reseed_at_ms;
   json["branch"] = job.branch;
+  json["past_violation"] = job.past_violation;
   if (job.kind == Job::Kind::bundle || job.kind == Job::Kind::report)
     json["first"] = Json::parse(reports::to_json(job.first));
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);

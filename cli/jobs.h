@@ -33,7 +33,8 @@ struct Job {
   std::int64_t until_ms = 0;         // until; a run that has not failed by then may stop, 0: never
   std::int64_t reseed_at_ms = 0;     // run: everything is drawn anew from there on; 0: never
   std::uint64_t branch = 0;
-  reports::RunRecord first;  // bundle, report
+  bool past_violation = false;  // run: RunOptions::past_violation
+  reports::RunRecord first;     // bundle, report
 };
 std::string to_line(const Job& job);
 

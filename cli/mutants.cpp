@@ -48,7 +48,11 @@ struct Plan {
 
 // One run that was asked for.
 struct Task {
-  enum class Kind : std::uint8_t { planted, healthy };
+  enum class Kind : std::uint8_t {
+    planted,
+    healthy,
+    recall  // a kill once more, to its end: what do clients see?
+  };
   Kind kind = Kind::planted;
   std::size_t row = 0;
   std::uint64_t trial = 0;
@@ -115,7 +119,8 @@ class Campaign {
  private:
   // ---- in a worker ----
 
-  // "SEED DEFECT" answers the run's processor time in milliseconds and its result.
+  // "SEED DEFECT", or "SEED+ DEFECT" for a run past its violation, answers the run's processor time in milliseconds
+  // and its result.
   std::string work_on(const std::string& line) const {
     const std::uint64_t seed = std::stoull(line);
     const std::string defect = line.substr(line.find(' ') + 1);
@@ -123,6 +128,7 @@ class Campaign {
     Job job;
     job.seed = seed;
     if (defect != kNoDefect) job.defects = {defect};
+    job.past_violation = line[line.find(' ') - 1] == '+';
     const std::string result = work({search::generate(*plan_.profile, seed)}, to_line(job));
     const auto core_ms = static_cast<std::int64_t>(std::clock() - before) * 1000 / CLOCKS_PER_SEC;
     return fmt::format("{} {}", core_ms, result);
@@ -135,7 +141,8 @@ class Campaign {
   void start(const Task& task) {
     const bool healthy = task.kind == Task::Kind::healthy;
     tasks_.emplace(++last_task_, task);
-    pool_.start(last_task_, fmt::format("{} {}", task.seed, healthy ? kNoDefect : matrix_.rows[task.row].defect.id));
+    pool_.start(last_task_, fmt::format("{}{} {}", task.seed, task.kind == Task::Kind::recall ? "+" : "",
+                                        healthy ? kNoDefect : matrix_.rows[task.row].defect.id));
   }
 
   void hand_out() {
@@ -143,6 +150,9 @@ class Campaign {
       if (!wanted_.empty()) {
         start({.kind = Task::Kind::healthy, .seed = wanted_.front()});
         wanted_.pop_front();
+      } else if (!recalls_.empty()) {
+        start(recalls_.front());
+        recalls_.pop_front();
       } else if (Cursor* cursor = least_ahead()) {
         const auto row = static_cast<std::size_t>(cursor - cursors_.data());
         start({.row = row, .trial = cursor->trial, .seed = cursor->next++});
@@ -201,6 +211,10 @@ class Campaign {
     Answer answer = answer_of(report, task.seed);
     progress_.add(answer.result);
     if (task.kind == Task::Kind::healthy) return take_healthy(task.seed, std::move(answer.result));
+    if (task.kind == Task::Kind::recall) {
+      matrix_.rows[task.row].black_box += answer.result.black_box.empty() ? 0 : 1;
+      return;
+    }
     Cursor& cursor = cursors_[task.row];
     if (task.trial != cursor.trial || cursor.done) return;  // run ahead of what was the trial's kill
     --cursor.running;
@@ -235,6 +249,8 @@ class Campaign {
       cursor.hashes.emplace_back(cursor.judge, answer.result.hash);
       const bool killed =
           counts.take(answer.result, answer.core_ms, healthy == healthy_.end() ? nullptr : &healthy->second);
+      if (killed && answer.result.black_box.empty())
+        recalls_.push_back({.kind = Task::Kind::recall, .row = row, .seed = cursor.judge});
       cursor.ended.erase(at);
       ++cursor.judge;
       const bool spent = counts.runs >= options_.runs || (plan_.for_ms > 0 && counts.wall_ms >= plan_.for_ms);
@@ -318,6 +334,7 @@ class Campaign {
   std::set<std::uint64_t> tried_;               // seeds that counted and that the healthy core may still have to meet
   std::map<std::uint64_t, RunResult> healthy_;  // outcome, invariant and hash
   std::set<std::uint64_t> asked_healthy_;
+  std::deque<Task> recalls_;
   std::deque<std::uint64_t> wanted_;                                     // a verdict waits for the healthy core's run
   std::map<std::string, std::pair<std::uint64_t, std::string>> guilty_;  // by kind of failure
   bool stopping_ = false;

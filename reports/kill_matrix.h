@@ -67,7 +67,7 @@ struct MatrixRow {
   std::int64_t core_ms = 0;        // processor time of the same
   std::map<std::string, std::uint64_t> kills;           // by invariant
   std::map<std::string, std::uint64_t> other_failures;  // by invariant
-  std::uint64_t black_box = 0;                          // kills of which clients saw an anomaly as well
+  std::uint64_t black_box = 0;                          // kills of which clients saw an anomaly as well, in time
   std::uint64_t compared = 0;                           // runs whose seed the healthy core has met
   std::uint64_t differs = 0;                            // of these, runs with another hash than its
   std::vector<std::uint64_t> kill_seeds;                // of each trial that killed

@@ -73,6 +73,8 @@ struct RunOptions {
   // Of virtual time: from there on every draw is another one, by `branch`; before it the run is the same. 0: never.
   std::int64_t reseed_at_ms = 0;
   std::uint64_t branch = 0;
+  // The run goes on after the white box's word, so that clients have the time to see what came of it.
+  bool past_violation = false;
   // Called when a run's world stands and before its time begins, for the second run of check_determinism too: a test
   // plants there what runs may not do.
   std::function<void(sim::World&)> prepare;

@@ -102,7 +102,9 @@ class Trial final : private sim::ClusterSink,
   std::string unfinished_guest();  // its name; empty: none
   void conclude_guest(const BrokenRule& rule);
   // A rule is broken: nothing more is to be run.
-  bool convicted() const { return broken_.has_value() || (options_.own_rules && white_.violation().has_value()); }
+  bool convicted() const {
+    return broken_.has_value() || (options_.own_rules && !options_.past_violation && white_.violation().has_value());
+  }
   Step set_up();
   Step workload();
   Step heal_and_settle();

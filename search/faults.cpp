@@ -224,12 +224,16 @@ void Maker::change_topic(FaultSpec& fault) {
 // Everything that the action takes but when and, mostly, whom.
 void Maker::parameters(FaultSpec& fault) {
   const std::string_view action = fault.action;
-  if (is_one_of(action, {"kill", "power_loss", "doom", "doom_power", "stop", "wipe"})) fault.restart_ms = restart();
+  if (is_one_of(action, {"kill", "power_loss", "doom", "doom_power", "doom_sync", "doom_sync_power", "stop", "wipe",
+                         "older_disk"}))
+    fault.restart_ms = restart();
   if (is_one_of(action, {"doom", "doom_power"})) fault.nth_call = within(1, 40);
-  if (is_one_of(action, {"power_loss", "doom_power"}) && share(40))
+  if (is_one_of(action, {"doom_sync", "doom_sync_power"})) fault.nth_call = within(1, 4);
+  if (is_one_of(action, {"power_loss", "doom_power", "doom_sync_power"}) && share(40))
     fault.policy = one_of({0, 1}) == 0 ? "data_only" : "all_unsynced_lost";
   if (is_one_of(action, {"pause", "isolate"})) fault.for_ms = within(20, 2'500);
-  if (is_one_of(action, {"partition", "block", "bridge", "clog", "slow_link", "reset"})) {
+  if (is_one_of(action,
+                {"partition", "block", "bridge", "clog", "slow_link", "reset", "refuse_connects", "hang_connects"})) {
     groups(fault);
     if (action != "reset") fault.for_ms = within(50, 2'000);
     if (action == "slow_link") fault.delay_ms = within(1, 300);
@@ -249,9 +253,16 @@ void Maker::parameters(FaultSpec& fault) {
     fault.delay_ms = within(0, 300);
   } else if (is_one_of(action, {"create_topic", "delete_topic"})) {
     change_topic(fault);
-  } else if (is_one_of(action, {"wipe", "bit_rot"})) {
+  } else if (is_one_of(action, {"random_partition", "swizzle"})) {
+    fault.target.clear();
+    fault.a = {"brokers"};
+    if (share(50)) fault.a.push_back("controller");
+    if (share(30)) fault.a.push_back("clients");
+    (action == "swizzle" ? fault.delay_ms : fault.for_ms) = action == "swizzle" ? within(5, 150) : within(50, 2'000);
+  } else if (is_one_of(action, {"wipe", "older_disk", "bit_rot", "misdirected_write"})) {
     fault.target = damaged();
-    if (action == "bit_rot") fault.path_part = ".log";
+    if (is_one_of(action, {"bit_rot", "misdirected_write"})) fault.path_part = ".log";
+    if (action == "older_disk") fault.image_ms = within(0, fault.at_ms ? *fault.at_ms - 1 : kFirstMs);
   } else if (action == "disk_errors") {
     fault.target = damaged();
     fault.path_part = focus_;

@@ -153,6 +153,14 @@ void Maker::environment() {
   if (varies("network.tail_one_in")) scenario_.network.tail_one_in = one_of({0, 50, 200});
   if (varies("network.tail_ms")) scenario_.network.tail_ms = one_of({2, 4});
   if (varies("network.bytes_per_ms")) scenario_.network.bytes_per_ms = one_of({0, 1'000, 10'000});
+  scenarios::SchedulingSpec& scheduling = scenario_.scheduling;
+  if (varies("scheduling.shuffle")) scheduling.shuffle = false;
+  if (varies("scheduling.sites")) scheduling.sites = true;
+  if (varies("scheduling.yields_in_256")) scheduling.yields_in_256 = static_cast<std::int32_t>(one_of({0, 8, 200}));
+  if (varies("scheduling.stall_one_in")) {
+    scheduling.stall_one_in = static_cast<std::int32_t>(one_of({20, 100, 1'000}));
+    if (share(50)) scheduling.stall_us = one_of({100, 5'000});
+  }
   if (varies("disk.sync_us")) scenario_.disk.sync_us = one_of({50, 2'000, 10'000, 30'000});
 }
 

@@ -33,6 +33,14 @@ constexpr std::array kEffects{
     Effect{"power_loss", "power-loss power-loss-bytes"},
     Effect{"doom", "doomed"},
     Effect{"doom_power", "doomed power-loss"},
+    Effect{"doom_sync", "doomed-in-sync"},
+    Effect{"doom_sync_power", "doomed-in-sync power-loss"},
+    Effect{"older_disk", "older-disk"},
+    Effect{"misdirected_write", "misdirected-write"},
+    Effect{"random_partition", "partition-random"},
+    Effect{"swizzle", "swizzle"},
+    Effect{"refuse_connects", "refused-connect"},
+    Effect{"hang_connects", "hanging-connect"},
     Effect{"pause", "pause"},
     Effect{"stop", "restart"},
     Effect{"wipe", "wipe"},
@@ -67,7 +75,7 @@ Kinds kinds_of(const scenarios::Scenario& scenario) {
   for (const scenarios::FaultSpec& fault : scenario.faults)
     (is_operation(fault.action) ? kinds.operations : kinds.actions).insert(fault.action);
   const Json json = Json::parse(scenarios::to_json(scenario, -1));
-  for (const char* part : {"cluster", "topics", "network", "disk", "workload"}) {
+  for (const char* part : {"cluster", "topics", "network", "disk", "scheduling", "workload"}) {
     if (json.contains(part)) flatten(json[part], part, kinds.settings);
   }
   return kinds;

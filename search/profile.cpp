@@ -73,7 +73,7 @@ constexpr std::array kTopicKeys{
     Setting{"segment.ms", kSegmentMs},
 };
 
-constexpr std::array<std::string_view, 21> kAllFields{
+constexpr std::array<std::string_view, 25> kAllFields{
     "cluster.brokers",
     "cluster.clock_drift_ppm",
     "cluster.clock_offset_ms",
@@ -83,6 +83,10 @@ constexpr std::array<std::string_view, 21> kAllFields{
     "network.latency_us",
     "network.tail_ms",
     "network.tail_one_in",
+    "scheduling.shuffle",
+    "scheduling.sites",
+    "scheduling.stall_one_in",
+    "scheduling.yields_in_256",
     "topics.config.min.insync.replicas",
     "topics.config.unclean.leader.election.enable",
     "workload.consumers.poll_interval_ms",
@@ -105,13 +109,42 @@ constexpr std::array<std::string_view, 3> kFewFields{
 // ---- faults ----
 
 constexpr std::array kAllActions{
-    Weight{"kill", 10},      Weight{"power_loss", 5},   Weight{"doom", 5},         Weight{"doom_power", 4},
-    Weight{"pause", 8},      Weight{"resume", 2},       Weight{"stop", 8},         Weight{"start", 2},
-    Weight{"wipe", 4},       Weight{"partition", 7},    Weight{"isolate", 6},      Weight{"block", 6},
-    Weight{"bridge", 4},     Weight{"clog", 4},         Weight{"slow_link", 5},    Weight{"reset", 4},
-    Weight{"message", 10},   Weight{"release", 4},      Weight{"disk_errors", 6},  Weight{"disk_slow", 4},
-    Weight{"full_disk", 4},  Weight{"bit_rot", 6},      Weight{"clock_offset", 4}, Weight{"clock_drift", 4},
-    Weight{"clock_jump", 4}, Weight{"create_topic", 3}, Weight{"delete_topic", 3}, Weight{"rolling_restart", 2},
+    Weight{"kill", 10},
+    Weight{"power_loss", 5},
+    Weight{"doom", 5},
+    Weight{"doom_power", 4},
+    Weight{"pause", 8},
+    Weight{"resume", 2},
+    Weight{"stop", 8},
+    Weight{"start", 2},
+    Weight{"wipe", 4},
+    Weight{"partition", 7},
+    Weight{"isolate", 6},
+    Weight{"block", 6},
+    Weight{"bridge", 4},
+    Weight{"clog", 4},
+    Weight{"slow_link", 5},
+    Weight{"reset", 4},
+    Weight{"message", 10},
+    Weight{"release", 4},
+    Weight{"disk_errors", 6},
+    Weight{"disk_slow", 4},
+    Weight{"full_disk", 4},
+    Weight{"clock_offset", 4},
+    Weight{"clock_drift", 4},
+    Weight{"clock_jump", 4},
+    Weight{"create_topic", 3},
+    Weight{"delete_topic", 3},
+    Weight{"rolling_restart", 2},
+    Weight{"doom_sync", 4},
+    Weight{"doom_sync_power", 4},
+    Weight{"older_disk", 3},
+    Weight{"misdirected_write", 2},
+    Weight{"random_partition", 4},
+    Weight{"swizzle", 4},
+    Weight{"refuse_connects", 4},
+    Weight{"hang_connects", 3},
+    Weight{"bit_rot", 6},
 };
 constexpr std::array kElectionActions{
     Weight{"kill", 10},   Weight{"pause", 8},     Weight{"stop", 10},   Weight{"partition", 8},
@@ -119,9 +152,14 @@ constexpr std::array kElectionActions{
     Weight{"reset", 3},   Weight{"slow_link", 4}, Weight{"release", 3}, Weight{"doom", 4},
 };
 constexpr std::array kDiskActions{
-    Weight{"power_loss", 12}, Weight{"doom", 8},        Weight{"doom_power", 10}, Weight{"kill", 4},
-    Weight{"wipe", 3},        Weight{"disk_errors", 8}, Weight{"disk_slow", 6},   Weight{"full_disk", 5},
-    Weight{"stop", 3},        Weight{"partition", 3},   Weight{"bit_rot", 10},
+    Weight{"power_loss", 12}, Weight{"doom", 8},
+    Weight{"doom_power", 10}, Weight{"kill", 4},
+    Weight{"wipe", 3},        Weight{"disk_errors", 8},
+    Weight{"disk_slow", 6},   Weight{"full_disk", 5},
+    Weight{"stop", 3},        Weight{"partition", 3},
+    Weight{"doom_sync", 6},   Weight{"doom_sync_power", 6},
+    Weight{"older_disk", 3},  Weight{"misdirected_write", 3},
+    Weight{"bit_rot", 10},
 };
 constexpr std::array kSmallActions{
     Weight{"kill", 8},  Weight{"power_loss", 4}, Weight{"pause", 8},   Weight{"stop", 8},

@@ -67,7 +67,8 @@ TEST(Generator, ServesRapidCheck) {
 }
 
 bool destroys(const FaultSpec& fault) {
-  return fault.action == "wipe" || fault.action == "bit_rot" || fault.fail_syncs > 0 || fault.fail_reads > 0;
+  return fault.action == "wipe" || fault.action == "older_disk" || fault.action == "bit_rot" ||
+         fault.action == "misdirected_write" || fault.fail_syncs > 0 || fault.fail_reads > 0;
 }
 
 TEST(Atlas, DestroysOneMachinesDiskAtMostAndNeverTheOnlyMetadataLog) {
