@@ -289,6 +289,12 @@ std::string_view Maker::choose(std::string_view otherwise) {
   if (action == "release" &&
       std::ranges::find(scenario_.faults, "message", &FaultSpec::action) == scenario_.faults.end())
     return "message";  // nothing to release yet
+  // An image of a disk is of a disk that was never wiped.
+  const auto has = [this](std::string_view other) {
+    return std::ranges::find(scenario_.faults, other, &FaultSpec::action) != scenario_.faults.end();
+  };
+  if ((action == "older_disk" || action == "wipe") && (has("older_disk") || (action == "older_disk" && has("wipe"))))
+    return "power_loss";
   return action.empty() ? otherwise : action;
 }
 

@@ -155,7 +155,6 @@ void Maker::environment() {
   if (varies("network.bytes_per_ms")) scenario_.network.bytes_per_ms = one_of({0, 1'000, 10'000});
   scenarios::SchedulingSpec& scheduling = scenario_.scheduling;
   if (varies("scheduling.shuffle")) scheduling.shuffle = false;
-  if (varies("scheduling.sites")) scheduling.sites = true;
   if (varies("scheduling.yields_in_256")) scheduling.yields_in_256 = static_cast<std::int32_t>(one_of({0, 8, 200}));
   if (varies("scheduling.stall_one_in")) {
     scheduling.stall_one_in = static_cast<std::int32_t>(one_of({20, 100, 1'000}));
@@ -179,13 +178,14 @@ scenarios::Scenario Maker::make() {
   topics();
   clients();
   environment();
-  const std::int64_t groups = within(profile_.groups);
+  const std::int64_t groups = narrow_ ? within(1, 2) : within(profile_.groups);
+  const std::span<const Weight> known = narrow_ ? profile_.narrow_patterns : profile_.patterns;
   // Of the patterns, too, a run knows only some.
   std::vector<Weight> patterns;
-  for (const Weight& pattern : profile_.patterns) {
+  for (const Weight& pattern : known) {
     if (share(profile_.enabled)) patterns.push_back(pattern);
   }
-  if (patterns.empty()) patterns.assign(profile_.patterns.begin(), profile_.patterns.end());
+  if (patterns.empty()) patterns.assign(known.begin(), known.end());
   for (std::int64_t i = 0; i < groups; ++i) pattern(weighted(patterns));
   if (share(profile_.stays_down)) {  // the others must do: never the only controller
     FaultSpec& fault = add("kill");

@@ -42,7 +42,8 @@ void Maker::hold_answers(FaultSpec& rule, const std::string& from, const std::st
 
 // Dies and returns with what its disk kept: all, the synced part, or nothing.
 Maker::FaultSpec& Maker::lose(const std::string& broker) {
-  FaultSpec& fault = add(broker == damaged() && share(60) ? "wipe" : weighted(kDeaths));
+  const bool imaged = std::ranges::find(scenario_.faults, "older_disk", &FaultSpec::action) != scenario_.faults.end();
+  FaultSpec& fault = add(broker == damaged() && !imaged && share(60) ? "wipe" : weighted(kDeaths));
   fault.target = broker;
   parameters(fault);
   if (fault.action == "power_loss" && share(60)) fault.policy = "all_unsynced_lost";

@@ -73,7 +73,7 @@ constexpr std::array kTopicKeys{
     Setting{"segment.ms", kSegmentMs},
 };
 
-constexpr std::array<std::string_view, 25> kAllFields{
+constexpr std::array<std::string_view, 24> kAllFields{
     "cluster.brokers",
     "cluster.clock_drift_ppm",
     "cluster.clock_offset_ms",
@@ -84,7 +84,6 @@ constexpr std::array<std::string_view, 25> kAllFields{
     "network.tail_ms",
     "network.tail_one_in",
     "scheduling.shuffle",
-    "scheduling.sites",
     "scheduling.stall_one_in",
     "scheduling.yields_in_256",
     "topics.config.min.insync.replicas",
@@ -173,6 +172,11 @@ constexpr std::array kAllPatterns{
     Weight{"reigns", 18},        Weight{"long-answer", 4},     Weight{"earlier-life", 6},   Weight{"late-fencing", 4},
     Weight{"shrunken", 8},
 };
+constexpr std::array kNarrowPatterns{
+    Weight{"reigns", 40},       Weight{"shrunken", 14},      Weight{"earlier-life", 10}, Weight{"late-fencing", 6},
+    Weight{"long-answer", 6},   Weight{"stale-metadata", 4}, Weight{"held-response", 4}, Weight{"pending-isr", 6},
+    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 6},        Weight{"election-burst", 4},
+};
 constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},
     Weight{"pending-isr", 9}, Weight{"slow-follower", 5},   Weight{"quick-restarts", 4},  Weight{"cut-off-leader", 7},
@@ -190,7 +194,7 @@ constexpr std::array kProfiles{
     Profile{.name = "default",
             .title = "three to five brokers, every fault, operation and setting",
             .brokers = {3, 5},
-            .narrow = 40,
+            .narrow = 50,
             .combined = 15,
             .topics = {1, 2},
             .partitions = {3, 4},
@@ -202,6 +206,7 @@ constexpr std::array kProfiles{
             .stays_down = 6,
             .actions = kAllActions,
             .patterns = kAllPatterns,
+            .narrow_patterns = kNarrowPatterns,
             .cluster = kAllKeys,
             .topic = kTopicKeys,
             .fields = kAllFields},

@@ -42,7 +42,8 @@ struct Profile {
   std::int32_t unclean = 0;                  // share of topics with unclean.leader.election.enable
   std::int32_t stays_down = 0;               // share of runs in which one broker that dies late never returns
   std::span<const Weight> actions;           // of single faults, and where a pattern leaves the choice open
-  std::span<const Weight> patterns;          // see generator.cpp
+  std::span<const Weight> patterns;          // see patterns.cpp
+  std::span<const Weight> narrow_patterns;   // of narrow runs, one or two in each
   std::span<const Setting> cluster;          // server.properties
   std::span<const Setting> topic;            // topic configuration
   std::span<const std::string_view> fields;  // further paths of a scenario that vary: "network.latency_us"

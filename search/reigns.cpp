@@ -103,7 +103,7 @@ void Maker::set_in_chain(FaultSpec& fault, const Chain& chain, std::int64_t reig
 // Through one or more reigns a broker gets no records of the leader, or no news of who leads, or neither.
 void Maker::leave_behind(const Chain& chain, const std::string& broker, const std::vector<std::string>& cast,
                          Missing what) {
-  const std::int64_t from = share(60) ? 0 : within(0, chain.elections - 1);
+  const std::int64_t from = share(50) ? 0 : within(0, chain.elections - 1);
   for (const bool deaf : {false, true}) {
     if (what == (deaf ? Missing::records : Missing::news)) continue;
     FaultSpec& hold = add("message");
