@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::int32_t kOften = 75;  // share of runs that set the time-outs which elections and shrinks wait for
 
+// Share of runs in which a partition outlasts what TCP bears (the machine room's stream_timeout, 5 s).
+constexpr std::int32_t kLongCut = 2;
+constexpr std::int64_t kLongCutMs = 6'000;
 constexpr std::int32_t kOneRecord = 64;  // bytes of a batch
 
 constexpr Range kBurst{1, 6};
@@ -109,7 +112,7 @@ scenarios::ProducerSpec Maker::producer(const std::string& name, std::size_t num
   if (narrow_ && share(70)) {  // logs part between any two records
     load.batch_bytes = kOneRecord;
     load.burst = static_cast<std::int32_t>(within(1, 2));
-    load.interval_us = within(6'000, 20'000);
+    load.interval_us = share(70) ? within(6'000, 20'000) : within(40'000, 150'000);
   }
   if (varies("workload.producers.value_bytes")) load.value_bytes = static_cast<std::int32_t>(within(16, 600));
   if (varies("workload.producers.compression")) load.compression = share(50) ? "lz4" : "zstd";
@@ -187,6 +190,13 @@ scenarios::Scenario Maker::make() {
   }
   if (patterns.empty()) patterns.assign(known.begin(), known.end());
   for (std::int64_t i = 0; i < groups; ++i) pattern(weighted(patterns));
+  if (share(kLongCut) && std::ranges::find(profile_.actions, "partition", &Weight::name) != profile_.actions.end()) {
+    FaultSpec& cut = add("partition");
+    cut.at_ms = within(50, 300);
+    cut.a = {"leader(" + focus_ + ")"};
+    cut.b = {share(50) ? "controller" : "brokers"};
+    scenario_.phases.run_ms = kLongCutMs;
+  }
   if (share(profile_.stays_down)) {  // the others must do: never the only controller
     FaultSpec& fault = add("kill");
     fault.at_ms = moment(100);

@@ -138,7 +138,7 @@ constexpr std::array kAllActions{
     Weight{"doom_sync", 4},
     Weight{"doom_sync_power", 4},
     Weight{"older_disk", 3},
-    Weight{"misdirected_write", 2},
+
     Weight{"random_partition", 4},
     Weight{"swizzle", 4},
     Weight{"refuse_connects", 4},
@@ -151,14 +151,10 @@ constexpr std::array kElectionActions{
     Weight{"reset", 3},   Weight{"slow_link", 4}, Weight{"release", 3}, Weight{"doom", 4},
 };
 constexpr std::array kDiskActions{
-    Weight{"power_loss", 12}, Weight{"doom", 8},
-    Weight{"doom_power", 10}, Weight{"kill", 4},
-    Weight{"wipe", 3},        Weight{"disk_errors", 8},
-    Weight{"disk_slow", 6},   Weight{"full_disk", 5},
-    Weight{"stop", 3},        Weight{"partition", 3},
-    Weight{"doom_sync", 6},   Weight{"doom_sync_power", 6},
-    Weight{"older_disk", 3},  Weight{"misdirected_write", 3},
-    Weight{"bit_rot", 10},
+    Weight{"power_loss", 12}, Weight{"doom", 8},        Weight{"doom_power", 10}, Weight{"kill", 4},
+    Weight{"wipe", 3},        Weight{"disk_errors", 8}, Weight{"disk_slow", 6},   Weight{"full_disk", 5},
+    Weight{"stop", 3},        Weight{"partition", 3},   Weight{"doom_sync", 6},   Weight{"doom_sync_power", 6},
+    Weight{"older_disk", 3},  Weight{"bit_rot", 10},
 };
 constexpr std::array kSmallActions{
     Weight{"kill", 8},  Weight{"power_loss", 4}, Weight{"pause", 8},   Weight{"stop", 8},
@@ -175,7 +171,7 @@ constexpr std::array kAllPatterns{
 constexpr std::array kNarrowPatterns{
     Weight{"reigns", 40},       Weight{"shrunken", 14},      Weight{"earlier-life", 10}, Weight{"late-fencing", 6},
     Weight{"long-answer", 6},   Weight{"stale-metadata", 4}, Weight{"held-response", 4}, Weight{"pending-isr", 6},
-    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 6},        Weight{"election-burst", 4},
+    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 12},       Weight{"election-burst", 4},
 };
 constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},

@@ -108,8 +108,8 @@ TEST(DefaultLoad, HasThreePartitionsTwoPipelinedProducersAndMixedAcks) {
     ASSERT_EQ(scenario.workload.producers.front().acks, "all");
   }
   EXPECT_GT(acks["all"], acks["1"]);
-  EXPECT_GT(narrow, 150);
-  EXPECT_LT(narrow, 250);
+  EXPECT_GT(narrow, 200);
+  EXPECT_LT(narrow, 300);
   EXPECT_GT(acks["1"], 100);
   EXPECT_GT(acks["0"], 30);
 }
