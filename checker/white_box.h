@@ -41,7 +41,7 @@ struct Metrics {
   std::uint64_t committed_batches = 0;
   std::uint64_t truncations = 0;     // that removed records
   std::uint64_t elections = 0;       // changes of leader or leader epoch that left a leader
-  std::uint64_t excused_losses = 0;  // committed records cut with C1's excuse
+  std::uint64_t excused_losses = 0;  // committed or acknowledged records cut with C1's excuse
 };
 
 class WhiteBoxState;

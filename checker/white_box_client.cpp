@@ -61,7 +61,10 @@ void WhiteBoxState::on(const protocol::events::ProduceAcknowledged& e) {
             "acknowledges offset " + std::to_string(base));
     return;
   }
-  if (cut_away(p, e.leader_epoch.value(), last + 1)) return;
+  if (cut_away(p, e.leader_epoch.value(), last + 1)) {
+    ++metrics.excused_losses;  // a deposed leader's: nobody will read it
+    return;
+  }
   const BatchIndex there = last < p.true_hw ? main_at(p, base) : kNoBatch;
   const std::int64_t floor = floor_of(p, e.crc);
   std::string why;

@@ -194,6 +194,8 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);
   if (to >= least && to <= most) {
     const BatchIndex head = ancestor(r.head, to);
+    // Rot in an epoch: whoever leads knows of none that is as young.
+    if (any < to && end(head) == to && e.last_epoch.value() != tree[head].epoch) r.misled = true;
     if (end(head) == to || e.log_start.value() == to) return end(head) == to ? head : place(p, to, -1);
     violate("L4", &p, end(head),
             who + " recovers " + name(p) + " to offset " + std::to_string(to) + " in the middle of a batch",

@@ -15,7 +15,9 @@ TEST(C1, ExcusesAnUncleanElectionThatIsConfiguredAndHasNoActiveMember) {
   EXPECT_EQ(c.found(), "none") << c.sentence();
   EXPECT_EQ(c.hw(), 2);
   // The deposed leader has not heard of it, and goes on as it may.
+  EXPECT_EQ(c.box.metrics().excused_losses, 1u);
   c.acknowledge(1, 1, 2, 102, {1, 2});
+  EXPECT_EQ(c.box.metrics().excused_losses, 2u) << "clients can't know why it is gone";
   c.deliver(1, 1, 2, 102, 1, 3);
   EXPECT_EQ(c.found(), "none") << c.sentence();
 }

@@ -600,6 +600,20 @@ TEST(Rot, IsRememberedOfItsPartitionAndOfARecoveryThatMetIt) {
     }
   }
 }
+TEST(Rot, OfALastEpochMisleads) {
+  for (const int epoch : {1, 2049}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1, 2});
+    c.event(3, LogFlushed{c.key, Offset(4)});
+    c.stop(3);
+    c.lose(3, 1, 2, LossCause::rotten);
+    c.start(3);
+    c.open(3, 2, epoch);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+    EXPECT_EQ(c.box.misled(c.key), epoch != 1);
+  }
+}
 TEST(C3, RotExcusesItsRangeOfItsReplicaOnly) {
   for (const bool rots : {true, false}) {
     Cluster c;
