@@ -218,7 +218,7 @@ void Maker::change_topic(FaultSpec& fault) {
   // Another topic than the first, which a run that acknowledges anything needs.
   fault.topic.emplace();
   fault.topic->name = scenario_.topics.back().name;
-  if (scenario_.topics.size() == 1) fault.topic->name = "extra-" + std::to_string(std::max(topics_made_, 1));
+  if (fault.topic->name == "orders") fault.topic->name = "extra-" + std::to_string(std::max(topics_made_, 1));
 }
 
 // Everything that the action takes but when and, mostly, whom.

@@ -170,7 +170,7 @@ constexpr std::array kAllPatterns{
 };
 constexpr std::array kNarrowPatterns{
     Weight{"reigns", 40},       Weight{"shrunken", 14},      Weight{"earlier-life", 10}, Weight{"late-fencing", 6},
-    Weight{"long-answer", 6},   Weight{"stale-metadata", 4}, Weight{"held-response", 4}, Weight{"pending-isr", 6},
+    Weight{"long-answer", 10},  Weight{"stale-metadata", 4}, Weight{"held-response", 4}, Weight{"pending-isr", 6},
     Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 12},       Weight{"election-burst", 4},
 };
 constexpr std::array kElectionPatterns{
