@@ -188,7 +188,10 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
                                          std::max(unchecked, first_damage(r, std::max(start, unchecked), true)));
   const std::int64_t any = std::min(destroyed, rotten);
   const std::int64_t most = std::min(before, unsynced), least = std::min(before, any);
-  const bool meets_rot = destroyed < std::min(r.flushed, before) || rotten < std::min(unchecked, before);
+  // An epoch has no CRC: rot in it passes every check.
+  const bool other_epoch = rotten < std::min(to, before) && e.last_epoch.value() != tree[ancestor(r.head, to)].epoch;
+  const bool meets_rot =
+      r.misled || other_epoch || destroyed < std::min(r.flushed, before) || rotten < std::min(unchecked, before);
   if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
   const std::string who = "broker " + std::to_string(now.node.value());
   if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);

@@ -614,6 +614,23 @@ TEST(Rot, OfALastEpochMisleads) {
     EXPECT_EQ(c.box.misled(c.key), epoch != 1);
   }
 }
+TEST(Rot, OfAnEpochPassesEveryCheck) {
+  for (const int epoch : {1, 2049}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1, 2});
+    c.stop(3);
+    c.lose(3, 1, 2, LossCause::rotten);
+    c.start(3);
+    c.open(3, 2, epoch);
+    ASSERT_EQ(c.found(), epoch == 1 ? "L4" : "none") << c.sentence();
+    if (epoch == 1) continue;
+    c.stop(3, StopKind::orderly);
+    c.start(3);
+    c.open(3, 2, epoch);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+  }
+}
 TEST(C3, RotExcusesItsRangeOfItsReplicaOnly) {
   for (const bool rots : {true, false}) {
     Cluster c;
