@@ -108,12 +108,20 @@ Task<bool> ControllerNode::stop() {
   co_return closed.has_value();
 }
 
+// A step may have further effects, and its turn further steps, when one of its writes fails.
+void ControllerNode::halt(std::string_view reason) {
+  halted_ = true;
+  runtime_->halt(reason);
+}
+
 // ---- the quorum's effects ----
 
 void ControllerNode::step_quorum(quorum::Input input) {
+  if (halted_) return;
   quorum::Effects effects;
   quorum_.step(std::move(input), runtime_->now(), effects);
   for (quorum::Effect& effect : effects) {
+    if (halted_) return;
     std::visit([this](auto&& what) { run(std::move(what)); }, std::move(effect));
   }
 }
@@ -126,7 +134,7 @@ Task<void> ControllerNode::persist_state(quorum::Token token, std::string json) 
   const std::string path = fmt::format("{}/{}/{}", directory_->path(), kFolder, kStateFile);
   const auto written = co_await storage::replace_file(*runtime_, path, std::move(json));
   if (!written) {
-    runtime_->halt(fmt::format("{}: {}", path, written.error().message()));
+    halt(fmt::format("{}: {}", path, written.error().message()));
     co_return;
   }
   step_quorum(quorum::events_in::Durable{token});
@@ -142,7 +150,7 @@ void ControllerNode::run(quorum::effects::Persist effect) {
   }
   const auto appended = log_->append_as_leader(builder.finish(), effect.epoch, runtime_->wall_now());
   if (!appended) {
-    runtime_->halt(fmt::format("the metadata log can't be appended to: {}", appended.error().to_string()));
+    halt(fmt::format("the metadata log can't be appended to: {}", appended.error().to_string()));
     return;
   }
   unsynced_.push_back(effect.token);
@@ -159,7 +167,7 @@ Task<void> ControllerNode::sync_task() {
     const std::vector<quorum::Token> covered = std::exchange(unsynced_, {});
     const auto flushed = co_await log_->flush();
     if (!flushed) {
-      runtime_->halt(fmt::format("the metadata log can't be synced: {}", flushed.error().to_string()));
+      halt(fmt::format("the metadata log can't be synced: {}", flushed.error().to_string()));
       co_return;
     }
     for (const quorum::Token token : covered) step_quorum(quorum::events_in::Durable{token});
@@ -178,7 +186,7 @@ void ControllerNode::run(const quorum::effects::BecameLeader& effect) {
 Task<void> ControllerNode::take_leadership(Offset next_offset, quorum::QuorumEpoch epoch) {
   const bool replayed = co_await replay(next_offset);
   if (!replayed) {
-    runtime_->halt("the metadata log can't be replayed");
+    halt("the metadata log can't be replayed");
     co_return;
   }
   replayed_ = true;
@@ -242,6 +250,7 @@ Task<void> ControllerNode::controller_timer() {
 
 template <class Event>
 void ControllerNode::step_controller(const Event& event) {
+  if (halted_) return;
   controller::Effects effects;
   controller_.step(event, runtime_->now(), effects);
   run_controller_effects(std::move(effects));
@@ -250,6 +259,7 @@ void ControllerNode::step_controller(const Event& event) {
 void ControllerNode::run_controller_effects(controller::Effects effects) {
   for (const Mark mark : effects.marks) runtime_->mark(mark);
   for (controller::Effect& effect : effects.list) {
+    if (halted_) return;
     if (auto* append = std::get_if<controller::effects::Append>(&effect)) {
       quorum::events_in::Append batch{.base = append->base, .records = {}};
       for (const protocol::MetadataRecord& record : append->records) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/broker/exchange.h"
@@ -32,6 +33,7 @@ class ControllerNode {
 
  private:
   void dispatch(ExchangePtr exchange);
+  void halt(std::string_view reason);
   void step_quorum(quorum::Input input);
   template <class Event>
   void step_controller(const Event& event);
@@ -73,6 +75,7 @@ class ControllerNode {
   bool replayed_ = false;
   Offset committed_{0};
   bool stopping_ = false;
+  bool halted_ = false;  // its log or state can't be written: the machines are ahead of the disk, and step no more
   Signal sync_wanted_;
   Signal quorum_wake_;
   Signal controller_wake_;

@@ -124,6 +124,8 @@ std::vector<Rule> controller_rules() {
              {R"(faults[1]={"id":"dark","action":"wipe","when":{"event":"partition_decided",)"
               R"("match":{"isr":{"size":2}}},"target":"controller","restart_ms":700})"},
              {"V1", "V2", "V3"}, "what is decided is on the disk"),
+      without("controller-dies-as-it-fences", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event produce_acknowledged error_code node partition: 0", "a broker that isn't heard is fenced"),
       without("isolated-follower-returns", {"cluster.config[broker.session.timeout.ms]=60000"}, "broker-fenced",
               "a broker that isn't heard is fenced"),
       without("drawn-partitions", {"cluster.config[broker.session.timeout.ms]=60000"}, "broker-fenced",
