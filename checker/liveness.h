@@ -19,6 +19,7 @@ struct LivenessTimeouts {
   Duration replica_fetch_wait_max{};     // replica.fetch.wait.max.ms
   Duration replica_fetch_backoff{};      // replica.fetch.backoff.ms
   Duration replica_lag_time_max{};       // replica.lag.time.max.ms
+  Duration replica_socket_timeout{};     // replica.socket.timeout.ms
   Duration metadata_fetch_wait_max{};    // how long a broker's fetch of the metadata log may be parked
   Duration request_timeout{};            // request.timeout.ms, between nodes
   Duration client_delivery_timeout{};    // delivery.timeout.ms, the longest that a client waits for one operation

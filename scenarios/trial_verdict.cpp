@@ -15,6 +15,7 @@ checker::LivenessBounds Trial::bounds() const {
   t.replica_fetch_wait_max = config.duration_ms("replica.fetch.wait.max.ms");
   t.replica_fetch_backoff = config.duration_ms("replica.fetch.backoff.ms");
   t.replica_lag_time_max = config.duration_ms("replica.lag.time.max.ms");
+  t.replica_socket_timeout = config.duration_ms("replica.socket.timeout.ms");
   t.metadata_fetch_wait_max = 500ms;
   t.request_timeout = config.duration_ms("request.timeout.ms");
   t.client_delivery_timeout = from_ms(scenario_.workload.delivery_timeout_ms);

@@ -78,6 +78,8 @@ TEST(Liveness, BoundsGrowFromTheirTimeouts) {
   EXPECT_EQ(b.leader_elected, 18000ms);
   EXPECT_EQ(b.waiters_answered, 120000ms);
   EXPECT_EQ(b.longest(), b.waiters_answered);
+  t.replica_socket_timeout = 20000ms;  // a fetch of before the heal, never answered
+  EXPECT_EQ(liveness_bounds(t).converged, b.converged + 20000ms);
 }
 TEST(Liveness, AViolationIsTheRuns) {
   Cluster c;
