@@ -48,7 +48,7 @@ Task<void> MetadataFollower::run() {
       co_await wake_.wait_until(runtime_->now() + kBackoff);
       continue;
     }
-    if (next_ == published_end_) continue;
+    if (!ready_to_publish()) continue;
     if (runtime_->maybe(Site::LateMetadata)) {
       co_await wake_.wait_until(runtime_->now() + kLate);
       if (stopping_) break;
@@ -60,6 +60,12 @@ Task<void> MetadataFollower::run() {
     if (observer_ != nullptr) observer_->observe(protocol::events::MetadataApplied{.to = end});
     changed_.notify();
   }
+}
+
+bool MetadataFollower::ready_to_publish() {
+  if (next_ == published_end_ || (catching_up_ && next_ < high_watermark_)) return false;
+  catching_up_ = false;
+  return true;
 }
 
 Task<bool> MetadataFollower::fetch_once() {
@@ -89,7 +95,8 @@ Task<bool> MetadataFollower::fetch_once() {
     co_return false;
   }
   if (data.error_code != 0) co_return false;
-  co_return apply(data.records.bytes(), Offset(data.high_watermark));
+  high_watermark_ = Offset(data.high_watermark);
+  co_return apply(data.records.bytes(), high_watermark_);
 }
 
 bool MetadataFollower::apply(storage::Bytes records, Offset high_watermark) {

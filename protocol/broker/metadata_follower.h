@@ -17,7 +17,9 @@ namespace verdict::broker {
 constexpr Uuid kMetadataTopicId{.high = 0, .low = 1};
 
 // A broker's copy of the cluster's metadata: pulls the controllers' log like any follower, applies what is committed,
-// and publishes it to the node's parts in order. It starts from the log's beginning at every start of the process.
+// and publishes it to the node's parts in order. It starts from the log's beginning at every start of the process, and
+// publishes nothing before it has all that is committed (MetadataLoader's catching up): on its way there it passes
+// through the past, in which this broker may lead with an ISR that has long grown.
 class MetadataFollower {
  public:
   // Takes what a batch of records touched; the image already shows it. Returns when the node acts on it.
@@ -38,6 +40,7 @@ class MetadataFollower {
   Task<void> run();
   Task<bool> fetch_once();
   bool apply(storage::Bytes records, Offset high_watermark);
+  bool ready_to_publish();
   bool apply_batch(const storage::BatchView& batch);
 
   Runtime* runtime_;
@@ -52,6 +55,8 @@ class MetadataFollower {
   Offset next_{0};
   LeaderEpoch last_epoch_ = kNoEpoch;
   Offset published_end_{0};
+  Offset high_watermark_{-1};  // as the last answer told it
+  bool catching_up_ = true;    // since the start of the process
   bool stopping_ = false;
   Signal changed_;
   Signal wake_;

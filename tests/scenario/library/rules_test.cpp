@@ -109,6 +109,8 @@ std::vector<Rule> late_word_rules() {
               "an unclean return ends memberships and leaderships, fenced or not"),
       planted("wiped-while-proposed", "kip-903", {"M2", "C1", "C2", "C3"},
               "a member is taken for the life that was proposed"),
+      without("return-through-old-metadata", {"faults[0].for_ms=1", "faults[1].for_ms=1"},
+              "event partition_decided isr partition: 0", "there was a time when it led alone"),
   };
 }
 
