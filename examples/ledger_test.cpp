@@ -42,7 +42,7 @@ Conviction convict(const std::string& defect, const std::string& invariant, std:
 }
 
 TEST(Ledger, MissesABookingAfterAnUncleanElection) {
-  const Conviction found = convict("unclean-election", "no-booking-is-missing", 60);
+  const Conviction found = convict("unclean-election", "no-booking-is-missing", 400);
   ASSERT_NE(found.seed, 0U);
   EXPECT_NE(found.result.sentence.find(" is missing before "), std::string::npos) << found.result.sentence;
   EXPECT_EQ(found.result.partition, "ledger-0");

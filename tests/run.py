@@ -27,6 +27,7 @@ SHOWN_LINES = 150
 
 SEED_BLOCK = "1..50"  # the same seeds in every run of the tests, and a share of them twice
 SEED_BLOCK_TWICE = "0.05"
+PROPERTY_SEED = 1  # RapidCheck's, so that two runs of the tests try the same; RC_PARAMS in the environment goes before
 SEARCH_BLOCK = ("small", "1..200"), ("default", "1..150")  # profiles and seeds of drawn scenarios
 ASAN_SEEDS = "1..3"  # must give the release's hashes; address and undefined behaviour sanitizers watch
 THREADED_TESTS = ["unit_runtime", "unit_storage", "unit_client", "unit_broker"]  # what links runtime/asio
@@ -364,6 +365,7 @@ def main():
         parser.exit(64, f"verdict: {options.build} is no build directory\n")
     suite = Suite(options.build.resolve(), options.jobs, "")
     os.environ["VERDICT_BUILD"] = str(suite.build)  # for the Python tests of the program
+    os.environ.setdefault("RC_PARAMS", f"seed={PROPERTY_SEED}")
     steps = chosen(suite, options.filter, options.full)
     if options.list:
         print("\n".join(step.name for step in steps))
