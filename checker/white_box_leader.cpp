@@ -57,6 +57,7 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
   }
   r.high_watermark = e.high_watermark.value();
   r.high_watermark_epoch = e.leader_epoch.value();
+  r.follows = -1;
   LeaderView& v = r.view;
   v.leads = true;
   v.in_flight = v.unanswered = false;
@@ -80,7 +81,9 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
 void WhiteBoxState::on(const protocol::events::BecameFollower& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
-  p->replicas[slot(*p, now.node)].view = LeaderView{};
+  Replica& r = p->replicas[slot(*p, now.node)];
+  r.view = LeaderView{};
+  r.follows = e.leader_epoch.value();
 }
 
 void WhiteBoxState::on(const protocol::events::FollowerFetched& e) {
@@ -130,11 +133,13 @@ void WhiteBoxState::on(const protocol::events::IsrAdopted& e) {
 void WhiteBoxState::on(const protocol::events::DivergenceAnswered& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
-  Replica& r = p->replicas[slot(*p, e.follower)];
+  const Slot leader = slot(*p, now.node), follower = slot(*p, e.follower);
+  Replica& r = p->replicas[follower];
   // min(local end of that epoch or the next lower one, leader's end): PROTOCOL.md, Truncation.
   BatchIndex i = r.head;
   while (tree[i].parent != kNoBatch && tree[i].epoch > e.diverging_epoch.value()) i = tree[i].parent;
   r.diverges_at = std::min({r.diverges_at, end(i), e.end.value()});
+  r.told = {e.leader_epoch.value(), end(common(r.head, p->replicas[leader].head))};
 }
 
 void WhiteBoxState::on(const protocol::events::HighWatermarkAdvanced& e) {

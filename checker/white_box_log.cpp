@@ -184,6 +184,13 @@ void WhiteBoxState::drop_after(Replica& r, std::int64_t to) {
   r.flushed = std::min(r.flushed, to);
 }
 
+// C5's excuse (PartitionTruth::exposed): a member that still follows a deposed leader cuts what nobody was told of and
+// that leader did not hold when it said so. In office a leader follows nobody.
+bool WhiteBoxState::may_go(const PartitionTruth& p, const Replica& r, std::int64_t to) const {
+  return r.told.epoch >= 0 && r.told.epoch == r.follows && r.follows < p.leader_epoch && to >= r.told.shared &&
+         to >= p.exposed;
+}
+
 void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
@@ -196,21 +203,20 @@ void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   const bool shortens = full ? to != before || r.log_start != to : to < before;
   const bool replication = e.reason != protocol::events::TruncateReason::append_failed;
   if (replication && shortens && (p->isr & bit(s)) != 0 && to < p->true_hw) {
-    // What nobody was told may go (PartitionTruth::exposed). In office a leader truncates no more.
-    const bool in_office = r.view.leads && r.view.leader_epoch == p->leader_epoch;
-    if (p->leader != now.node || in_office || to < p->exposed) {
+    if (!may_go(*p, r, to)) {
       violate("C5", p, to,
               "broker " + std::to_string(now.node.value()) + ", in the ISR, truncates " + name(*p) + " to offset " +
                   std::to_string(to) + ", below the committed " + std::to_string(p->true_hw),
               "truncates to " + std::to_string(to));
       return;
     }
-    note(*p, Note::Kind::lowered, now.node, to);
+    note(*p, Note::Kind::lowered, now.node, to, 1);
     lower_true_hw(*p, to);
   }
   if (r.undone.empty() || r.undone.back() != r.head) r.undone.push_back(r.head);
   if (r.undone.size() > 4) r.undone.erase(r.undone.begin());
   r.diverges_at = kNever;
+  r.told = {};
   r.high_watermark = std::min(r.high_watermark, to);
   drop_after(r, full ? 0 : to);
   if (full) r.log_start = to;

@@ -53,6 +53,8 @@ void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
     r.high_watermark = 0;
     r.high_watermark_epoch = -1;
     r.view = LeaderView{};
+    r.follows = -1;
+    r.told = {};
     note(p, Note::Kind::started, id);
   }
 }

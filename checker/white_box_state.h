@@ -153,7 +153,8 @@ class WhiteBoxState {
   void resolve(PartitionTruth& p, BatchIndex unknown, const BatchContent& content);
   void deepen(PartitionTruth& p, BatchIndex from);
   void check_agreement(PartitionTruth& p, Slot s);  // C3
-  void drop_after(Replica& r, std::int64_t to);     // extents and damage
+  bool may_go(const PartitionTruth& p, const Replica& r, std::int64_t to) const;
+  void drop_after(Replica& r, std::int64_t to);  // extents and damage
   void damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
               std::vector<Damage>& damaged) const;
   void take_older(std::uint32_t partition, Replica& r);
