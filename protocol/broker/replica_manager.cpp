@@ -509,7 +509,7 @@ Task<void> ReplicaManager::stop() {
   co_await scope_.join();
 }
 
-Task<bool> ReplicaManager::close_logs() {
+Task<bool> ReplicaManager::close_logs(bool loaded) {
   bool good = true;
   const std::map<PartitionKey, PartitionPtr> partitions = partitions_;
   for (const auto& [key, partition] : partitions) {
@@ -519,7 +519,7 @@ Task<bool> ReplicaManager::close_logs() {
     good = false;
     runtime_->log(LogLevel::error, kLogger, fmt::format("{}: {}", partition->name(), closed.error().to_string()));
   }
-  if (good) {
+  if (good && loaded) {
     co_await checkpoint_recovery_points();
     co_await checkpoint_high_watermarks();
   }
