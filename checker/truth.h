@@ -39,6 +39,7 @@ struct Damage {
   std::int64_t to;
   bool rotten = false;  // they come back with the heal
   bool healed = false;  // and did: recovery finds them again, but what was read or copied in between may be spoilt
+  bool met = false;     // by a life that died before it opened the log: its recovery may have cut there
 };
 
 // A leader's belief about its partition, as it announced it.

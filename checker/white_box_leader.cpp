@@ -165,7 +165,8 @@ void WhiteBoxState::on(const protocol::events::HighWatermarkAdvanced& e) {
     if (!check_counted(p, s, e)) return;
     note(p, Note::Kind::high_watermark, now.node, to, 0, epoch);
   }
-  const bool excused = cut_away(p, epoch, to);
+  // A misled follower takes its leader's word for offsets at which it holds something else.
+  const bool cut = cut_away(p, epoch, to), excused = cut || (!leads && r.misled && rotten(r, to - 1, to));
   if (to > p.true_hw && !excused) {
     violate("C4", &p, p.true_hw,
             broker(now.node) + " advances the high watermark of " + name(p) + " to " + std::to_string(to) +
@@ -173,7 +174,9 @@ void WhiteBoxState::on(const protocol::events::HighWatermarkAdvanced& e) {
             "high watermark moves from " + std::to_string(from) + " to " + std::to_string(to));
     return;
   }
-  r.high_watermark = excused ? std::min(to, p.cut_offset) : to;
+  r.high_watermark = cut       ? std::min(to, p.cut_offset)
+                     : excused ? std::max(r.high_watermark, std::min(to, p.true_hw))
+                               : to;
   r.high_watermark_epoch = epoch;
   if (leads && !excused) p.exposed = std::max(p.exposed, to);
   check_agreement(p, s);

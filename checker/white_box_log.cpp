@@ -22,6 +22,11 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   }
   const BatchIndex head = r.head;
   const std::int64_t base = e.base.value(), last = e.last.value();
+  if (const BatchIndex rotten = copied_rot(p, s, e); rotten != kNoBatch) {
+    append(p, s, rotten, e);
+    set_head(p, s, rotten);
+    return;
+  }
   if (base != tree[head].end || last < base || e.records != last - base + 1) {
     violate("L1", &p, base,
             "broker " + std::to_string(now.node.value()) + " appends offsets " + std::to_string(base) + ".." +
@@ -73,6 +78,22 @@ void WhiteBoxState::append(PartitionTruth& p, Slot s, BatchIndex made, const pro
   // A member that was ahead of the true high watermark did not hold it back.
   if ((p.isr & bit(s)) != 0 && matched_before <= p.true_hw && matched_end(r) > p.true_hw) raise_true_hw(p);
   if (r.lost_from != kNever && matched_end(r) >= p.true_hw && (p.isr & bit(s)) == 0) r.lost_from = kNever;
+}
+
+// A leader that rot misled to a later end hands its rotten batch on, and with it a hole: L1's excuse, for its followers
+// and up to that end. Whoever took it is misled as well.
+BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e) {
+  Replica& r = p.replicas[s];
+  if (e.role != protocol::events::Role::follower || e.base.value() <= log_end(r)) return kNoBatch;
+  const auto led = std::ranges::find(p.leaders, r.follows, &std::pair<std::int32_t, NodeId>::first);
+  if (led == p.leaders.end() || led->second == r.node) return kNoBatch;
+  const Slot leader = find_slot(p, led->second);
+  const bool misled = leader != kNoSlot && p.replicas[leader].misled;
+  const BatchIndex there = misled ? batch_at(p, p.replicas[leader], e.base.value()) : kNoBatch;
+  if (there == kNoBatch || !tree[there].unknown || end(there) != e.last.value() + 1) return kNoBatch;
+  r.misled = true;
+  r.damaged.push_back({std::min(log_end(r), tree.base(there)), end(there), true});
+  return there;
 }
 
 // An append that is not what the others hold at this place: legal for a new leader, and where the others hold nothing.

@@ -483,6 +483,12 @@ TEST(L4, LongestValidPrefix) {
   EXPECT_EQ(restart(StopKind::power_loss, 0, 1, 2, 2), "L4");
   EXPECT_EQ(restart(StopKind::power_loss, 0, 0, 4), "none");  // wiped
 }
+TEST(L4, TheEpochOfTheLastBatchComesBack) {
+  EXPECT_EQ(restart(StopKind::kill, 4, -1, -1, 0, 0), "L4");
+  EXPECT_EQ(restart(StopKind::orderly, 4, -1, -1, 0, -1), "L4");
+  EXPECT_EQ(restart(StopKind::kill, 4, -1, -1, 0, 2), "none");       // one that began without a record
+  EXPECT_EQ(restart(StopKind::power_loss, 0, 0, 4, 0, -1), "none");  // no batch is left
+}
 // No CRC covers a batch's base offset and epoch: recovery may be misled to any end behind the rotten batch.
 TEST(L4, RotInAHeaderMayMisleadRecovery) {
   EXPECT_EQ(restart(StopKind::kill, 9, 1, 2, 4), "none");
