@@ -97,11 +97,12 @@ Duration LivenessBounds::longest() const {
 
 LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
   LivenessBounds b;
-  // A node starts; its old session ends; it registers, catches up with the metadata up to its own registration and says
-  // so in a heartbeat. Every exchange may first run into one request time-out of before the heal.
+  // An orderly stop of before the heal syncs all that rolled. A node starts; its old session ends; it registers,
+  // catches up with the metadata up to its own registration and says so in a heartbeat. Every exchange may first run
+  // into one request time-out of before the heal.
   const Duration exchange = t.request_timeout + 2 * t.network_round_trip;
-  b.brokers_unfenced =
-      t.restart + t.broker_session_timeout + 2 * exchange + t.metadata_fetch_wait_max + 2 * t.broker_heartbeat_interval;
+  b.brokers_unfenced = t.disk_backlog + t.restart + t.broker_session_timeout + 2 * exchange +
+                       t.metadata_fetch_wait_max + 2 * t.broker_heartbeat_interval;
   // A dead leader is fenced when its session ends; a candidate may have to return first; then metadata reaches it.
   b.leader_elected = b.brokers_unfenced + t.broker_session_timeout + t.metadata_fetch_wait_max + exchange;
   // Followers notice the leader, truncate, fetch to the end, and laggards leave the ISR; the high watermark follows in

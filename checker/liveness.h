@@ -25,6 +25,7 @@ struct LivenessTimeouts {
   Duration client_delivery_timeout{};    // delivery.timeout.ms, the longest that a client waits for one operation
   Duration restart{};                    // longest start of a node, recovery included
   Duration network_round_trip{};         // longest, after the heal
+  Duration disk_backlog{};               // longest, of what a node's disk has yet to sync before the node can stop
 };
 
 // How long after the heal each rule may take to come true.

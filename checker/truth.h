@@ -39,6 +39,7 @@ struct Damage {
   std::int64_t to;
   bool rotten = false;  // they come back with the heal
   bool healed = false;  // and did: recovery finds them again, but what was read or copied in between may be spoilt
+  bool met = false;     // by a life that died before it opened the log: its recovery may have cut there
 };
 
 // A leader's belief about its partition, as it announced it.
@@ -71,6 +72,12 @@ struct Replica {
   std::int32_t high_watermark_epoch = -1;
   std::int64_t lost_from = kNever;    // faults destroyed its copies from here on, and it has not caught up since
   std::int64_t diverges_at = kNever;  // lowest end that a leader told it to truncate to, not done yet
+  std::int32_t follows = -1;          // the leader epoch in which it follows
+  struct Told {                       // the last divergence that a leader answered it
+    std::int32_t epoch = -1;          // the leader's
+    std::int64_t shared = 0;          // below this both logs were the same then, whatever the answer says
+  };
+  Told told;
   std::vector<Extent> extents;
   std::vector<Damage> damaged;     // still within the path
   std::vector<BatchIndex> undone;  // heads before the latest truncations: a power loss may bring them back
@@ -131,7 +138,8 @@ struct PartitionTruth {
 
   // The true high watermark. `exposed` is the highest that a leader legally announced. A record between the two is on
   // all of the ISR, but nobody was told, so it may still go: a leader may admit a follower that lacks it, and
-  // a leader that is elected before it heard of older epochs may still cut what their leaders don't have.
+  // a member that has not heard of the latest epoch yet may still cut what the leader of its own doesn't have: no
+  // leader of the latest has counted its copy, since a fetch counts in its own epoch only.
   std::int64_t true_hw = 0;
   std::int64_t exposed = 0;
   std::uint32_t committed = 0;  // depth of the last committed batch

@@ -43,7 +43,8 @@ std::string say(const Note& n) {
     case Note::Kind::cut:
       return "committed records from offset " + a + " are lost to faults in epoch " + epoch;
     case Note::Kind::lowered:
-      return "joins the ISR with log end " + a + ", below offsets that nobody was told of";
+      return n.b != 0 ? "cuts offsets from " + a + " on, which nobody was told of, on a deposed leader's word"
+                      : "joins the ISR with log end " + a + ", below offsets that nobody was told of";
   }
   return {};
 }

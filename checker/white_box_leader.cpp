@@ -57,6 +57,7 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
   }
   r.high_watermark = e.high_watermark.value();
   r.high_watermark_epoch = e.leader_epoch.value();
+  r.follows = -1;
   LeaderView& v = r.view;
   v.leads = true;
   v.in_flight = v.unanswered = false;
@@ -80,7 +81,9 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
 void WhiteBoxState::on(const protocol::events::BecameFollower& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
-  p->replicas[slot(*p, now.node)].view = LeaderView{};
+  Replica& r = p->replicas[slot(*p, now.node)];
+  r.view = LeaderView{};
+  r.follows = e.leader_epoch.value();
 }
 
 void WhiteBoxState::on(const protocol::events::FollowerFetched& e) {
@@ -130,11 +133,13 @@ void WhiteBoxState::on(const protocol::events::IsrAdopted& e) {
 void WhiteBoxState::on(const protocol::events::DivergenceAnswered& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
-  Replica& r = p->replicas[slot(*p, e.follower)];
+  const Slot leader = slot(*p, now.node), follower = slot(*p, e.follower);
+  Replica& r = p->replicas[follower];
   // min(local end of that epoch or the next lower one, leader's end): PROTOCOL.md, Truncation.
   BatchIndex i = r.head;
   while (tree[i].parent != kNoBatch && tree[i].epoch > e.diverging_epoch.value()) i = tree[i].parent;
   r.diverges_at = std::min({r.diverges_at, end(i), e.end.value()});
+  r.told = {e.leader_epoch.value(), end(common(r.head, p->replicas[leader].head))};
 }
 
 void WhiteBoxState::on(const protocol::events::HighWatermarkAdvanced& e) {
@@ -160,7 +165,8 @@ void WhiteBoxState::on(const protocol::events::HighWatermarkAdvanced& e) {
     if (!check_counted(p, s, e)) return;
     note(p, Note::Kind::high_watermark, now.node, to, 0, epoch);
   }
-  const bool excused = cut_away(p, epoch, to);
+  // A misled follower takes its leader's word for offsets at which it holds something else.
+  const bool cut = cut_away(p, epoch, to), excused = cut || (!leads && r.misled && rotten(r, to - 1, to));
   if (to > p.true_hw && !excused) {
     violate("C4", &p, p.true_hw,
             broker(now.node) + " advances the high watermark of " + name(p) + " to " + std::to_string(to) +
@@ -168,7 +174,9 @@ void WhiteBoxState::on(const protocol::events::HighWatermarkAdvanced& e) {
             "high watermark moves from " + std::to_string(from) + " to " + std::to_string(to));
     return;
   }
-  r.high_watermark = excused ? std::min(to, p.cut_offset) : to;
+  r.high_watermark = cut       ? std::min(to, p.cut_offset)
+                     : excused ? std::max(r.high_watermark, std::min(to, p.true_hw))
+                               : to;
   r.high_watermark_epoch = epoch;
   if (leads && !excused) p.exposed = std::max(p.exposed, to);
   check_agreement(p, s);

@@ -22,6 +22,11 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   }
   const BatchIndex head = r.head;
   const std::int64_t base = e.base.value(), last = e.last.value();
+  if (const BatchIndex rotten = copied_rot(p, s, e); rotten != kNoBatch) {
+    append(p, s, rotten, e);
+    set_head(p, s, rotten);
+    return;
+  }
   if (base != tree[head].end || last < base || e.records != last - base + 1) {
     violate("L1", &p, base,
             "broker " + std::to_string(now.node.value()) + " appends offsets " + std::to_string(base) + ".." +
@@ -73,6 +78,22 @@ void WhiteBoxState::append(PartitionTruth& p, Slot s, BatchIndex made, const pro
   // A member that was ahead of the true high watermark did not hold it back.
   if ((p.isr & bit(s)) != 0 && matched_before <= p.true_hw && matched_end(r) > p.true_hw) raise_true_hw(p);
   if (r.lost_from != kNever && matched_end(r) >= p.true_hw && (p.isr & bit(s)) == 0) r.lost_from = kNever;
+}
+
+// A leader that rot misled to a later end hands its rotten batch on, and with it a hole: L1's excuse, for its followers
+// and up to that end. Whoever took it is misled as well.
+BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e) {
+  Replica& r = p.replicas[s];
+  if (e.role != protocol::events::Role::follower || e.base.value() <= log_end(r)) return kNoBatch;
+  const auto led = std::ranges::find(p.leaders, r.follows, &std::pair<std::int32_t, NodeId>::first);
+  if (led == p.leaders.end() || led->second == r.node) return kNoBatch;
+  const Slot leader = find_slot(p, led->second);
+  const bool misled = leader != kNoSlot && p.replicas[leader].misled;
+  const BatchIndex there = misled ? batch_at(p, p.replicas[leader], e.base.value()) : kNoBatch;
+  if (there == kNoBatch || !tree[there].unknown || end(there) != e.last.value() + 1) return kNoBatch;
+  r.misled = true;
+  r.damaged.push_back({std::min(log_end(r), tree.base(there)), end(there), true});
+  return there;
 }
 
 // An append that is not what the others hold at this place: legal for a new leader, and where the others hold nothing.
@@ -184,6 +205,13 @@ void WhiteBoxState::drop_after(Replica& r, std::int64_t to) {
   r.flushed = std::min(r.flushed, to);
 }
 
+// C5's excuse (PartitionTruth::exposed): a member that still follows a deposed leader cuts what nobody was told of and
+// that leader did not hold when it said so. In office a leader follows nobody.
+bool WhiteBoxState::may_go(const PartitionTruth& p, const Replica& r, std::int64_t to) const {
+  return r.told.epoch >= 0 && r.told.epoch == r.follows && r.follows < p.leader_epoch && to >= r.told.shared &&
+         to >= p.exposed;
+}
+
 void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
@@ -196,21 +224,20 @@ void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   const bool shortens = full ? to != before || r.log_start != to : to < before;
   const bool replication = e.reason != protocol::events::TruncateReason::append_failed;
   if (replication && shortens && (p->isr & bit(s)) != 0 && to < p->true_hw) {
-    // What nobody was told may go (PartitionTruth::exposed). In office a leader truncates no more.
-    const bool in_office = r.view.leads && r.view.leader_epoch == p->leader_epoch;
-    if (p->leader != now.node || in_office || to < p->exposed) {
+    if (!may_go(*p, r, to)) {
       violate("C5", p, to,
               "broker " + std::to_string(now.node.value()) + ", in the ISR, truncates " + name(*p) + " to offset " +
                   std::to_string(to) + ", below the committed " + std::to_string(p->true_hw),
               "truncates to " + std::to_string(to));
       return;
     }
-    note(*p, Note::Kind::lowered, now.node, to);
+    note(*p, Note::Kind::lowered, now.node, to, 1);
     lower_true_hw(*p, to);
   }
   if (r.undone.empty() || r.undone.back() != r.head) r.undone.push_back(r.head);
   if (r.undone.size() > 4) r.undone.erase(r.undone.begin());
   r.diverges_at = kNever;
+  r.told = {};
   r.high_watermark = std::min(r.high_watermark, to);
   drop_after(r, full ? 0 : to);
   if (full) r.log_start = to;

@@ -39,6 +39,15 @@ std::int64_t first_damage(const Replica& r, std::int64_t floor, bool rotten) {
   return low;
 }
 
+// The first rot that is healed, but that a recovery which nobody heard of may have cut before.
+std::int64_t first_met(const Replica& r, std::int64_t floor) {
+  std::int64_t low = kNever;
+  for (const Damage& d : r.damaged) {
+    if (d.to > floor && d.healed && d.met) low = std::min(low, d.from);
+  }
+  return low;
+}
+
 }  // namespace
 
 void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
@@ -53,6 +62,8 @@ void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
     r.high_watermark = 0;
     r.high_watermark_epoch = -1;
     r.view = LeaderView{};
+    r.follows = -1;
+    r.told = {};
     note(p, Note::Kind::started, id);
   }
 }
@@ -69,7 +80,11 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
-    p.replicas[slot(p, id)].view.leads = false;
+    Replica& r = p.replicas[slot(p, id)];
+    r.view.leads = false;
+    if (r.known && !r.open) {
+      for (Damage& d : r.damaged) d.met = d.met || (d.rotten && !d.healed);
+    }
     note(p, Note::Kind::stopped, id, static_cast<std::int64_t>(kind));
   }
 }
@@ -160,6 +175,14 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
   } else {
     head = recovered(p, s, e);
     if (head == kNoBatch) return;
+    if (forgets_epoch(r, head, e)) {
+      violate("L4", &p, log_end_now,
+              "broker " + std::to_string(now.node.value()) + " recovers " + name(p) + " to offset " +
+                  std::to_string(log_end_now) + " but has forgotten epoch " + std::to_string(tree[head].epoch) +
+                  ", of its last batch",
+              "opens its log, whose epochs end with " + std::to_string(e.last_epoch.value()));
+      return;
+    }
     drop_after(r, log_end_now);
   }
   r.known = r.open = true;
@@ -171,6 +194,13 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
   set_head(p, s, head);
   raise_true_hw(p);
   check_candidates(p);
+}
+
+// Who forgot the epoch of his last batch misplaces the end of the one before. (The latest epoch may be a younger one,
+// that began without a record; rot in a batch's epoch passes every check.)
+bool WhiteBoxState::forgets_epoch(const Replica& r, BatchIndex head, const protocol::events::LogOpened& e) const {
+  return end(head) == e.log_end.value() && e.log_end > e.log_start && !tree[head].unknown &&
+         e.last_epoch.value() < tree[head].epoch && std::ranges::none_of(r.damaged, &Damage::rotten);
 }
 
 // The head of the reopened log, or kNoBatch after a violation.
@@ -186,7 +216,7 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   const std::int64_t destroyed = first_damage(r, start, false), rotten = first_damage(r, start, true);
   const std::int64_t unsynced = std::min(std::max(r.flushed, first_damage(r, std::max(start, r.flushed), false)),
                                          std::max(unchecked, first_damage(r, std::max(start, unchecked), true)));
-  const std::int64_t any = std::min(destroyed, rotten);
+  const std::int64_t any = std::min({destroyed, rotten, first_met(r, start)});
   const std::int64_t most = std::min(before, unsynced), least = std::min(before, any);
   // An epoch has no CRC: rot in it passes every check.
   const bool other_epoch = rotten < std::min(to, before) && e.last_epoch.value() != tree[ancestor(r.head, to)].epoch;

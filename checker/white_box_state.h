@@ -153,13 +153,16 @@ class WhiteBoxState {
   void resolve(PartitionTruth& p, BatchIndex unknown, const BatchContent& content);
   void deepen(PartitionTruth& p, BatchIndex from);
   void check_agreement(PartitionTruth& p, Slot s);  // C3
-  void drop_after(Replica& r, std::int64_t to);     // extents and damage
+  bool may_go(const PartitionTruth& p, const Replica& r, std::int64_t to) const;
+  void drop_after(Replica& r, std::int64_t to);  // extents and damage
   void damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
               std::vector<Damage>& damaged) const;
   void take_older(std::uint32_t partition, Replica& r);
   void resolve_images(const PartitionTruth& p, BatchIndex unknown, BatchIndex rest);
   BatchIndex recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e);
   BatchIndex misled(PartitionTruth& p, Replica& r, std::int64_t least, const protocol::events::LogOpened& e);
+  bool forgets_epoch(const Replica& r, BatchIndex head, const protocol::events::LogOpened& e) const;
+  BatchIndex copied_rot(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e);
   bool rotten(const Replica& r, std::int64_t from, std::int64_t to) const;
   bool delivers_rot(PartitionTruth& p, const Replica& r, std::uint32_t crc);
   BatchIndex recovered_more(PartitionTruth& p, Slot s, BatchIndex from, const protocol::events::LogOpened& e);

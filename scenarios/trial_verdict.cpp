@@ -20,6 +20,9 @@ checker::LivenessBounds Trial::bounds() const {
   t.request_timeout = config.duration_ms("request.timeout.ms");
   t.client_delivery_timeout = from_ms(scenario_.workload.delivery_timeout_ms);
   t.restart = 1s;
+  // Three files a segment, whoever rolled it; a sync takes the median's double at most, but for a few.
+  t.disk_backlog = static_cast<std::int64_t>(3 * world_.marks(Mark::SegmentRolled)) * 2 *
+                   std::chrono::microseconds(scenario_.disk.sync_us);
   t.network_round_trip =
       2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
   return checker::liveness_bounds(t);

@@ -169,8 +169,11 @@ Task<BrokerNode::Stopped> BrokerNode::stop() {
   co_await topics_->stop();
   co_await scope_.join();
   co_await replicas_->stop();
-  const bool closed = co_await replicas_->close_logs();
-  stopped.clean = closed && stopped.epoch != kNoBrokerEpoch;
+  const bool loaded = !first_publish_;
+  const bool closed = co_await replicas_->close_logs(loaded);
+  // Logs that nobody opened are as the life before left them (KAFKA-10471).
+  const bool untouched = replicas_->partitions().empty() && (directory_->clean() || directory_->partitions().empty());
+  stopped.clean = closed && (loaded || untouched) && stopped.epoch != kNoBrokerEpoch;
   co_return stopped;
 }
 

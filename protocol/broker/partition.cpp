@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace verdict::broker {
 namespace {
@@ -296,6 +297,16 @@ void Partition::fetch_answered(replication::FetchAnswered answer, storage::Bytes
   answer.batches = summaries_;
   turn(answer);
   answer_ = {};
+}
+
+bool Partition::begin_flush() {
+  rolled_since_ = flushing_;
+  return !std::exchange(flushing_, true);
+}
+
+bool Partition::end_flush() {
+  flushing_ = std::exchange(rolled_since_, false);
+  return !flushing_;
 }
 
 void Partition::enforce_retention() {

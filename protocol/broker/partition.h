@@ -122,6 +122,9 @@ class Partition final : public replication::LogView {
   void fetch_answered(replication::FetchAnswered answer, storage::Bytes records);
 
   void enforce_retention();
+  // One flush at a time, and one more for all that rolled meanwhile. begin_flush: true if none is under way.
+  bool begin_flush();
+  bool end_flush();  // true if that was the last; else another one begins
   void announce(const protocol::Event& event) {
     if (observer_ != nullptr) observer_->observe(event);
   }
@@ -167,7 +170,9 @@ class Partition final : public replication::LogView {
   replication::Replica replica_;
   bool removed_ = false;
   bool in_turn_ = false;
-  storage::Bytes answer_;  // the records of the fetch answer being stepped
+  bool flushing_ = false;
+  bool rolled_since_ = false;  // since that flush began
+  storage::Bytes answer_;      // the records of the fetch answer being stepped
   std::vector<storage::Appended> appended_;
   std::vector<replication::BatchSummary> summaries_;
   std::vector<FetchWatcher*> watchers_;

@@ -414,16 +414,20 @@ Task<void> ReplicaManager::ask_offsets(PartitionPtr partition, NodeId leader, Le
 
 // ---- logs ----
 
-void ReplicaManager::segment_rolled(Partition& partition) { scope_.spawn(flush_log(partitions_.at(partition.key()))); }
+void ReplicaManager::segment_rolled(Partition& partition) {
+  if (partition.begin_flush()) scope_.spawn(flush_log(partitions_.at(partition.key())));
+}
 
 Task<void> ReplicaManager::flush_log(PartitionPtr partition) {
-  const auto flushed = co_await partition->log().flush();
-  if (!flushed) {
-    if (!partition->removed()) log_failed(*partition, flushed.error());
-    co_return;
-  }
-  if (!partition->removed())
-    partition->announce(protocol::events::LogFlushed{.partition = partition->key(), .to = *flushed});
+  do {
+    const auto flushed = co_await partition->log().flush();
+    if (!flushed) {
+      if (!partition->removed()) log_failed(*partition, flushed.error());
+      co_return;
+    }
+    if (!partition->removed())
+      partition->announce(protocol::events::LogFlushed{.partition = partition->key(), .to = *flushed});
+  } while (!partition->end_flush());
 }
 
 void ReplicaManager::log_failed(Partition& partition, const storage::LogError& error) {
@@ -505,7 +509,7 @@ Task<void> ReplicaManager::stop() {
   co_await scope_.join();
 }
 
-Task<bool> ReplicaManager::close_logs() {
+Task<bool> ReplicaManager::close_logs(bool loaded) {
   bool good = true;
   const std::map<PartitionKey, PartitionPtr> partitions = partitions_;
   for (const auto& [key, partition] : partitions) {
@@ -515,7 +519,7 @@ Task<bool> ReplicaManager::close_logs() {
     good = false;
     runtime_->log(LogLevel::error, kLogger, fmt::format("{}: {}", partition->name(), closed.error().to_string()));
   }
-  if (good) {
+  if (good && loaded) {
     co_await checkpoint_recovery_points();
     co_await checkpoint_high_watermarks();
   }

@@ -58,9 +58,11 @@ class ReplicaManager final : public PartitionHost {
   void end_wait(WaiterId waiter);
 
   void start_upkeep();
-  void answer_all();        // before a stop: nobody waits for this node any more
-  Task<void> stop();        // fetchers, proposals and upkeep end
-  Task<bool> close_logs();  // the orderly end: flush, checkpoints; false if anything failed
+  void answer_all();  // before a stop: nobody waits for this node any more
+  Task<void> stop();  // fetchers, proposals and upkeep end
+  // The orderly end: flush, and checkpoints, which hold nothing of a log that is not open: none before all are
+  // `loaded`. False if anything failed.
+  Task<bool> close_logs(bool loaded);
   storage::Decompressor& decompressor() { return decompressor_; }
 
   // PartitionHost

@@ -79,6 +79,10 @@ struct Cluster {
     event(id, LogTruncated{key, Offset(ends[id]), Offset(to), why});
     ends[id] = to;
   }
+  void diverge(int leader, int epoch, int follower, int diverging_epoch, int end) {
+    event(leader,
+          DivergenceAnswered{key, LeaderEpoch(epoch), NodeId(follower), LeaderEpoch(diverging_epoch), Offset(end)});
+  }
   void fetch(int leader, int epoch, int follower, int offset, int of_broker_epoch = -1) {
     event(leader, FollowerFetched{key, LeaderEpoch(epoch), NodeId(follower),
                                   BrokerEpoch(of_broker_epoch < 0 ? broker_epoch[follower] : of_broker_epoch),

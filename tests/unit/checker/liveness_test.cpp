@@ -80,6 +80,10 @@ TEST(Liveness, BoundsGrowFromTheirTimeouts) {
   EXPECT_EQ(b.longest(), b.waiters_answered);
   t.replica_socket_timeout = 20000ms;  // a fetch of before the heal, never answered
   EXPECT_EQ(liveness_bounds(t).converged, b.converged + 20000ms);
+  t.disk_backlog = 7000ms;  // of an orderly stop from before the heal
+  EXPECT_EQ(liveness_bounds(t).brokers_unfenced, b.brokers_unfenced + 7000ms);
+  EXPECT_EQ(liveness_bounds(t).leader_elected, b.leader_elected + 7000ms);
+  EXPECT_EQ(liveness_bounds(t).converged, b.converged + 27000ms);
 }
 TEST(Liveness, AViolationIsTheRuns) {
   Cluster c;

@@ -210,60 +210,6 @@ TEST(C4, ADeposedLeaderMayGoOnWithAnIsrThatStillCopiesIt) {
   EXPECT_EQ(c.found(), "none") << c.sentence();
 }
 
-// ---- C5 ----
-TEST(C5, TruncatesCommitted) {
-  Cluster c;
-  c.commit(2);
-  c.truncate(2, 1);
-  EXPECT_EQ(c.found(), "C5");
-}
-TEST(C5, UncommittedTailAndNonMembersMayTruncate) {
-  Cluster c;
-  c.commit(2);
-  c.append(1, 1, 102), c.copy(2, 1, 102);
-  c.truncate(2, 2);
-  c.decide(1, 1, {1, 2});
-  c.truncate(3, 1);
-  EXPECT_EQ(c.found(), "none") << c.sentence();
-}
-
-// Broker 1 is elected again before it has heard of epoch 2. Offset 2 of epoch 1 is on all of the ISR, by chance.
-Cluster elected_unaware() {
-  Cluster c;
-  c.commit(2);
-  c.append(1, 1, 102), c.copy(3, 1, 102);
-  c.decide(2, 2, {1, 2, 3}), c.lead(2, 2, {1, 2, 3}, 2);
-  c.append(2, 2, 202);
-  c.decide(1, 3, {1, 3});
-  EXPECT_EQ(c.hw(), 3);
-  return c;
-}
-TEST(C5, AnElectedLeaderMayFollowAnOlderEpochFirst) {
-  Cluster c = elected_unaware();
-  c.follow(1, 2, 2), c.truncate(1, 2), c.copy(1, 2, 202);
-  EXPECT_EQ(c.hw(), 2);
-  c.lead(1, 3, {1, 3}, 2);
-  c.follow(3, 3, 1), c.truncate(3, 2), c.copy(3, 2, 202);
-  EXPECT_EQ(c.hw(), 3);
-  EXPECT_EQ(c.found(), "none") << c.sentence();
-}
-TEST(C5, AnElectedLeaderTruncatesWhatSomebodyWasTold) {
-  Cluster c = elected_unaware();
-  c.follow(1, 2, 2), c.truncate(1, 1);
-  EXPECT_EQ(c.found(), "C5");
-}
-TEST(C5, ALeaderInOfficeTruncates) {
-  Cluster c = elected_unaware();
-  c.lead(1, 3, {1, 3}, 2);
-  c.truncate(1, 2);
-  EXPECT_EQ(c.found(), "C5");
-}
-TEST(C5, TheOtherMembersOfItsIsrTruncate) {
-  Cluster c = elected_unaware();
-  c.truncate(3, 2);
-  EXPECT_EQ(c.found(), "C5");
-}
-
 // ---- C6, L3 ----
 TEST(C6, ADeliveredOffsetChanges) {
   Cluster c;
@@ -536,6 +482,12 @@ TEST(L4, LongestValidPrefix) {
   EXPECT_EQ(restart(StopKind::power_loss, 1, 1, 2, 2), "none");
   EXPECT_EQ(restart(StopKind::power_loss, 0, 1, 2, 2), "L4");
   EXPECT_EQ(restart(StopKind::power_loss, 0, 0, 4), "none");  // wiped
+}
+TEST(L4, TheEpochOfTheLastBatchComesBack) {
+  EXPECT_EQ(restart(StopKind::kill, 4, -1, -1, 0, 0), "L4");
+  EXPECT_EQ(restart(StopKind::orderly, 4, -1, -1, 0, -1), "L4");
+  EXPECT_EQ(restart(StopKind::kill, 4, -1, -1, 0, 2), "none");       // one that began without a record
+  EXPECT_EQ(restart(StopKind::power_loss, 0, 0, 4, 0, -1), "none");  // no batch is left
 }
 // No CRC covers a batch's base offset and epoch: recovery may be misled to any end behind the rotten batch.
 TEST(L4, RotInAHeaderMayMisleadRecovery) {
