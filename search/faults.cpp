@@ -266,7 +266,7 @@ void Maker::parameters(FaultSpec& fault) {
   } else if (action == "disk_errors") {
     fault.target = damaged();
     fault.path_part = focus_;
-    (share(60) ? fault.fail_writes : share(60) ? fault.fail_syncs : fault.fail_reads) = 1;
+    (share(50) ? fault.fail_writes : share(70) ? fault.fail_syncs : fault.fail_reads) = 1;
   } else if (action == "full_disk") {
     fault.target = damaged();
     fault.bytes = within(0, 20'000);

@@ -21,6 +21,10 @@ constexpr std::int32_t kLongCut = 2;
 constexpr std::int64_t kLongCutMs = 6'000;
 constexpr std::int32_t kOneRecord = 64;  // bytes of a batch
 
+// Kafka's defaults.
+constexpr std::int64_t kSocketTimeoutMs = 30'000;
+constexpr std::int64_t kFetchResponseBytes = 10'485'760;
+
 constexpr Range kBurst{1, 6};
 constexpr Range kIntervalUs{4'000, 25'000};
 
@@ -166,6 +170,16 @@ void Maker::environment() {
   if (varies("disk.sync_us")) scenario_.disk.sync_us = one_of({50, 2'000, 10'000, 30'000});
 }
 
+// A slow network brings a follower what it asks for within its socket's time-out: an answer that never arrives whole is
+// asked for again and again, and a follower without anything never gets anywhere.
+void Maker::fit_answers() {
+  if (scenario_.network.bytes_per_ms == 0) return;
+  constexpr const char* kMost = "replica.fetch.response.max.bytes";
+  const std::int64_t timeout_ms = effective("replica.socket.timeout.ms", kSocketTimeoutMs);
+  const std::int64_t fits = scenario_.network.bytes_per_ms * timeout_ms / 4;
+  if (effective(kMost, kFetchResponseBytes) > fits) scenario_.cluster.config[kMost] = std::to_string(fits);
+}
+
 scenarios::Scenario Maker::make() {
   scenario_.name = "search-" + std::string(profile_.name);
   scenario_.title = "Drawn by the search, profile " + std::string(profile_.name);
@@ -203,6 +217,7 @@ scenarios::Scenario Maker::make() {
     fault.target = damaged();
     fault.stays_down = true;
   }
+  fit_answers();
   // As a file has them: by name.
   for (FaultSpec& fault : scenario_.faults) {
     if (fault.when) std::ranges::sort(fault.when->match, {}, &scenarios::Condition::field);

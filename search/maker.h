@@ -25,6 +25,7 @@ class Maker {
   void topics();
   void clients();
   void environment();
+  void fit_answers();
   scenarios::TopicSpec topic(const std::string& name, std::int64_t partitions);
   scenarios::ProducerSpec producer(const std::string& topic, std::size_t number);
   bool varies(std::string_view field) const;  // the profile lets it, and this run does it
@@ -68,18 +69,28 @@ class Maker {
   void reigns();
   struct Chain {
     std::string partition;
+    std::string preferred;      // its leader, by assignment
     std::int64_t begin_ms = 0;  // of the first election
     std::int64_t elections = 0;
   };
   void set_in_chain(FaultSpec& fault, const Chain& chain, std::int64_t reign);
   enum class Missing : std::uint8_t { records, news, both };
-  void leave_behind(const Chain& chain, const std::string& broker, const std::vector<std::string>& cast, Missing what);
+  void leave_behind(const Chain& chain, const std::string& broker, std::int64_t from, Missing what);
   void carry(const Chain& chain, const std::vector<std::string>& cast);
   void long_answer();
   void bulk_load(const std::vector<std::string>& cast, std::int64_t start_ms);
   void release_in_reign(const std::string& partition, std::string rule, std::int64_t reign);
   Trigger in_reign(const std::string& partition, std::int64_t reign);
   std::vector<std::string> replicas_of(const std::string& partition) const;  // targets, the preferred leader first
+
+  // leaders that are deposed without a fault of their own: returns.cpp
+  void returns();
+  void tail(const std::string& partition, const std::vector<std::string>& cast);
+  void deaf_through(const std::string& partition, const std::string& broker);
+  void apart_in_reign(const std::string& partition, const std::vector<std::string>& cast, std::int64_t reign);
+  void depose(const std::string& partition, std::int64_t reign);
+  void hush(const std::string& partition, std::int64_t reign);
+  void hold_divergence(const std::string& partition, std::int64_t until);
 
   // incarnations, and members of the ISR: lives.cpp
   void earlier_life();

@@ -107,26 +107,27 @@ constexpr std::array<std::string_view, 3> kFewFields{
 
 // ---- faults ----
 
+// What patterns use anyway is rarer here.
 constexpr std::array kAllActions{
-    Weight{"kill", 10},
-    Weight{"power_loss", 5},
+    Weight{"kill", 5},
+    Weight{"power_loss", 4},
     Weight{"doom", 5},
     Weight{"doom_power", 4},
-    Weight{"pause", 8},
-    Weight{"resume", 2},
-    Weight{"stop", 8},
-    Weight{"start", 2},
+    Weight{"pause", 4},
+    Weight{"resume", 4},
+    Weight{"stop", 4},
+    Weight{"start", 4},
     Weight{"wipe", 4},
-    Weight{"partition", 7},
-    Weight{"isolate", 6},
-    Weight{"block", 6},
+    Weight{"partition", 4},
+    Weight{"isolate", 4},
+    Weight{"block", 4},
     Weight{"bridge", 4},
     Weight{"clog", 4},
     Weight{"slow_link", 5},
-    Weight{"reset", 4},
-    Weight{"message", 10},
+    Weight{"reset", 5},
+    Weight{"message", 6},
     Weight{"release", 4},
-    Weight{"disk_errors", 6},
+    Weight{"disk_errors", 10},
     Weight{"disk_slow", 4},
     Weight{"full_disk", 4},
     Weight{"clock_offset", 4},
@@ -162,16 +163,17 @@ constexpr std::array kSmallActions{
 };
 
 constexpr std::array kAllPatterns{
-    Weight{"single", 24},        Weight{"election-burst", 12}, Weight{"stale-metadata", 8}, Weight{"held-response", 8},
+    Weight{"single", 28},        Weight{"election-burst", 12}, Weight{"stale-metadata", 8}, Weight{"held-response", 8},
     Weight{"pending-isr", 8},    Weight{"doom-in-turn", 4},    Weight{"slow-follower", 6},  Weight{"quick-restarts", 5},
     Weight{"cut-off-leader", 6}, Weight{"blackout", 3},        Weight{"topic-change", 3},   Weight{"rolling", 1},
     Weight{"reigns", 18},        Weight{"long-answer", 4},     Weight{"earlier-life", 6},   Weight{"late-fencing", 4},
-    Weight{"shrunken", 8},
+    Weight{"shrunken", 8},       Weight{"returns", 4},
 };
 constexpr std::array kNarrowPatterns{
-    Weight{"reigns", 40},       Weight{"shrunken", 14},      Weight{"earlier-life", 10}, Weight{"late-fencing", 6},
-    Weight{"long-answer", 10},  Weight{"stale-metadata", 4}, Weight{"held-response", 4}, Weight{"pending-isr", 6},
-    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 12},       Weight{"election-burst", 4},
+    Weight{"reigns", 40},        Weight{"returns", 24},      Weight{"shrunken", 14},      Weight{"earlier-life", 10},
+    Weight{"late-fencing", 6},   Weight{"long-answer", 10},  Weight{"stale-metadata", 4}, Weight{"held-response", 4},
+    Weight{"pending-isr", 6},    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 14},
+    Weight{"election-burst", 4},
 };
 constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},

@@ -65,14 +65,23 @@ void Maker::reigns() {
   const std::string partition = some_partition();
   const std::vector<std::string> cast = replicas_of(partition);
   if (cast.size() < 2) return election_burst();
-  const Chain chain{.partition = partition, .begin_ms = within(150, 900), .elections = within(2, 4)};
+  const Chain chain{
+      .partition = partition, .preferred = cast.front(), .begin_ms = within(150, 900), .elections = within(2, 4)};
   const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
   make_time(chain.begin_ms + chain.elections * (session / 2 + 500));
   for (const std::string& broker : cast) {
     if (!share(55)) continue;
     const std::int64_t what = within(0, 10);
-    leave_behind(chain, broker, cast, what < 5 ? Missing::records : what < 10 ? Missing::news : Missing::both);
+    const std::int64_t from = share(50) ? 0 : within(0, chain.elections - 1);
+    leave_behind(chain, broker, from, what < 5 ? Missing::records : what < 10 ? Missing::news : Missing::both);
   }
+  // Whoever gets a reign's records may be another than who got the last one's.
+  for (std::int64_t reign = 1; reign < chain.elections; ++reign) {
+    if (!share(25)) continue;
+    const std::string& broker = cast[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(cast.size()) - 1))];
+    leave_behind(chain, broker, reign, Missing::records);
+  }
+  if (share(20)) hush(partition, within(1, chain.elections));
   if (share(60)) carry(chain, cast);
   const bool returns = effective("leader.imbalance.check.interval.seconds", 300) == 1;
   for (std::int64_t i = 0; i < chain.elections; ++i) {
@@ -104,15 +113,13 @@ void Maker::set_in_chain(FaultSpec& fault, const Chain& chain, std::int64_t reig
 }
 
 // Through one or more reigns a broker gets no records of the leader, or no news of who leads, or neither.
-void Maker::leave_behind(const Chain& chain, const std::string& broker, const std::vector<std::string>& cast,
-                         Missing what) {
-  const std::int64_t from = share(50) ? 0 : within(0, chain.elections - 1);
+void Maker::leave_behind(const Chain& chain, const std::string& broker, std::int64_t from, Missing what) {
   for (const bool deaf : {false, true}) {
     if (what == (deaf ? Missing::records : Missing::news)) continue;
     FaultSpec& hold = add("message");
     const std::string id = hold.id;
     set_in_chain(hold, chain, from);
-    const std::string leader = from == 0 && share(70) ? cast.front() : "leader(" + chain.partition + ")";
+    const std::string leader = from == 0 && share(70) ? chain.preferred : "leader(" + chain.partition + ")";
     hold_answers(hold, deaf ? "controller" : leader, broker);
     hold.for_ms = deaf ? effective("broker.session.timeout.ms", 2'000) + within(100, 2'500) : within(200, 2'500);
     if (share(50)) release_in_reign(chain.partition, id, within(from + 1, chain.elections));
