@@ -40,7 +40,6 @@ struct LogHarness {
 
   std::expected<void, LogError> try_open(Log::OpenInput input, const std::string& directory = "d/t-0") {
     log.reset();
-    for (const auto& [path, content] : runtime.disk().copy().files) files.forget(path);
     auto opened = runtime.run(Log::open(runtime, files, directory, config, input));
     if (!opened) return std::unexpected(opened.error());
     log = std::move(*opened);
