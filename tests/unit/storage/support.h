@@ -25,7 +25,8 @@ inline std::vector<std::byte> make_batch(const BatchSpec& spec) {
     const std::string value(spec.value_size, static_cast<char>('a' + i % 26));
     builder.add(spec.timestamp + i, as_bytes("k" + std::to_string(i)), as_bytes(value));
   }
-  const auto bytes = builder.finish();
+  Compressor compressor;
+  const auto bytes = builder.finish(compressor);
   return {bytes.begin(), bytes.end()};
 }
 
