@@ -26,13 +26,12 @@ bool FrameReader::has_buffered_frame() const {
   return size < 0 || buffered() - wire::kSizePrefixBytes >= static_cast<std::size_t>(size);
 }
 
-// Cuts what is here of a frame of `size` bytes into a buffer of its own, of `room` bytes for now.
-Frame FrameReader::take(std::size_t size, std::size_t room) {
-  begin_ += wire::kSizePrefixBytes;
-  Frame frame(room);
-  const std::size_t here = std::min(size, buffered());
-  if (here != 0) std::memcpy(frame.data(), &buffer_[begin_], here);
-  begin_ += here;
+// Cuts what is here of a frame of `size` bytes into a buffer of its own.
+Frame FrameReader::take(std::size_t size) {
+  const std::byte* from = buffer_.data() + begin_ + wire::kSizePrefixBytes;
+  const std::size_t here = std::min(size, buffered() - wire::kSizePrefixBytes);
+  Frame frame(from, from + here);
+  begin_ += wire::kSizePrefixBytes + here;
   if (begin_ == end_) begin_ = end_ = 0;
   return frame;
 }
@@ -57,11 +56,12 @@ Task<std::expected<Frame, FrameError>> FrameReader::next() {
         co_return std::unexpected(FrameError{.fault = FrameFault::too_large, .size = claimed, .error = {}});
       }
       const auto size = static_cast<std::size_t>(claimed);
-      if (buffered() - wire::kSizePrefixBytes >= size) co_return take(size, size);
+      if (buffered() - wire::kSizePrefixBytes >= size) co_return take(size);
       wanted = wire::kSizePrefixBytes + size;
       if (wanted > kMaxBufferBytes) {
-        std::size_t filled = buffered() - wire::kSizePrefixBytes;
-        Frame frame = take(size, std::min(size, kFirstLargeBytes));
+        Frame frame = take(size);
+        std::size_t filled = frame.size();
+        frame.resize(std::min(size, kFirstLargeBytes));
         while (filled < size) {
           // A claim costs a peer four bytes: memory follows what it really sends.
           if (filled == frame.size()) frame.resize(std::min(size, 2 * filled));

@@ -39,7 +39,7 @@ class FrameReader {
  private:
   std::size_t buffered() const { return end_ - begin_; }
   std::int32_t claimed_size() const;
-  Frame take(std::size_t size, std::size_t room);
+  Frame take(std::size_t size);
   void make_room(std::size_t wanted);
 
   Stream* stream_;

@@ -25,6 +25,9 @@
 
 namespace verdict::scenarios {
 
+// Within what time the scenario's cluster is to come to rest. `config`: of any of its nodes.
+checker::LivenessBounds bounds_of(const Scenario& scenario, const protocol::BrokerConfig& config);
+
 // One run: the cluster, its clients, its faults and its judges, from set-up to verdict. The phases of SIMULATION.md.
 class Trial final : private sim::ClusterSink,
                     private InjectorHost,
@@ -124,7 +127,6 @@ class Trial final : private sim::ClusterSink,
   checker::LivenessProbe probe();
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
-  checker::LivenessBounds bounds() const;
   std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);
   void conclude();
   void conclude_violation(const checker::Violation& violation);
@@ -140,6 +142,7 @@ class Trial final : private sim::ClusterSink,
   checker::BlackBox black_;
   sim::World world_;
   sim::Cluster cluster_;
+  checker::LivenessBounds bounds_;
   ClientSettings settings_;
   sim::NodeIndex admin_;
   sim::NodeIndex reader_;

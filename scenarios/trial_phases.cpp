@@ -165,7 +165,7 @@ Trial::Step Trial::heal_and_settle() {
     if (process != nullptr && machine.produces) static_cast<ProducerMachine*>(process)->load.stop();
   }
   stop_guests();
-  const Duration limit = scenario_.phases.settle_ms > 0 ? from_ms(scenario_.phases.settle_ms) : bounds().longest() + 1s;
+  const Duration limit = scenario_.phases.settle_ms > 0 ? from_ms(scenario_.phases.settle_ms) : bounds_.longest() + 1s;
   bool reached = false;
   const auto at_rest = [this] {
     return producers_finished() && admin()->unfinished() == 0 && unfinished_guest().empty() && !liveness_violation();
@@ -277,7 +277,7 @@ Trial::Step Trial::bring_up(NodeId id) {
              std::ranges::find(p.isr, id) != p.isr.end();
     });
   };
-  return run_while_not(in_sync, bounds().longest(), &reached);
+  return run_while_not(in_sync, bounds_.longest(), &reached);
 }
 
 // All other brokers stop in order, so that `alone` leads whatever it is in sync for.

@@ -37,8 +37,10 @@ class NodeClock {
   bool drifted() const { return mono_anchor_ - boot_ != anchor_ - VirtualTime() || rate_ppm_ != 0; }
 
  private:
+  // elapsed * ppm / 10^6, rounded towards zero; no product of 128 bits.
   Duration scaled(Duration elapsed) const {
-    return Duration(static_cast<std::int64_t>(static_cast<__int128>(elapsed.count()) * rate_ppm_ / 1'000'000));
+    const std::int64_t ns = elapsed.count();
+    return Duration(ns / 1'000'000 * rate_ppm_ + ns % 1'000'000 * rate_ppm_ / 1'000'000);
   }
 
   VirtualTime anchor_{};

@@ -68,15 +68,10 @@ std::expected<protocol::BrokerConfig, std::string> config_of_machine(const Clust
   return made;
 }
 
-// Folds an event's fields into one word for the hash of the run.
-struct Folder {
-  std::uint64_t word = 0;
-  void add(std::uint64_t value) { word = mix64(word, value); }
-  void add_text(std::string_view text) {
-    std::uint64_t folded = text.size();
-    for (const char c : text) folded = folded * 31 + static_cast<unsigned char>(c);
-    add(folded);
-  }
+// Puts an event's fields into the hash of the run.
+struct FieldHasher {
+  World& world;
+  void add(std::uint64_t value) { world.hash_value(value); }
   template <class T>
   void operator()(std::string_view, const T& value) {
     if constexpr (std::is_same_v<T, PartitionKey>) {
@@ -84,7 +79,7 @@ struct Folder {
     } else if constexpr (std::is_same_v<T, Uuid>) {
       add(value.high), add(value.low);
     } else if constexpr (std::is_convertible_v<T, std::string_view>) {
-      add_text(value);
+      world.hash_bytes(std::as_bytes(std::span(std::string_view(value))));
     } else if constexpr (requires { value.size(); }) {
       add(value.size());
       for (const auto& element : value) add(static_cast<std::uint64_t>(element.value()));
@@ -322,9 +317,9 @@ const Machine& Cluster::controller() const { return *std::ranges::find(machines_
 
 void Cluster::observe(const Origin& origin, const protocol::Event& event) {
   ++observed_;
-  Folder folder{.word = std::uint64_t{origin.index.value()} << 32 | event.index()};
-  std::visit([&](const auto& e) { e.fields(folder); }, event);
-  world_.hash_value(folder.word);
+  FieldHasher hasher{world_};
+  hasher.add(std::uint64_t{origin.index.value()} << 32 | event.index());
+  std::visit([&](const auto& e) { e.fields(hasher); }, event);
   view_.apply(origin.node, event);
   if (sink_ != nullptr) sink_->event(origin, event);
 }

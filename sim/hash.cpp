@@ -38,17 +38,16 @@ std::string describe(const TraceEntry& entry) {
 }  // namespace
 
 void RunningHash::fold() {
-  folded_ = XXH3_64bits_withSeed(block_.data(), used_ * sizeof(std::uint64_t), folded_);
-  used_ = 0;
+  block_[0] = digest();
+  used_ = 1;
 }
 
 void RunningHash::bytes(std::span<const std::byte> data) {
-  value(XXH3_64bits_withSeed(data.data(), data.size(), data.size()));
+  value(data.size());
+  value(XXH3_64bits(data.data(), data.size()));
 }
 
-std::uint64_t RunningHash::digest() const {
-  return XXH3_64bits_withSeed(block_.data(), used_ * sizeof(std::uint64_t), folded_);
-}
+std::uint64_t RunningHash::digest() const { return XXH3_64bits(block_.data(), used_ * sizeof(std::uint64_t)); }
 
 void RunningHash::finish_entry() {
   if (!open_) return;

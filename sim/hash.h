@@ -32,7 +32,8 @@ struct TraceDifference {
 };
 std::optional<TraceDifference> first_difference(const TraceLog& a, const TraceLog& b);
 
-// The running hash of a run: XXH3 over 64-bit words, in blocks. Equal on every build and machine of one endianness.
+// The running hash of a run: XXH3 over 64-bit words, in blocks, each of which begins with the hash of what was before
+// it. Equal on every build and machine of one endianness.
 class RunningHash {
  public:
   void value(std::uint64_t word) {
@@ -59,7 +60,6 @@ class RunningHash {
 
   std::array<std::uint64_t, 256> block_{};
   std::size_t used_ = 0;
-  std::uint64_t folded_ = 0;
   TraceLog* log_ = nullptr;
   TraceEntry entry_;
   bool open_ = false;

@@ -129,11 +129,12 @@ RunEnd World::run(VirtualTime when, Done done) {
       now_ = std::max(now_, when);
       return RunEnd::reached_time;
     }
-    if (queue_.first().at_ns > to_ns(when)) {
+    const std::int64_t next_ns = queue_.first().at_ns;
+    if (next_ns > to_ns(when)) {
       now_ = std::max(now_, when);
       return RunEnd::reached_time;
     }
-    if (queue_.first().at_ns == to_ns(VirtualTime::max())) return RunEnd::idle;  // sleeps without an end
+    if (next_ns == to_ns(VirtualTime::max())) return RunEnd::idle;  // sleeps without an end
     if (events_ >= config_.event_budget) return RunEnd::event_budget;
     step();
     if (!graves_.empty()) bury();

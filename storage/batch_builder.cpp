@@ -76,10 +76,10 @@ void BatchBuilder::add_control(std::int64_t timestamp_ms, ControlType type, Byte
   add(timestamp_ms, Bytes(key), value);
 }
 
-std::span<std::byte> BatchBuilder::finish() {
+std::span<std::byte> BatchBuilder::finish(Compressor& compressor) {
   VERDICT_ASSERT(count_ > 0);
   batch_.assign(kBatchHeaderSize, std::byte{0});
-  VERDICT_ASSERT(compress(options_.codec, records_, batch_), "a codec that is only read");
+  VERDICT_ASSERT(compressor.compress(options_.codec, records_, batch_), "a codec that is only read");
   std::byte* at = batch_.data();
   const int attributes =
       static_cast<int>(options_.codec) | (options_.transactional ? 0x10 : 0) | (options_.control ? 0x20 : 0);

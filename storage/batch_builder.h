@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "storage/batch.h"
+#include "storage/compression.h"
 
 namespace verdict::storage {
 
@@ -42,7 +43,7 @@ class BatchBuilder {
   std::size_t plain_size() const { return kBatchHeaderSize + records_.size(); }  // bytes, before compression
 
   // The whole batch; needs at least one record. Valid until the next call on the builder.
-  std::span<std::byte> finish();
+  std::span<std::byte> finish(Compressor& compressor);
 
  private:
   BatchOptions options_;

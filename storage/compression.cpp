@@ -15,6 +15,7 @@ namespace {
 
 using Result = std::expected<Bytes, CompressionError>;
 constexpr std::size_t kFirstGuess = 16 * 1024;
+constexpr int kZstdLevel = 3;
 constexpr std::size_t kKeepAtMost = std::size_t{4} << 20;  // a larger buffer is given back after use
 
 // Output that grows as bytes come out of a decoder.
@@ -211,7 +212,25 @@ Result Decompressor::decompress(Codec codec, Bytes compressed, std::size_t limit
   return fail(CompressionError::unknown_codec);
 }
 
-bool compress(Codec codec, Bytes plain, std::vector<std::byte>& out) {
+struct Compressor::Contexts {
+  ZSTD_CCtx* zstd = nullptr;
+
+  ~Contexts() { ZSTD_freeCCtx(zstd); }
+  ZSTD_CCtx* for_zstd() {
+    if (zstd == nullptr) {
+      zstd = ZSTD_createCCtx();
+      VERDICT_ASSERT(zstd != nullptr);
+    }
+    return zstd;
+  }
+};
+
+Compressor::Compressor() : contexts_(std::make_unique<Contexts>()) {}
+Compressor::~Compressor() = default;
+Compressor::Compressor(Compressor&&) noexcept = default;
+Compressor& Compressor::operator=(Compressor&&) noexcept = default;
+
+bool Compressor::compress(Codec codec, Bytes plain, std::vector<std::byte>& out) {
   const std::size_t before = out.size();
   std::size_t written = 0;
   if (codec == Codec::none) {
@@ -227,7 +246,8 @@ bool compress(Codec codec, Bytes plain, std::vector<std::byte>& out) {
     VERDICT_ASSERT(LZ4F_isError(written) == 0);
   } else if (codec == Codec::zstd) {
     out.resize(before + ZSTD_compressBound(plain.size()));
-    written = ZSTD_compress(out.data() + before, out.size() - before, plain.data(), plain.size(), 3);
+    written = ZSTD_compressCCtx(contexts_->for_zstd(), out.data() + before, out.size() - before, plain.data(),
+                                plain.size(), kZstdLevel);
     VERDICT_ASSERT(ZSTD_isError(written) == 0U);
   } else {
     return false;

@@ -41,8 +41,22 @@ class Decompressor {
   std::unique_ptr<Contexts> contexts_;
 };
 
-// Appends the compressed form to `out`. For none, lz4 (frame format) and zstd; false for the others, which are read
-// only.
-bool compress(Codec codec, Bytes plain, std::vector<std::byte>& out);
+// The other way. Keeps zstd's context between calls: making one, and clearing its tables, costs more than to compress a
+// batch. What comes out depends on the input alone.
+class Compressor {
+ public:
+  Compressor();
+  ~Compressor();
+  Compressor(Compressor&&) noexcept;
+  Compressor& operator=(Compressor&&) noexcept;
+
+  // Appends the compressed form to `out`. For none, lz4 (frame format) and zstd; false for the others, which are read
+  // only.
+  bool compress(Codec codec, Bytes plain, std::vector<std::byte>& out);
+
+ private:
+  struct Contexts;
+  std::unique_ptr<Contexts> contexts_;
+};
 
 }  // namespace verdict::storage

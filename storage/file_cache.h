@@ -2,11 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 
-#include "runtime/lookup_map.h"
 #include "runtime/runtime.h"
 
 namespace verdict::storage {
@@ -17,29 +15,60 @@ namespace verdict::storage {
 // file opened again covers them.
 class FileCache {
  public:
+  // Where the cache keeps one file: a member of whatever the file belongs to, so that finding it is no look-up. The
+  // file is let go with it.
+  class Slot {
+   public:
+    Slot() = default;
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() {
+      if (cache_ != nullptr) cache_->forget(*this);
+    }
+
+   private:
+    friend class FileCache;
+    FileCache* cache_ = nullptr;  // null: nothing is kept
+    std::shared_ptr<File> file_;
+    Slot* older_ = nullptr;
+    Slot* newer_ = nullptr;
+  };
+
   explicit FileCache(Disk& disk, std::size_t limit = 4096);
+  FileCache(const FileCache&) = delete;
+  FileCache& operator=(const FileCache&) = delete;
+  ~FileCache();  // empties all slots
 
-  // The open file at `path`, opened read-write if need be (made if absent where `create`).
-  Outcome<std::shared_ptr<File>> get(const std::string& path, bool create = false);
-  // The path's file is about to be removed, renamed or is in doubt: the next get opens it anew.
-  void forget(const std::string& path);
+  // The open file of `slot`. Where it is not kept, the one at path() is opened read-write (made if absent where
+  // `create`).
+  template <class Path>
+  Outcome<std::shared_ptr<File>> get(Slot& slot, const Path& path, bool create = false) {
+    if (slot.cache_ == nullptr) return open(slot, path(), create);
+    if (newest_ != &slot) {
+      unlink(slot);
+      link(slot);
+    }
+    return slot.file_;
+  }
+  // The file is about to be removed, renamed or is in doubt: the next get opens it anew.
+  void forget(Slot& slot);
 
-  std::size_t size() const { return files_.size(); }
+  std::size_t size() const { return size_; }
   std::size_t limit() const { return limit_; }
   std::uint64_t opened() const { return opened_; }
   Disk& disk() const { return *disk_; }
 
  private:
-  struct Entry {
-    std::shared_ptr<File> file;
-    std::list<const std::string*>::iterator age;
-  };
+  Outcome<std::shared_ptr<File>> open(Slot& slot, const std::string& path, bool create);
+  void link(Slot& slot);  // as the newest
+  void unlink(Slot& slot);
 
   Disk* disk_;
   std::size_t limit_;
+  std::size_t size_ = 0;
   std::uint64_t opened_ = 0;
-  LookupMap<std::string, Entry> files_;
-  std::list<const std::string*> ages_;  // the longest unused first; keys of files_
+  Slot* oldest_ = nullptr;  // the longest unused
+  Slot* newest_ = nullptr;
 };
 
 }  // namespace verdict::storage

@@ -23,10 +23,15 @@ Log::Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig co
 
 Log::~Log() = default;
 
-std::string Log::path_of(Offset base, std::string_view suffix) const {
+std::string Log::path_of(Offset base, SegmentFile file) const {
   std::string path = directory_ + "/";
-  append_segment_file_name(path, base, suffix);
+  append_segment_file_name(path, base, suffix_of(file));
   return path;
+}
+
+Outcome<std::shared_ptr<File>> Log::open_file(Segment& segment, SegmentFile file, bool create) {
+  FileCache::Slot& slot = segment.files[static_cast<std::size_t>(file)];
+  return files_.get(slot, [&] { return path_of(segment.base, file); }, create);
 }
 
 LeaderEpoch Log::last_epoch() const {
@@ -40,6 +45,9 @@ std::size_t Log::segment_index_for(Offset offset) const {
   const auto after = std::ranges::upper_bound(segments_, offset, {}, [](const auto& segment) { return segment->base; });
   return after == segments_.begin() ? 0 : static_cast<std::size_t>(after - segments_.begin()) - 1;
 }
+
+// The one that begins at `base`.
+Segment& Log::segment_of(Offset base) { return active().base == base ? active() : *segments_[segment_index_for(base)]; }
 
 Offset Log::end_of_segment(std::size_t index) const {
   return index + 1 < segments_.size() ? segments_[index + 1]->base : log_end_;
@@ -165,12 +173,12 @@ Log::Done Log::make_room(std::size_t bytes, const BatchHeader& first, WallTime n
 
 Log::Done Log::write_bytes(Bytes bytes) {
   Segment& segment = active();
-  const std::string path = path_of(segment.base, ".log");
-  auto file = files_.get(path, true);
-  if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path));
+  auto file = open_file(segment, SegmentFile::log, true);
+  const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
+  if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path()));
   if ((*file)->size() != segment.size) {
     return std::unexpected(
-        go_offline({}, fmt::format("{}: {} bytes, {} expected", path, (*file)->size(), segment.size)));
+        go_offline({}, fmt::format("{}: {} bytes, {} expected", path(), (*file)->size(), segment.size)));
   }
   const ConstBuffer buffer{bytes.data(), bytes.size()};
   const auto written = (*file)->append_now(std::span(&buffer, 1));
@@ -181,9 +189,9 @@ Log::Done Log::write_bytes(Bytes bytes) {
   const std::error_code cause = written ? std::make_error_code(std::errc::no_space_on_device) : written.error();
   runtime_.mark(Mark::AppendFailedCutBack);
   if (auto cut = (*file)->truncate_now(segment.size); !cut) {
-    return std::unexpected(go_offline(cut.error(), path + ": a failed append can't be cut back"));
+    return std::unexpected(go_offline(cut.error(), path() + ": a failed append can't be cut back"));
   }
-  return std::unexpected(fail(LogErrorKind::append_failed, cause, path));
+  return std::unexpected(fail(LogErrorKind::append_failed, cause, path()));
 }
 
 Appended Log::note_appended(const BatchHeader& header, bool rolled) {
@@ -234,14 +242,13 @@ bool Log::advance_log_start(Offset offset) {
 }
 
 Log::Done Log::add_segment(Offset base, WallTime now) {
-  const std::string path = path_of(base, ".log");
-  files_.forget(path);
-  auto file = files_.get(path, true);
-  if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path));
-  if ((*file)->size() != 0) {
-    if (auto cut = (*file)->truncate_now(0); !cut) return std::unexpected(go_offline(cut.error(), path));
-  }
   auto segment = std::make_shared<Segment>(base, now);
+  auto file = open_file(*segment, SegmentFile::log, true);
+  const auto path = [&] { return path_of(base, SegmentFile::log); };
+  if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path()));
+  if ((*file)->size() != 0) {
+    if (auto cut = (*file)->truncate_now(0); !cut) return std::unexpected(go_offline(cut.error(), path()));
+  }
   segment->loaded = segment->times_known = true;
   segment->log_dirty = segment->index_dirty = true;
   segments_.push_back(std::move(segment));

@@ -21,6 +21,7 @@
 namespace verdict::storage {
 
 struct Segment;
+enum class SegmentFile : std::uint8_t;
 
 // One partition's directory: segments with their indexes, and the leader epochs.
 //
@@ -130,7 +131,9 @@ class Log {
 
   Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig config);
 
-  std::string path_of(Offset base, std::string_view suffix) const;
+  std::string path_of(Offset base, SegmentFile file) const;
+  Outcome<std::shared_ptr<File>> open_file(Segment& segment, SegmentFile file, bool create = false);
+  Segment& segment_of(Offset base);
   Segment& active() const { return *segments_.back(); }
   std::size_t segment_index_for(Offset offset) const;
   Offset end_of_segment(std::size_t index) const;
@@ -161,7 +164,7 @@ class Log {
 
   // log_flush.cpp
   Done write_indexes(Segment& segment);
-  Done write_index(const std::string& path, std::size_t entry_size, std::size_t written, Bytes pending);
+  Done write_index(Segment& segment, SegmentFile index, std::size_t written_bytes, Bytes pending);
   Done write_epochs_now();
   Task<Done> flush_files();
   Task<Done> flush_segment(std::shared_ptr<Segment> segment);

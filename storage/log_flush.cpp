@@ -16,13 +16,14 @@ constexpr std::string_view kEpochFile = "/leader-epoch-checkpoint";
 
 }  // namespace
 
-Log::Done Log::write_index(const std::string& path, std::size_t entry_size, std::size_t written, Bytes pending) {
-  auto file = files_.get(path, true);
-  if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path));
+Log::Done Log::write_index(Segment& segment, SegmentFile index, std::size_t written_bytes, Bytes pending) {
+  auto file = open_file(segment, index, true);
+  const auto path = [&] { return path_of(segment.base, index); };
+  if (!file) return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path()));
   // A failed write, a truncation or Kafka's preallocation left other bytes behind the entries.
-  if ((*file)->size() != written * entry_size) {
-    if (auto cut = (*file)->truncate_now(written * entry_size); !cut) {
-      return std::unexpected(fail(LogErrorKind::append_failed, cut.error(), path));
+  if ((*file)->size() != written_bytes) {
+    if (auto cut = (*file)->truncate_now(written_bytes); !cut) {
+      return std::unexpected(fail(LogErrorKind::append_failed, cut.error(), path()));
     }
   }
   if (pending.empty()) return {};
@@ -30,7 +31,7 @@ Log::Done Log::write_index(const std::string& path, std::size_t entry_size, std:
   const auto appended = (*file)->append_now(std::span(&buffer, 1));
   if (appended && *appended == pending.size()) return {};
   const auto cause = appended ? std::make_error_code(std::errc::no_space_on_device) : appended.error();
-  return std::unexpected(fail(LogErrorKind::append_failed, cause, path));
+  return std::unexpected(fail(LogErrorKind::append_failed, cause, path()));
 }
 
 // Indexes reach their files here only: at roll, flush and close. Recovery builds what a crash leaves unwritten.
@@ -38,19 +39,13 @@ Log::Done Log::write_indexes(Segment& segment) {
   if (!segment.loaded || !segment.index_dirty) return {};
   std::vector<std::byte> pending;
   segment.offsets.encode(segment.offsets_written, pending);
-  if (auto done =
-          write_index(path_of(segment.base, ".index"), OffsetIndex::kEntrySize, segment.offsets_written, pending);
-      !done) {
-    return done;
-  }
+  const std::size_t offset_bytes = segment.offsets_written * OffsetIndex::kEntrySize;
+  if (auto done = write_index(segment, SegmentFile::offset_index, offset_bytes, pending); !done) return done;
   segment.offsets_written = segment.offsets.size();
   pending.clear();
   segment.times.encode(segment.times_written, pending);
-  if (auto done =
-          write_index(path_of(segment.base, ".timeindex"), TimeIndex::kEntrySize, segment.times_written, pending);
-      !done) {
-    return done;
-  }
+  const std::size_t time_bytes = segment.times_written * TimeIndex::kEntrySize;
+  if (auto done = write_index(segment, SegmentFile::time_index, time_bytes, pending); !done) return done;
   segment.times_written = segment.times.size();
   segment.index_dirty = false;
   segment.index_unsynced = true;
@@ -104,22 +99,23 @@ Task<Log::Done> Log::flush_epochs() {
 
 Task<Log::Done> Log::flush_segment(std::shared_ptr<Segment> segment) {
   if (segment->log_dirty) {
-    const std::string path = path_of(segment->base, ".log");
-    auto file = files_.get(path);
-    if (!file) co_return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path));
+    auto file = open_file(*segment, SegmentFile::log);
+    const auto path = [&] { return path_of(segment->base, SegmentFile::log); };
+    if (!file) co_return std::unexpected(fail(LogErrorKind::append_failed, file.error(), path()));
     segment->log_dirty = false;
     const std::shared_ptr<File> held = *file;
     const IoResult synced = co_await sync(*held);
-    if (!synced.ok() && !segment->removed) co_return std::unexpected(go_offline(synced.error, path));
+    if (!synced.ok() && !segment->removed) co_return std::unexpected(go_offline(synced.error, path()));
   }
   if (segment->removed) co_return Done();
   if (auto written = write_indexes(*segment); !written) co_return written;
   if (!segment->index_unsynced) co_return Done();
-  auto offsets = files_.get(path_of(segment->base, ".index"));
-  auto times = files_.get(path_of(segment->base, ".timeindex"));
+  auto offsets = open_file(*segment, SegmentFile::offset_index);
+  auto times = open_file(*segment, SegmentFile::time_index);
   if (!offsets || !times) {
     const std::error_code cause = offsets ? times.error() : offsets.error();
-    co_return std::unexpected(fail(LogErrorKind::append_failed, cause, path_of(segment->base, ".index")));
+    co_return std::unexpected(
+        fail(LogErrorKind::append_failed, cause, path_of(segment->base, SegmentFile::offset_index)));
   }
   segment->index_unsynced = false;
   directory_dirty_ = directory_dirty_ || !segment->index_created;
@@ -130,9 +126,9 @@ Task<Log::Done> Log::flush_segment(std::shared_ptr<Segment> segment) {
   const IoResult times_synced = co_await sync(*second);
   if (segment->removed) co_return Done();
   if (!offsets_synced.ok())
-    co_return std::unexpected(go_offline(offsets_synced.error, path_of(segment->base, ".index")));
+    co_return std::unexpected(go_offline(offsets_synced.error, path_of(segment->base, SegmentFile::offset_index)));
   if (!times_synced.ok())
-    co_return std::unexpected(go_offline(times_synced.error, path_of(segment->base, ".timeindex")));
+    co_return std::unexpected(go_offline(times_synced.error, path_of(segment->base, SegmentFile::time_index)));
   co_return Done();
 }
 
@@ -189,8 +185,7 @@ Task<std::expected<void, LogError>> Log::close_cleanly() {
 
 void Log::release_files() {
   for (const auto& segment : segments_) {
-    for (const std::string_view suffix : {".log", ".index", ".timeindex"})
-      files_.forget(path_of(segment->base, suffix));
+    for (FileCache::Slot& slot : segment->files) files_.forget(slot);
   }
 }
 

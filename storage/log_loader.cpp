@@ -82,7 +82,7 @@ Log::Done Log::Loader::load_segments() {
   if (auto swept = sweep(bases); !swept) return swept;
   const WallTime now = log.runtime_.wall_now();
   for (const Offset base : bases) {
-    const auto status = disk().status(log.path_of(base, ".log"));
+    const auto status = disk().status(log.path_of(base, SegmentFile::log));
     if (!status)
       return std::unexpected(log.fail(LogErrorKind::read_failed, status.error(), segment_file_name(base, ".log")));
     auto segment = std::make_shared<Segment>(base, now);
@@ -123,8 +123,8 @@ Offset Log::Loader::epoch_start(LeaderEpoch epoch, Offset before, Offset base) c
 // One segment, batch by batch. `whole` is false if it ends in something else than a whole, valid batch that continues
 // the log; its good bytes are then counted in segment->size, the reason is in the report.
 Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Offset expected, bool* whole) {
-  const std::string file_path = log.path_of(segment->base, ".log");
-  auto file = log.files_.get(file_path);
+  const std::string file_path = log.path_of(segment->base, SegmentFile::log);
+  auto file = log.open_file(*segment, SegmentFile::log);
   if (!file) co_return std::unexpected(log.fail(LogErrorKind::read_failed, file.error(), file_path));
   const std::uint64_t end = segment->size;
   ScanWindow window(*file, end, kRecoveryChunk);
@@ -171,12 +171,12 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
 
 // Cuts a bad tail off and puts the index files right, if they are not.
 Log::Done Log::Loader::finish_segment(Segment& segment, bool newest) {
-  const std::string file_path = log.path_of(segment.base, ".log");
+  const std::string file_path = log.path_of(segment.base, SegmentFile::log);
   if (segment.size != cut_from) {
     log.runtime_.mark(Mark::RecoveryCutBatch);
     log.recovery_.bytes_cut += cut_from - segment.size;
     log.size_bytes_ -= cut_from - segment.size;
-    auto file = log.files_.get(file_path);
+    auto file = log.open_file(segment, SegmentFile::log);
     if (!file) return std::unexpected(log.fail(LogErrorKind::append_failed, file.error(), file_path));
     if (auto cut = (*file)->truncate_now(segment.size); !cut) {
       return std::unexpected(log.fail(LogErrorKind::append_failed, cut.error(), file_path));
@@ -187,8 +187,8 @@ Log::Done Log::Loader::finish_segment(Segment& segment, bool newest) {
   segment.log_dirty = true;  // recovery proves what is in the page cache, not what is on the disk
   Segment stored(segment.base, segment.created);
   stored.size = segment.size;
-  const auto offsets = read_small_file(disk(), log.path_of(segment.base, ".index"));
-  const auto times = read_small_file(disk(), log.path_of(segment.base, ".timeindex"));
+  const auto offsets = read_small_file(disk(), log.path_of(segment.base, SegmentFile::offset_index));
+  const auto times = read_small_file(disk(), log.path_of(segment.base, SegmentFile::time_index));
   const bool same = offsets && times && Log::adopt_indexes(stored, as_bytes(*offsets), as_bytes(*times)) &&
                     stored.offsets.entries() == segment.offsets.entries() &&
                     stored.times.entries() == segment.times.entries();

@@ -75,9 +75,11 @@ std::optional<std::expected<ReadSlice, LogError>> Log::try_read(Offset from, std
     empty.position = slice.position;
     return Read(std::move(empty));
   }
-  const std::string path = path_of(slice.segment_base, ".log");
-  auto file = files_.get(path);
-  if (!file) return Read(std::unexpected(fail(LogErrorKind::read_failed, file.error(), path)));
+  auto file = open_file(segment_of(slice.segment_base), SegmentFile::log);
+  if (!file) {
+    return Read(
+        std::unexpected(fail(LogErrorKind::read_failed, file.error(), path_of(slice.segment_base, SegmentFile::log))));
+  }
   slice.file = *file;
   return Read(std::move(slice));
 }
@@ -111,9 +113,9 @@ void Log::note_loaded(Segment& segment) {
 
 Task<Log::Done> Log::rebuild_indexes(std::shared_ptr<Segment> segment) {
   runtime_.mark(Mark::RecoveryRebuiltIndex);
-  const std::string path = path_of(segment->base, ".log");
-  auto file = files_.get(path);
-  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(*segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment->base, SegmentFile::log); };
+  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   const std::uint64_t generation = generation_;
   Segment fresh(segment->base, segment->created);
   fresh.forget_batches();
@@ -121,12 +123,12 @@ Task<Log::Done> Log::rebuild_indexes(std::shared_ptr<Segment> segment) {
   for (std::uint64_t position = 0; position < segment->size;) {
     if (!window.has(position, kBatchHeaderSize)) {
       const std::error_code error = co_await window.load(position, kBatchHeaderSize);
-      if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+      if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       if (generation != generation_) co_return Done();
     }
     const auto header = parse_header(window.view(position));
     if (!header || header->base_offset < segment->base || header->last_offset() - segment->base > INT32_MAX) {
-      co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
+      co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
     }
     fresh.note(*header, position, config_.index_interval_bytes);
     position += header->size();
@@ -147,8 +149,8 @@ Task<Log::Done> Log::load_indexes(std::shared_ptr<Segment> segment) {
   if (segment->loaded) co_return Done();
   const std::uint64_t generation = generation_;
   bool whole = false;
-  auto offsets_file = files_.get(path_of(segment->base, ".index"));
-  auto times_file = files_.get(path_of(segment->base, ".timeindex"));
+  auto offsets_file = open_file(*segment, SegmentFile::offset_index);
+  auto times_file = open_file(*segment, SegmentFile::time_index);
   if (offsets_file && times_file) {
     const auto offsets = co_await read_whole(*offsets_file);
     const auto times = co_await read_whole(*times_file);
@@ -166,8 +168,8 @@ Task<Log::Done> Log::load_indexes(std::shared_ptr<Segment> segment) {
 
 Log::Done Log::load_now(Segment& segment) {
   if (segment.loaded) return {};
-  auto offsets_file = files_.get(path_of(segment.base, ".index"));
-  auto times_file = files_.get(path_of(segment.base, ".timeindex"));
+  auto offsets_file = open_file(segment, SegmentFile::offset_index);
+  auto times_file = open_file(segment, SegmentFile::time_index);
   if (offsets_file && times_file) {
     const auto offsets = read_whole_now(**offsets_file);
     const auto times = read_whole_now(**times_file);
@@ -181,23 +183,23 @@ Log::Done Log::load_now(Segment& segment) {
 
 Log::Done Log::rebuild_now(Segment& segment) {
   runtime_.mark(Mark::RecoveryRebuiltIndex);
-  const std::string path = path_of(segment.base, ".log");
-  auto file = files_.get(path);
-  if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
+  if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   const std::uint64_t size = segment.size;
   segment.forget_batches();
   ScanWindow window(*file, size, kRecoveryChunk);
   for (std::uint64_t position = 0; position < size;) {
     if (!window.has(position, kBatchHeaderSize)) {
       if (const auto error = window.load_now(position, kBatchHeaderSize)) {
-        return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+        return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       }
     }
     const auto header = parse_header(window.view(position));
     if (!header || header->base_offset < segment.base || header->size() > size - position ||
         header->last_offset() - segment.base > INT32_MAX) {
       segment.size = size;
-      return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
+      return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
     }
     segment.note(*header, position, config_.index_interval_bytes);
     position += header->size();
@@ -214,20 +216,20 @@ Task<std::expected<Log::Place, LogError>> Log::find_batch(std::shared_ptr<Segmen
   Done loaded = co_await load_indexes(segment);
   if (!loaded) co_return std::unexpected(loaded.error());
   if (generation != generation_) co_return place;
-  const std::string path = path_of(segment->base, ".log");
-  auto file = files_.get(path);
-  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(*segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment->base, SegmentFile::log); };
+  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   ScanWindow window(*file, segment->size, kLookupChunk);
   place.position = segment->offsets.position_for_offset(from <= segment->base ? 0 : segment->relative(from));
   while (place.position < window.end()) {
     if (!window.has(place.position, kBatchHeaderSize)) {
       const std::error_code error = co_await window.load(place.position, kBatchHeaderSize);
       if (generation != generation_) co_return place;
-      if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+      if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
     }
     const auto header = parse_header(window.view(place.position));
     if (!header) {
-      co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, place.position)));
+      co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), place.position)));
     }
     if (header->last_offset() >= from) {
       place.header = *header;
@@ -250,9 +252,9 @@ Task<std::expected<ReadSlice, LogError>> Log::cut_slice(Place place, std::size_t
   slice.first = slice.next = place.header.base_offset;
   const std::size_t first_size = place.header.size();
   if (place.header.last_offset() >= upper_bound || (first_size > max_bytes && !at_least_one)) co_return slice;
-  const std::string path = path_of(segment->base, ".log");
-  auto file = files_.get(path);
-  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(*segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment->base, SegmentFile::log); };
+  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   slice.file = *file;
   slice.size = first_size;
   slice.next = place.header.next_offset();
@@ -279,10 +281,10 @@ Task<std::expected<ReadSlice, LogError>> Log::cut_slice(Place place, std::size_t
     if (!window.has(position, kBatchHeaderSize)) {
       const std::error_code error = co_await window.load(position, kBatchHeaderSize);
       if (generation != generation_) co_return slice;
-      if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+      if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
     }
     const auto header = parse_header(window.view(position));
-    if (!header) co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
+    if (!header) co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
     slice.size = static_cast<std::size_t>(position - slice.position);
     if (header->base_offset > slice.next) slice.next = header->base_offset;
     if (header->last_offset() >= upper_bound) break;
@@ -336,9 +338,9 @@ Task<std::expected<std::vector<std::byte>, LogError>> Log::read_bytes(Offset fro
     if (bytes.empty()) co_return bytes;
     const IoResult got = co_await read_at(*slice->file, bytes, slice->position);
     if (generation != generation_) continue;
-    const std::string path = path_of(slice->segment_base, ".log");
-    if (!got.ok()) co_return std::unexpected(fail(LogErrorKind::read_failed, got.error, path));
-    if (got.bytes != bytes.size()) co_return std::unexpected(fail(LogErrorKind::damaged, {}, path + ": ends early"));
+    const auto path = [&] { return path_of(slice->segment_base, SegmentFile::log); };
+    if (!got.ok()) co_return std::unexpected(fail(LogErrorKind::read_failed, got.error, path()));
+    if (got.bytes != bytes.size()) co_return std::unexpected(fail(LogErrorKind::damaged, {}, path() + ": ends early"));
     co_return bytes;
   }
 }
@@ -352,9 +354,9 @@ Task<std::expected<std::optional<TimedOffset>, LogError>> Log::search_segment(st
   Done loaded = co_await load_indexes(segment);
   if (!loaded) co_return std::unexpected(loaded.error());
   if (generation != generation_) co_return Found();
-  const std::string path = path_of(segment->base, ".log");
-  auto file = files_.get(path);
-  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(*segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment->base, SegmentFile::log); };
+  if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   // Nothing up to this entry is later than one ms before the target.
   const auto entry = segment->times.lookup(std::max<std::int64_t>(timestamp_ms, 0) - 1);
   Offset begin = segment->base + (entry ? entry->relative : 0);
@@ -367,11 +369,11 @@ Task<std::expected<std::optional<TimedOffset>, LogError>> Log::search_segment(st
       if (!window.has(position, need)) {
         const std::error_code error = co_await window.load(position, need);
         if (generation != generation_) co_return Found();
-        if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+        if (error) co_return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       }
       const auto header = parse_header(window.view(position));
       if (!header || header->size() > window.end() - position) {
-        co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
+        co_return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
       }
       need = header->size();
       if (header->max_timestamp < timestamp_ms || header->last_offset() < log_start_) break;

@@ -11,8 +11,6 @@
 namespace verdict::storage {
 namespace {
 
-constexpr std::array<std::string_view, 3> kSegmentFiles{".log", ".index", ".timeindex"};
-
 bool absent(std::error_code error) { return error == std::errc::no_such_file_or_directory; }
 
 }  // namespace
@@ -20,9 +18,9 @@ bool absent(std::error_code error) { return error == std::errc::no_such_file_or_
 // Renamed first, so that a crash leaves either the file or a `.deleted` one that open() sweeps up.
 Log::Done Log::remove_files(Segment& segment) {
   Disk& disk = runtime_.disk();
-  for (const std::string_view suffix : kSegmentFiles) {
-    const std::string path = path_of(segment.base, suffix);
-    files_.forget(path);
+  for (const SegmentFile file : kSegmentFiles) {
+    const std::string path = path_of(segment.base, file);
+    files_.forget(segment.files[static_cast<std::size_t>(file)]);
     if (auto renamed = disk.rename(path, path + ".deleted"); !renamed && !absent(renamed.error())) {
       return std::unexpected(fail(LogErrorKind::append_failed, renamed.error(), path));
     }
@@ -32,8 +30,8 @@ Log::Done Log::remove_files(Segment& segment) {
   size_bytes_ -= segment.size;
   ++generation_;
   std::erase(loaded_, segment.base);
-  for (const std::string_view suffix : kSegmentFiles) {
-    const std::string path = path_of(segment.base, suffix) + ".deleted";
+  for (const SegmentFile file : kSegmentFiles) {
+    const std::string path = path_of(segment.base, file) + ".deleted";
     if (auto removed = disk.remove(path); !removed && !absent(removed.error())) {
       runtime_.log(LogLevel::warn, "log", fmt::format("{}: {}", path, removed.error().message()));
     }
@@ -43,10 +41,10 @@ Log::Done Log::remove_files(Segment& segment) {
 
 // Makes the segment's bytes, the directory and the epochs durable, in this turn.
 Log::Done Log::settle(Segment& segment) {
-  const std::string path = path_of(segment.base, ".log");
-  auto file = files_.get(path);
-  if (!file) return std::unexpected(go_offline(file.error(), path));
-  if (auto synced = (*file)->sync_now(); !synced) return std::unexpected(go_offline(synced.error(), path));
+  auto file = open_file(segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
+  if (!file) return std::unexpected(go_offline(file.error(), path()));
+  if (auto synced = (*file)->sync_now(); !synced) return std::unexpected(go_offline(synced.error(), path()));
   segment.log_dirty = false;
   if (directory_dirty_) {
     if (auto synced = runtime_.disk().sync_directory_now(directory_); !synced) {
@@ -60,19 +58,19 @@ Log::Done Log::settle(Segment& segment) {
 
 std::expected<std::uint64_t, LogError> Log::position_now(Segment& segment, Offset offset) {
   if (auto loaded = load_now(segment); !loaded) return std::unexpected(loaded.error());
-  const std::string path = path_of(segment.base, ".log");
-  auto file = files_.get(path);
-  if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
+  if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   ScanWindow window(*file, segment.size, kLookupChunk);
   std::uint64_t position = segment.offsets.position_for_offset(segment.relative(offset));
   while (position < segment.size) {
     if (!window.has(position, kBatchHeaderSize)) {
       if (const auto error = window.load_now(position, kBatchHeaderSize)) {
-        return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+        return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       }
     }
     const auto header = parse_header(window.view(position));
-    if (!header) return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
+    if (!header) return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
     if (header->last_offset() >= offset) break;
     position += header->size();
   }
@@ -87,9 +85,9 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
   if (auto loaded = load_now(segment); !loaded) return std::unexpected(loaded.error());
   std::erase(loaded_, segment.base);
   segment.offsets.truncate(size);
-  const std::string path = path_of(segment.base, ".log");
-  auto file = files_.get(path, true);
-  if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path));
+  auto file = open_file(segment, SegmentFile::log, true);
+  const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
+  if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   ScanWindow window(*file, size, kLookupChunk);
 
   const std::uint64_t indexed = segment.offsets.position_at_or_below(size);
@@ -101,13 +99,13 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
   while (position < size) {
     if (!window.has(position, kBatchHeaderSize)) {
       if (const auto error = window.load_now(position, kBatchHeaderSize)) {
-        return std::unexpected(fail(LogErrorKind::read_failed, error, path));
+        return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       }
     }
     const auto header = parse_header(window.view(position));
     if (!header || header->base_offset < end || header->size() > size - position ||
         header->last_offset() - segment.base > INT32_MAX) {
-      return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path, position)));
+      return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
     }
     if (position == 0) segment.first_timestamp = header->max_timestamp;
     if (position >= indexed) {
@@ -157,10 +155,10 @@ std::expected<Truncated, LogError> Log::truncate_to(Offset offset) {
   Segment& segment = active();
   const auto position = position_now(segment, offset);
   if (!position) return std::unexpected(go_offline(position.error().cause, position.error().detail));
-  const std::string path = path_of(segment.base, ".log");
-  auto file = files_.get(path);
-  if (!file) return std::unexpected(go_offline(file.error(), path));
-  if (auto cut = (*file)->truncate_now(*position); !cut) return std::unexpected(go_offline(cut.error(), path));
+  auto file = open_file(segment, SegmentFile::log);
+  const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
+  if (!file) return std::unexpected(go_offline(file.error(), path()));
+  if (auto cut = (*file)->truncate_now(*position); !cut) return std::unexpected(go_offline(cut.error(), path()));
   size_bytes_ -= segment.size - *position;
   const auto end = make_active(segment, *position);
   if (!end) return std::unexpected(go_offline(end.error().cause, end.error().detail));
@@ -200,8 +198,7 @@ std::expected<Truncated, LogError> Log::truncate_fully_and_start_at(Offset offse
 // Reads the largest timestamp from the last entry of the time index.
 Log::Done Log::learn_timestamps(Segment& segment) {
   if (segment.times_known) return {};
-  const std::string path = path_of(segment.base, ".timeindex");
-  if (auto file = files_.get(path); file && (*file)->size() >= TimeIndex::kEntrySize) {
+  if (auto file = open_file(segment, SegmentFile::time_index); file && (*file)->size() >= TimeIndex::kEntrySize) {
     std::array<std::byte, TimeIndex::kEntrySize> last{};
     const auto read = (*file)->read_now(last, (*file)->size() - last.size());
     const auto entry = read && *read == last.size() ? TimeIndex::parse(last) : std::nullopt;

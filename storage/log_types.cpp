@@ -23,6 +23,7 @@ std::string LogError::to_string() const {
 
 void append_segment_file_name(std::string& to, Offset base, std::string_view suffix) {
   const std::size_t end = to.size() + kDigits;
+  to.reserve(end + suffix.size());
   to.append(kDigits, '0');
   auto rest = static_cast<std::uint64_t>(base.value());
   for (std::size_t i = end; rest != 0; rest /= 10) to[--i] = static_cast<char>('0' + rest % 10);

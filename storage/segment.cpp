@@ -8,6 +8,11 @@
 
 namespace verdict::storage {
 
+std::string_view suffix_of(SegmentFile file) {
+  constexpr std::array<std::string_view, kSegmentFiles.size()> kSuffixes{".log", ".index", ".timeindex"};
+  return kSuffixes[static_cast<std::size_t>(file)];
+}
+
 void Segment::note(const BatchHeader& header, std::uint64_t position, std::uint32_t index_interval_bytes) {
   VERDICT_ASSERT(loaded);
   if (!first_timestamp) first_timestamp = header.max_timestamp;

@@ -1,20 +1,28 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "runtime/runtime.h"
 #include "runtime/task.h"
 #include "storage/batch.h"
+#include "storage/file_cache.h"
 #include "storage/index.h"
 #include "storage/log_types.h"
 
 namespace verdict::storage {
+
+enum class SegmentFile : std::uint8_t { log, offset_index, time_index };
+constexpr std::array<SegmentFile, 3> kSegmentFiles{SegmentFile::log, SegmentFile::offset_index,
+                                                   SegmentFile::time_index};
+std::string_view suffix_of(SegmentFile);  // ".log"
 
 // One .log file and its indexes. Only the newest segment of a log grows; of the others the indexes are in memory only
 // while they are in use.
@@ -37,7 +45,8 @@ struct Segment {
 
   Offset base;
   WallTime created;
-  std::uint64_t size = 0;  // bytes of the .log file
+  std::array<FileCache::Slot, kSegmentFiles.size()> files;  // by SegmentFile
+  std::uint64_t size = 0;                                   // bytes of the .log file
 
   bool loaded = false;  // the indexes are in memory
   OffsetIndex offsets;

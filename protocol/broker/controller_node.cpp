@@ -148,7 +148,7 @@ void ControllerNode::run(quorum::effects::Persist effect) {
     const storage::NullableBytes key = record.key ? storage::NullableBytes(*record.key) : std::nullopt;
     builder.add(now_ms, key, storage::Bytes(record.value));
   }
-  const auto appended = log_->append_as_leader(builder.finish(), effect.epoch, runtime_->wall_now());
+  const auto appended = log_->append_as_leader(builder.finish(compressor_), effect.epoch, runtime_->wall_now());
   if (!appended) {
     halt(fmt::format("the metadata log can't be appended to: {}", appended.error().to_string()));
     return;

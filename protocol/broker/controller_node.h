@@ -63,6 +63,7 @@ class ControllerNode {
   std::string cluster_id_;
   storage::FileCache files_;
   storage::Decompressor decompressor_;
+  storage::Compressor compressor_;
   std::unique_ptr<storage::Log> log_;
   quorum::SingleVoter quorum_;
   controller::Controller controller_;

@@ -124,11 +124,11 @@ Task<void> announce_delivery(Job* job) {
     if (found.partition == nullptr || !found.partition->observed() || found.slice.empty()) continue;
     const PartitionPtr partition = found.partition;
     const Offset high_watermark = found.decision.high_watermark;
-    std::vector<std::byte> bytes(found.slice.size);
+    const auto bytes = std::make_unique_for_overwrite<std::byte[]>(found.slice.size);
     const std::shared_ptr<File> file = found.slice.file;
-    const IoResult read = co_await read_at(*file, bytes, found.slice.position);
+    const IoResult read = co_await read_at(*file, {bytes.get(), found.slice.size}, found.slice.position);
     if (!read.ok()) continue;
-    storage::Bytes rest = storage::Bytes(bytes).first(read.bytes);
+    storage::Bytes rest(bytes.get(), read.bytes);
     for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
       const storage::BatchHeader& header = batch->header();
       partition->announce(
@@ -148,9 +148,8 @@ struct AnswerWriter {
   Job& job;
   std::vector<FilePart> parts;
   std::vector<NodeId> leaders_named;
-  std::vector<Response::FetchableTopicResponse> topics;
+  std::vector<Response::FetchableTopicResponse> topics;  // each with a part of `partitions`, which never moves
   std::vector<Response::PartitionData> partitions;
-  std::vector<std::size_t> firsts;  // of each topic's partitions
 
   Response::PartitionData part(const FetchWish& wish, Finding& finding);
   void add(std::size_t index);
@@ -208,10 +207,12 @@ void AnswerWriter::add(std::size_t index) {
   }
   if (!finding.slice.empty()) session.first = (index + 1) % session.wishes.size();
   if (topics.empty() || topics.back().topic_id != wish.key.topic || topics.back().topic != wish.topic_name) {
-    topics.push_back({.topic = wish.topic_name, .topic_id = wish.key.topic, .partitions = {}});
-    firsts.push_back(partitions.size());
+    topics.push_back(
+        {.topic = wish.topic_name, .topic_id = wish.key.topic, .partitions = std::span(partitions).last(0)});
   }
   partitions.push_back(part(wish, finding));
+  auto& own = topics.back().partitions;
+  own = {own.data(), own.size() + 1};
 }
 
 Response AnswerWriter::whole() {
@@ -229,16 +230,12 @@ Response AnswerWriter::whole() {
       if (comes_last(index) == last) add(index);
     }
   }
-  for (std::size_t i = 0; i < topics.size(); ++i) {
-    const std::size_t end = i + 1 < topics.size() ? firsts[i + 1] : partitions.size();
-    topics[i].partitions = std::span(partitions).subspan(firsts[i], end - firsts[i]);
-  }
   response.responses = topics;
   return response;
 }
 
 void answer(Job& job) {
-  AnswerWriter writer{.job = job, .parts = {}, .leaders_named = {}, .topics = {}, .partitions = {}, .firsts = {}};
+  AnswerWriter writer{.job = job, .parts = {}, .leaders_named = {}, .topics = {}, .partitions = {}};
   Response response = writer.whole();
   auto endpoints = leader_endpoints<Response::NodeEndpoint>(std::move(writer.leaders_named), job.context.image,
                                                             job.exchange.connection().listener());
@@ -250,6 +247,7 @@ void answer(Job& job) {
 class Watching {
  public:
   Watching(const Job& job, FetchWatcher& watcher) : watcher_(&watcher) {
+    watched_.reserve(job.findings.size());
     for (const Finding& finding : job.findings) {
       if (finding.partition == nullptr) continue;
       watched_.push_back(finding.partition);

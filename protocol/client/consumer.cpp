@@ -134,13 +134,20 @@ void Consumer::start_work(MonoTime now) {
   std::map<NodeId, Group> fetches;
   for (const auto& [name, state] : states_) {
     if (state->busy || state->phase == State::Phase::failed || state->not_before > now) continue;
-    const std::optional<Leader> leader = metadata_.leader(name.topic, name.partition);
+    State::Known& known = state->known;
+    if (known.generation != metadata_.generation()) {
+      const TopicInfo* topic = metadata_.topic(name.topic);
+      known = {.generation = metadata_.generation(),
+               .leader = metadata_.leader(name.topic, name.partition),
+               .topic_id = topic == nullptr ? Uuid{} : topic->id};
+    }
+    const std::optional<Leader>& leader = known.leader;
     if (!leader || connections_.node(leader->node) == nullptr) {
       metadata_.make_stale();
       continue;
     }
     state->leader_epoch = leader->epoch;
-    state->topic_id = metadata_.topic(name.topic)->id;
+    state->topic_id = known.topic_id;
     if (needs_check(*state, leader->epoch)) state->phase = State::Phase::check;
     switch (state->phase) {
       case State::Phase::locate:

@@ -89,13 +89,15 @@ void Consumer::build_fetch(Node& node, const Group& group, bool by_id, wire::Are
   const bool incremental = node.session_epoch > 0;
   TopicLists<FetchRequest::FetchTopic, FetchRequest::FetchPartition> asked;
   TopicLists<FetchRequest::ForgottenTopic, std::int32_t> forgotten;
-  std::map<TopicPartition, Node::InSession> session;
+  std::vector<Node::InSession> session;
+  session.reserve(group.size());
+  auto before = node.session.cbegin();  // both are in the order of names
   std::string_view last_topic;
   for (const StatePtr& state : group) {
-    const Node::InSession now{.topic_id = state->topic_id, .offset = state->position, .epoch = state->leader_epoch};
-    if (node.session_epoch != kNoSession) session.emplace(state->name, now);
-    const auto before = node.session.find(state->name);
-    if (incremental && before != node.session.end() && before->second == now) continue;
+    const Node::InSession& now = session.emplace_back(Node::InSession{
+        .name = state->name, .topic_id = state->topic_id, .offset = state->position, .epoch = state->leader_epoch});
+    while (before != node.session.cend() && before->name < now.name) ++before;
+    if (incremental && before != node.session.cend() && *before == now) continue;
     if (asked.topics.empty() || last_topic != state->name.topic) {
       last_topic = state->name.topic;
       asked.topics.push_back(by_id ? FetchRequest::FetchTopic{.topic_id = state->topic_id}
@@ -109,22 +111,23 @@ void Consumer::build_fetch(Node& node, const Group& group, bool by_id, wire::Are
   }
   if (incremental) {
     last_topic = {};
-    for (const auto& [name, known] : node.session) {
-      const auto now = session.find(name);
-      if (now != session.end() && now->second.topic_id == known.topic_id) continue;
-      if (forgotten.topics.empty() || last_topic != name.topic) {
-        last_topic = name.topic;
+    for (auto now = session.cbegin(); const Node::InSession& known : node.session) {
+      while (now != session.cend() && now->name < known.name) ++now;
+      if (now != session.cend() && now->name == known.name && now->topic_id == known.topic_id) continue;
+      if (forgotten.topics.empty() || last_topic != known.name.topic) {
+        last_topic = known.name.topic;
         forgotten.topics.push_back(by_id ? FetchRequest::ForgottenTopic{.topic_id = known.topic_id}
-                                         : FetchRequest::ForgottenTopic{.topic = arena.copy(name.topic)});
+                                         : FetchRequest::ForgottenTopic{.topic = arena.copy(known.name.topic)});
         forgotten.first.push_back(forgotten.parts.size());
       }
-      forgotten.parts.push_back(name.partition);
+      forgotten.parts.push_back(known.name.partition);
     }
   }
   request.session_id = node.session_epoch == kNoSession ? 0 : node.session_id;
   request.session_epoch = node.session_epoch;
   request.topics = asked.copy(arena);
   request.forgotten_topics_data = forgotten.copy(arena);
+  if (node.session_epoch == kNoSession) session.clear();
   node.session = std::move(session);
 }
 

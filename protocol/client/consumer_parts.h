@@ -1,7 +1,7 @@
 #pragma once
 
-#include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "protocol/client/consumer.h"
@@ -24,8 +24,13 @@ struct Consumer::State {
   Offset position;
   LeaderEpoch read_epoch = kNoEpoch;     // of the last batch read
   LeaderEpoch checked_epoch = kNoEpoch;  // of the leader that the position is known to be right for
-  LeaderEpoch leader_epoch = kNoEpoch;   // as of the last look at the metadata
-  Uuid topic_id;
+  LeaderEpoch leader_epoch = kNoEpoch;   // as of the last look at the metadata that knew a leader
+  Uuid topic_id;                         // likewise
+  struct Known {
+    std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from
+    std::optional<Leader> leader;
+    Uuid topic_id;
+  } known;
   bool busy = false;  // in a request of locate or check
   int failures = 0;
   MonoTime not_before = MonoTime::min();
@@ -43,12 +48,13 @@ struct Consumer::Node {
   std::int32_t session_id = 0;
   std::int32_t session_epoch = 0;
   struct InSession {
+    TopicPartition name;
     Uuid topic_id;
     Offset offset;
     LeaderEpoch epoch;
     friend bool operator==(const InSession&, const InSession&) = default;
   };
-  std::map<TopicPartition, InSession> session;  // what the node believes
+  std::vector<InSession> session;  // what the node believes, by name
 
   void forget_session(bool keep_id) {
     if (!keep_id) session_id = 0;

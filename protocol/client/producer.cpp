@@ -102,7 +102,7 @@ void Producer::activate(Partition& partition) {
 
 void Producer::seal(Partition& partition) {
   BatchPtr batch = std::move(partition.open);
-  const std::span<const std::byte> bytes = partition.builder.finish();
+  const std::span<const std::byte> bytes = partition.builder.finish(compressor_);
   batch->bytes.assign(bytes.begin(), bytes.end());
   const auto header = storage::parse_header(bytes);
   VERDICT_ASSERT(header.has_value());

@@ -143,6 +143,7 @@ class Producer {
   ClientOptions client_;
   ProducerOptions options_;
   DeliverySink* sink_;
+  storage::Compressor compressor_;
   Connections connections_;
   Metadata metadata_;
   std::map<std::string, std::vector<std::unique_ptr<Partition>>, std::less<>> topics_;

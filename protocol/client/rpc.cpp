@@ -253,12 +253,14 @@ Task<void> RpcChannel::read_task(std::shared_ptr<Link> link) {
 }
 
 Task<void> RpcChannel::write_task(std::shared_ptr<Link> link) {
+  std::vector<std::vector<std::byte>> batch;  // takes turns with link->outgoing
   while (!link->dead) {
-    if (link->outgoing.empty()) {
+    batch.clear();
+    batch.swap(link->outgoing);
+    if (batch.empty()) {
       co_await link->wake_writer.wait();
       continue;
     }
-    const std::vector<std::vector<std::byte>> batch = std::exchange(link->outgoing, {});
     for (std::size_t first = 0; first < batch.size() && !link->dead; first += kMaxGather) {
       std::array<ConstBuffer, kMaxGather> buffers;
       const std::size_t count = std::min(kMaxGather, batch.size() - first);

@@ -40,7 +40,8 @@ std::vector<std::byte> batch_at(std::int64_t offset) {
   storage::BatchBuilder builder({.base_offset = Offset(offset), .leader_epoch = LeaderEpoch(1)});
   const std::vector<std::byte> value = protocol::encode_record(log.at(static_cast<std::size_t>(offset)));
   builder.add(0, std::nullopt, storage::Bytes(value));
-  const auto batch = builder.finish();
+  storage::Compressor compressor;
+  const auto batch = builder.finish(compressor);
   return {batch.begin(), batch.end()};
 }
 

@@ -247,6 +247,7 @@ TEST_F(ConsumerTest, SkipsControlBatchesAndAbortedRecords) {
         .producer_id = ProducerId(7), .producer_epoch = ProducerEpoch(0), .base_sequence = 0, .transactional = true};
     storage::BatchOptions committed = aborted;
     committed.producer_id = ProducerId(8);
+    storage::Compressor compressor;
     partition.append(batch_of({"a0"}, aborted));
     partition.append(batch_of({"c1"}, committed));
     for (const auto& [producer, type] :
@@ -257,7 +258,7 @@ TEST_F(ConsumerTest, SkipsControlBatchesAndAbortedRecords) {
                                     .control = true});
       constexpr std::array<std::byte, 6> kMarker{};
       marker.add_control(1, type, kMarker);
-      partition.append(marker.finish());
+      partition.append(marker.finish(compressor));
     }
     storage::BatchOptions again = aborted;
     again.base_sequence = 1;

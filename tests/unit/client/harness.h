@@ -77,7 +77,8 @@ class ClientTest : public ::testing::Test {
     storage::BatchBuilder builder(how);
     for (const std::string& value : values)
       builder.add(1, std::nullopt, std::as_bytes(std::span(value.data(), value.size())));
-    const auto bytes = builder.finish();
+    storage::Compressor compressor;
+    const auto bytes = builder.finish(compressor);
     return {bytes.begin(), bytes.end()};
   }
 

@@ -23,6 +23,7 @@ TEST(Crc32c, KnownSumsAndBothWaysAgree) {
 
 TEST(Batch, BuilderAndReaderAgree) {
   for (const Codec codec : {Codec::none, Codec::lz4, Codec::zstd}) {
+    Compressor compressor;
     BatchBuilder builder({.codec = codec,
                           .producer_id = ProducerId(5),
                           .producer_epoch = ProducerEpoch(2),
@@ -32,7 +33,7 @@ TEST(Batch, BuilderAndReaderAgree) {
     builder.add(1000, std::nullopt, as_bytes("first"));
     builder.add(900, as_bytes("key"), std::nullopt, headers);
     builder.add(1100, Bytes(), Bytes());
-    auto bytes = builder.finish();
+    auto bytes = builder.finish(compressor);
     const auto crc = BatchView::parse(bytes)->header().crc;
     stamp(bytes, Offset(40), LeaderEpoch(3));
     const auto batch = BatchView::parse(bytes).value();
@@ -81,7 +82,7 @@ std::vector<std::byte> with_deltas(std::array<std::uint8_t, 2> deltas, Codec cod
   std::vector<std::byte> payload = records;
   if (codec != Codec::none) {
     payload.clear();
-    compress(codec, records, payload);
+    Compressor().compress(codec, records, payload);
   }
   std::vector<std::byte> batch = make_batch({.records = 2, .codec = codec});
   batch.resize(kBatchHeaderSize);
@@ -137,7 +138,8 @@ TEST(Validation, EachRuleHasItsError) {
     BatchBuilder builder({.codec = codec});
     builder.add(1, as_bytes("k"), as_bytes("v"));
     builder.add(1, std::nullopt, as_bytes("v"));
-    const auto keyless = validate_batch_verbose(builder.finish(), {.compacted = true}, decompressor);
+    Compressor compressor;
+    const auto keyless = validate_batch_verbose(builder.finish(compressor), {.compacted = true}, decompressor);
     EXPECT_EQ(keyless.error().error, BatchError::keyless);
     EXPECT_EQ(keyless.error().record_index, 1);
     const auto bomb = make_batch({.records = 1, .codec = codec, .value_size = 3 << 20});
@@ -171,7 +173,7 @@ TEST(Compression, DamagedStreamsAreRefused) {
     const Codec codec = round % 2 == 0 ? Codec::lz4 : Codec::zstd;
     std::vector<std::byte> bytes;
     const std::string plain(random.below(2000), 'x');
-    ASSERT_TRUE(compress(codec, as_bytes(plain), bytes));
+    ASSERT_TRUE(Compressor().compress(codec, as_bytes(plain), bytes));
     const auto whole = decompressor.decompress(codec, bytes, 4000);
     ASSERT_TRUE(whole);
     EXPECT_EQ(as_text(*whole), plain);
@@ -182,6 +184,24 @@ TEST(Compression, DamagedStreamsAreRefused) {
     }
   }
   EXPECT_FALSE(decompressor.decompress(Codec::zstd, Bytes(), 10));
+}
+
+// A context that is kept leaves no trace of what it compressed before.
+TEST(Compression, WhatComesOutDependsOnTheInputAlone) {
+  Compressor kept;
+  KeyedRandom random(1);
+  for (int round = 0; round < 300; ++round) {
+    std::string plain;
+    const std::uint64_t size = random.below(round % 10 == 0 ? 60'000 : 3'000);
+    while (plain.size() < size) plain += "value-" + std::to_string(random.below(500));
+    for (const Codec codec : {Codec::lz4, Codec::zstd}) {
+      std::vector<std::byte> again;
+      std::vector<std::byte> afresh;
+      ASSERT_TRUE(kept.compress(codec, as_bytes(plain), again));
+      ASSERT_TRUE(Compressor().compress(codec, as_bytes(plain), afresh));
+      EXPECT_EQ(again, afresh);
+    }
+  }
 }
 
 TEST(EpochCache, EndOffsets) {

@@ -21,10 +21,11 @@ TEST(Dump, WritesALogForKafkasTools) {
                       .value_size = static_cast<std::size_t>(i * 13 % 400)});
     if (i == 150) ASSERT_TRUE(h.log->truncate_to(h.log->log_end() - 20));
   }
+  Compressor compressor;
   BatchBuilder control({.control = true});
   std::array<std::byte, 6> marker{};
   control.add_control(1'700'000'100'000, ControlType::commit, marker);
-  ASSERT_TRUE(h.log->append_as_leader(control.finish(), LeaderEpoch(5), h.runtime.wall_now()));
+  ASSERT_TRUE(h.log->append_as_leader(control.finish(compressor), LeaderEpoch(5), h.runtime.wall_now()));
   ASSERT_TRUE(h.runtime.run(h.log->close_cleanly()));
   const std::filesystem::path target = std::filesystem::path(::testing::TempDir()) / "verdict-dump";
   std::filesystem::remove_all(target);

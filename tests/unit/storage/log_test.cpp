@@ -297,6 +297,39 @@ TEST(Log, FileHandlesAreBounded) {
   for (const auto& log : logs) EXPECT_EQ(log->log_end(), Offset(30));
 }
 
+TEST(Log, AFileThatIsKeptIsOpenedOnce) {
+  LogHarness h;
+  FileCache files(h.runtime.disk(), 2);
+  FileCache::Slot first;
+  std::string asked;
+  const auto get = [&](FileCache::Slot& slot, const char* path) {
+    return files.get(
+        slot,
+        [&] {
+          asked += path;
+          return std::string(path);
+        },
+        true);
+  };
+  {
+    FileCache::Slot second;
+    ASSERT_TRUE(get(first, "a"));
+    ASSERT_TRUE(get(second, "b"));
+    ASSERT_TRUE(get(first, "a"));
+    EXPECT_EQ(asked, "ab");
+    FileCache::Slot third;
+    ASSERT_TRUE(get(third, "c"));  // the longest unused goes
+    ASSERT_TRUE(get(first, "a"));
+    EXPECT_EQ(asked, "abc");
+    ASSERT_TRUE(get(second, "b"));
+    EXPECT_EQ(asked, "abcb");
+  }
+  EXPECT_EQ(files.size(), 1U);  // what a slot held goes with it
+  EXPECT_EQ(h.runtime.disk().open_files(), 1U);
+  files.forget(first);
+  EXPECT_EQ(h.runtime.disk().open_files(), 0U);
+}
+
 TEST(Log, CleanStopIsOpenedUncheckedAndGoesOn) {
   LogHarness h;
   h.open();

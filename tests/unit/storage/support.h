@@ -25,7 +25,8 @@ inline std::vector<std::byte> make_batch(const BatchSpec& spec) {
     const std::string value(spec.value_size, static_cast<char>('a' + i % 26));
     builder.add(spec.timestamp + i, as_bytes("k" + std::to_string(i)), as_bytes(value));
   }
-  const auto bytes = builder.finish();
+  Compressor compressor;
+  const auto bytes = builder.finish(compressor);
   return {bytes.begin(), bytes.end()};
 }
 
@@ -40,7 +41,6 @@ struct LogHarness {
 
   std::expected<void, LogError> try_open(Log::OpenInput input, const std::string& directory = "d/t-0") {
     log.reset();
-    for (const auto& [path, content] : runtime.disk().copy().files) files.forget(path);
     auto opened = runtime.run(Log::open(runtime, files, directory, config, input));
     if (!opened) return std::unexpected(opened.error());
     log = std::move(*opened);
