@@ -165,6 +165,7 @@ Trial::Step Trial::heal_and_settle() {
     if (process != nullptr && machine.produces) static_cast<ProducerMachine*>(process)->load.stop();
   }
   stop_guests();
+  bound_liveness();
   const Duration limit = scenario_.phases.settle_ms > 0 ? from_ms(scenario_.phases.settle_ms) : bounds_.longest() + 1s;
   bool reached = false;
   const auto at_rest = [this] {
@@ -245,6 +246,7 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
 Trial::Step Trial::final_read() {
   phase("final read");
   counting_ = false;
+  bound_liveness();
   injector_->at_rest();
   // Its orderly stops would fence, elect and expand for whoever waits to see that.
   for (std::size_t i = 0; i < kMarkCount; ++i) marks_before_final_read_[i] = world_.marks(static_cast<Mark>(i)) > 0;
