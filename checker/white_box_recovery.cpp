@@ -50,6 +50,7 @@ void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
     PartitionTruth& p = partitions[i];
     Replica& r = p.replicas[slot(p, id)];
     r.open = false;
+    r.epoch = -1;
     r.high_watermark = 0;
     r.high_watermark_epoch = -1;
     r.view = LeaderView{};
@@ -69,7 +70,9 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
-    p.replicas[slot(p, id)].view.leads = false;
+    Replica& r = p.replicas[slot(p, id)];
+    r.epoch = -1;
+    r.view.leads = false;
     note(p, Note::Kind::stopped, id, static_cast<std::int64_t>(kind));
   }
 }
