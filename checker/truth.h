@@ -61,7 +61,8 @@ struct LeaderView {
 
 struct Replica {
   NodeId node = kNoNode;
-  bool known = false;  // its log was opened once
+  std::int32_t epoch = -1;  // leader epoch of the running incarnation's latest role; -1: it has none
+  bool known = false;       // its log was opened once
   bool open = false;
   bool misled = false;  // recovery met rot where no CRC covers it: its end may lie within a batch of the others
   BatchIndex head = kNoBatch;
@@ -159,6 +160,8 @@ struct PartitionTruth {
   SlotMask members = 0;  // replicas
   SlotMask isr = 0;
   std::vector<std::pair<std::int32_t, NodeId>> leaders;  // by leader epoch, ascending
+
+  std::uint64_t abstract_state = 0;  // the last that was seen, where they are asked for
 
   std::vector<BatchIndex> ahead;  // delivered before they were committed
   std::vector<Note> notes;        // a ring of kNotes

@@ -1,6 +1,8 @@
 #include "checker/white_box.h"
 
 #include <algorithm>
+#include <concepts>
+#include <type_traits>
 #include <utility>
 
 #include "checker/white_box_state.h"
@@ -14,6 +16,16 @@ bool tells_a_decision(const protocol::Event& event) {
          std::holds_alternative<BrokerRegistered>(event) || std::holds_alternative<TopicCreated>(event) ||
          std::holds_alternative<TopicDeleted>(event) || std::holds_alternative<MinIsrConfigured>(event);
 }
+
+// Of the events of a partition, those that can change its abstract state.
+template <class Event>
+constexpr bool moves_abstract_state =
+    std::same_as<Event, protocol::events::LogOpened> || std::same_as<Event, protocol::events::BatchAppended> ||
+    std::same_as<Event, protocol::events::LogTruncated> || std::same_as<Event, protocol::events::BecameLeader> ||
+    std::same_as<Event, protocol::events::BecameFollower> ||
+    std::same_as<Event, protocol::events::HighWatermarkAdvanced> ||
+    std::same_as<Event, protocol::events::IsrProposed> || std::same_as<Event, protocol::events::IsrAdopted> ||
+    std::same_as<Event, protocol::events::PartitionDecided>;
 
 std::string say(const Note& n) {
   const std::string a = std::to_string(n.a), b = std::to_string(n.b), epoch = std::to_string(n.epoch);
@@ -92,19 +104,29 @@ void WhiteBox::on_event(MonoTime virtual_now, NodeId node, std::uint32_t incarna
   if (!state_->violation && !tells_a_decision(event)) state_->settle_elections(WhiteBoxState::Settle::all);
   if (state_->violation) return;
   state_->now = Now{virtual_now, node, incarnation};
-  std::visit([this](const auto& e) { state_->on(e); }, event);
+  std::visit(
+      [this](const auto& e) {
+        state_->on(e);
+        if constexpr (moves_abstract_state<std::remove_cvref_t<decltype(e)>>) {
+          if (!state_->options.abstract_states) return;
+          if (PartitionTruth* p = state_->find(e.partition)) state_->see(*p);
+        }
+      },
+      event);
 }
 
 void WhiteBox::node_started(MonoTime now, NodeId node, std::uint32_t incarnation) {
   state_->settle_elections(WhiteBoxState::Settle::all);
   state_->now = Now{now, node, incarnation};
   state_->started(node, incarnation);
+  state_->see_partitions_of(node);
 }
 
 void WhiteBox::node_stopped(MonoTime now, NodeId node, std::uint32_t incarnation, StopKind kind) {
   state_->settle_elections(WhiteBoxState::Settle::all);
   state_->now = Now{now, node, incarnation};
   state_->stopped(node, kind);
+  state_->see_partitions_of(node);
 }
 
 void WhiteBox::bytes_lost(MonoTime now, NodeId node, std::string_view path, std::uint64_t from, std::uint64_t to,
@@ -162,6 +184,7 @@ void WhiteBox::judge_liveness(const LivenessProbe& probe, const LivenessBounds& 
 const std::optional<Violation>& WhiteBox::violation() const { return state_->violation; }
 const Metrics& WhiteBox::metrics() const { return state_->metrics; }
 std::size_t WhiteBox::memory_bytes() const { return state_->memory_bytes(); }
+const std::vector<std::uint64_t>& WhiteBox::abstract_states() const { return state_->states.all(); }
 
 bool WhiteBox::rotted(std::string_view topic, std::int32_t partition) const {
   return std::ranges::any_of(state_->partitions, [&](const PartitionTruth& p) {

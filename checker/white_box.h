@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "checker/liveness.h"
 #include "checker/violation.h"
@@ -31,6 +32,7 @@ struct WhiteBoxOptions {
   // unclean.leader.election.enable: an election outside the ISR may then cut committed records, but only while no ISR
   // member is active. Without it every such cut is C1 (but for an empty ISR).
   bool unclean_election_allowed = false;
+  bool abstract_states = false;  // see abstract_states()
 };
 
 struct Metrics {
@@ -97,6 +99,9 @@ class WhiteBox {
   Offset true_high_watermark(const PartitionKey& partition) const;
   Offset log_end(const PartitionKey& partition, NodeId node) const;
   std::size_t memory_bytes() const;  // held by the truth
+  // The abstract states that partitions were in (abstract_state.h), each once, in the order of first sight; empty
+  // unless asked for.
+  const std::vector<std::uint64_t>& abstract_states() const;
 
  private:
   std::unique_ptr<WhiteBoxState> state_;

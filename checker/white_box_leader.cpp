@@ -45,6 +45,7 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
   const Slot s = slot(p, now.node);
   const SlotMask isr = mask(p, e.isr);
   Replica& r = p.replicas[s];
+  r.epoch = e.leader_epoch.value();
   note(p, Note::Kind::became_leader, now.node, e.epoch_start.value(), e.high_watermark.value(), e.leader_epoch.value());
   if (!claim_epoch(p, e.leader_epoch.value(), now.node)) return;
   if (r.high_watermark_epoch == e.leader_epoch.value() && e.high_watermark.value() < r.high_watermark) {
@@ -82,6 +83,7 @@ void WhiteBoxState::on(const protocol::events::BecameFollower& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
   Replica& r = p->replicas[slot(*p, now.node)];
+  r.epoch = e.leader_epoch.value();
   r.view = LeaderView{};
   r.follows = e.leader_epoch.value();
 }

@@ -59,6 +59,7 @@ void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
     PartitionTruth& p = partitions[i];
     Replica& r = p.replicas[slot(p, id)];
     r.open = false;
+    r.epoch = -1;
     r.high_watermark = 0;
     r.high_watermark_epoch = -1;
     r.view = LeaderView{};
@@ -81,6 +82,7 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
     Replica& r = p.replicas[slot(p, id)];
+    r.epoch = -1;
     r.view.leads = false;
     if (r.known && !r.open) {
       for (Damage& d : r.damaged) d.met = d.met || (d.rotten && !d.healed);

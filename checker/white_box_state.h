@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "checker/abstract_state.h"
 #include "checker/id_map.h"
 #include "checker/truth.h"
 #include "checker/white_box.h"
@@ -35,6 +36,7 @@ class WhiteBoxState {
   Now now;
   BatchTree tree;
   std::vector<PartitionTruth> partitions;
+  AbstractStates states;
 
   // ---- look-ups (truth.cpp) ----
   NodeTruth& node(NodeId id);
@@ -81,6 +83,11 @@ class WhiteBoxState {
     return epoch < p.cut_epoch && end_offset > p.cut_offset;
   }
   void check_candidates(PartitionTruth& p);  // C2
+
+  // ---- abstract states (abstract_state.cpp) ----
+  std::uint64_t abstract_state(const PartitionTruth& p) const;
+  void see(PartitionTruth& p);
+  void see_partitions_of(NodeId id);
 
   // ---- results (white_box.cpp) ----
   void note(PartitionTruth& p, Note::Kind kind, NodeId who, std::int64_t a = 0, std::int64_t b = 0,

@@ -112,10 +112,11 @@ class Search {
     if (!made) return "error: " + misfit(seed, made.error());
     const Scenario& scenario = *made;
     if (line.starts_with("record ")) return work({scenario}, line.substr(blank + 1));
-    scenarios::RunOptions twice;
-    twice.check_determinism = is_twice(seed);
+    scenarios::RunOptions how;
+    how.check_determinism = is_twice(seed);
+    how.abstract_states = true;
     const auto begin = std::chrono::steady_clock::now();
-    RunResult result = scenarios::run(scenario, seed, twice);
+    RunResult result = scenarios::run(scenario, seed, how);
     result.wall_ms =
         std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begin).count();
     return search::to_line(search::condensed(scenario, result));

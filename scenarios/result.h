@@ -62,6 +62,7 @@ struct RunResult {
   std::int64_t simulated_ms = 0;
   std::int64_t wall_ms = 0;  // filled in by who has a clock: the command line
   std::uint64_t hash = 0;
+  std::vector<std::uint64_t> abstract_states;  // where asked for: checker/abstract_state.h; not in to_json()
   std::string difference;  // of a nondeterministic run: the first event that differs
 
   std::string to_json() const;  // one object, one line: the run object and the rest

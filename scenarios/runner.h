@@ -75,6 +75,7 @@ struct RunOptions {
   std::uint64_t branch = 0;
   // The run goes on after the white box's word, so that clients have the time to see what came of it.
   bool past_violation = false;
+  bool abstract_states = false;  // RunResult::abstract_states is filled in; the hash is the same
   // Called when a run's world stands and before its time begins, for the second run of check_determinism too: a test
   // plants there what runs may not do.
   std::function<void(sim::World&)> prepare;

@@ -47,8 +47,9 @@ bool allows_unclean(const Properties& properties) {
   return found != properties.end() && found->second == "true";
 }
 
-checker::WhiteBoxOptions white_options(const Scenario& scenario) {
+checker::WhiteBoxOptions white_options(const Scenario& scenario, const RunOptions& run) {
   checker::WhiteBoxOptions options;
+  options.abstract_states = run.abstract_states;
   options.unclean_election_allowed =
       allows_unclean(scenario.cluster.config) ||
       std::ranges::any_of(scenario.topics, [](const TopicSpec& t) { return allows_unclean(t.config); }) ||
@@ -68,7 +69,7 @@ sim::WorldConfig with_sinks(sim::WorldConfig config, sim::LossSink* losses, sim:
 Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& options, sim::TraceLog* trace)
     : scenario_(scenario),
       options_(options),
-      white_(white_options(scenario)),
+      white_(white_options(scenario, options)),
       world_(with_sinks(world_config(scenario, seed, options), this,
                         options.log_lines && options.observer != nullptr ? this : nullptr)),
       cluster_(world_, cluster_config(scenario, options), this),

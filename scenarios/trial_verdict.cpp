@@ -107,6 +107,7 @@ void Trial::conclude() {
   result_.messages = world_.messages();
   result_.simulated_ms = sim::to_ns(world_.now()) / 1'000'000;
   result_.elections = white_.metrics().elections;
+  result_.abstract_states = white_.abstract_states();
   result_.fired = injector_->fired();
   const sim::FaultCounters& counters = counters_ ? *counters_ : world_.counters();
   for (std::size_t i = 0; i < sim::kFaultKindCount; ++i) {

@@ -100,7 +100,9 @@ std::string to_line(const CampaignRun& run) {
             {"operations", run.operations},
             {"settings", run.settings},
             {"faults", run.faults},
-            {"marks", run.marks}};
+            {"marks", run.marks},
+            {"states", run.states},
+            {"sampled_states", run.sampled}};
   if (!run.signature.empty()) json["signature"] = run.signature;
   if (!run.result.empty()) json["result"] = Json::parse(run.result);
   return dump(json);
@@ -125,6 +127,8 @@ std::expected<CampaignRun, std::string> parse_run(std::string_view line) {
     run.settings = names("settings");
     run.faults = names("faults");
     run.marks = names("marks");
+    run.states = json.at("states");
+    run.sampled = json.at("sampled_states").get<StateSample>();
     run.signature = json.value("signature", "");
     if (json.contains("result")) run.result = dump(json["result"]);
     return run;
@@ -149,6 +153,8 @@ CampaignRun condensed(const scenarios::Scenario& scenario, const scenarios::RunR
   run.settings = kinds_of(scenario).settings;
   for (const auto& [name, count] : result.faults) run.faults.insert(name);
   for (const auto& [name, count] : result.marks) run.marks.insert(name);
+  run.states = result.abstract_states.size();
+  run.sampled = sample_of(result.abstract_states);
   if (result.outcome != RunOutcome::pass) run.result = result.to_json();
   return run;
 }
@@ -185,6 +191,7 @@ void CampaignSummary::add(const CampaignRun& run) {
   count("fault", run.faults);
   count("mark", run.marks);
   mark_names_.insert(run.marks.begin(), run.marks.end());
+  states_.add(run.seed, run.sampled);
   if (run.outcome == RunOutcome::pass) {
     ++passed_;
   } else if (run.outcome == RunOutcome::inconclusive) {
@@ -280,6 +287,13 @@ std::string CampaignSummary::text_with(const CampaignHead& head, const std::vect
     if (!mark_names_.contains(name) && !name.starts_with("defect-")) never.push_back(name);
   }
   out += listed("marks never reached", never);
+  std::vector<std::string> curve;
+  for (const auto& [seed, states] : states_.points()) curve.push_back(fmt::format("{} by seed {}", states, seed));
+  out += listed("abstract states of partitions, about", curve);
+  if (runs_ > 0) {
+    out += fmt::format("    one more run would bring about {:.2g} new ones\n",
+                       static_cast<double>(states_.new_a_thousand_runs()) / 1'000);
+  }
   const std::vector<FailureGroup> failures = groups();
   for (std::size_t i = 0; i < failures.size(); ++i) {
     const FailureGroup& group = failures[i];
@@ -320,6 +334,10 @@ std::string CampaignSummary::json(const CampaignHead& head) const {
                         {"sentence", group.sentence}});
   }
   json["failures"] = std::move(failures);
+  Json curve = Json::array();
+  for (const auto& [at, states] : states_.points()) curve.push_back({{"seed", at}, {"states", states}});
+  json["states"] = std::move(curve);
+  json["new_states_in_1000_runs"] = states_.new_a_thousand_runs();
   json["kinds"] = kinds_;
   json["unreached"] = unreached(head);
   const Profile* profile = find_profile(head.profile);

@@ -12,6 +12,7 @@
 #include "scenarios/result.h"
 #include "scenarios/scenario.h"
 #include "search/profile.h"
+#include "search/state_curve.h"
 
 // A campaign is a file of lines: what it is (its head), then a line a run, in any order. What it adds up to depends on
 // the set of runs alone, so shards merge in any order and as often as one likes.
@@ -42,7 +43,9 @@ struct CampaignRun {
   std::set<std::string> settings;    // drawn
   std::set<std::string> faults;      // counters of changed outcomes above 0
   std::set<std::string> marks;
-  std::string result;  // of a run that did not pass: RunResult::to_json()
+  std::uint64_t states = 0;  // abstract ones of partitions
+  StateSample sampled;       // of these
+  std::string result;        // of a run that did not pass: RunResult::to_json()
 };
 
 std::string to_line(const CampaignHead& head);  // without a line break
@@ -75,6 +78,7 @@ class CampaignSummary {
   std::uint64_t inconclusive() const { return inconclusive_; }
   std::vector<FailureGroup> groups() const;  // by their first seeds
   const std::set<std::string>& marks() const { return mark_names_; }
+  const StateCurve& states() const { return states_; }
   // Planted defects whose diverging side no run reached: the campaign says nothing of them.
   std::vector<std::string> unreached(const CampaignHead& head) const;
   // Seeds that the head names and no run was added of; 0 where they have no end.
@@ -100,6 +104,7 @@ class CampaignSummary {
   // Runs in which a kind occurred, by "action kill" and the like.
   std::map<std::string, std::uint64_t> kinds_;
   std::set<std::string> mark_names_;
+  StateCurve states_;
 };
 
 }  // namespace verdict::search

@@ -123,7 +123,7 @@ Maker::Trigger Maker::trigger() {
 }
 
 void Maker::when(FaultSpec& fault) {
-  if (share(45)) {
+  if (share(profile_.triggered)) {
     fault.when = trigger();
   } else {
     fault.at_ms = moment(100);

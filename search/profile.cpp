@@ -188,6 +188,8 @@ constexpr std::array kSmallPatterns{
     Weight{"pending-isr", 4}, Weight{"slow-follower", 4},  Weight{"cut-off-leader", 4},
 };
 
+constexpr std::array kSingles{Weight{"single", 1}};
+
 constexpr std::array kProfiles{
     Profile{.name = "default",
             .title = "three to five brokers, every fault, operation and setting",
@@ -255,6 +257,24 @@ constexpr std::array kProfiles{
             .cluster = kElectionKeys,
             .topic = kTopicKeys,
             .fields = kFewFields},
+    Profile{.name = "uniform",
+            .title = "as default, but single faults at uniform times: the base that any bias is compared with",
+            .brokers = {3, 5},
+            .combined = 15,
+            .topics = {1, 2},
+            .partitions = {3, 4},
+            .run_ms = {1500, 4000},
+            .groups = {1, 5},
+            .producers = {2, 4},
+            .consumers = {1, 2},
+            .triggered = 0,
+            .unclean = 4,
+            .stays_down = 6,
+            .actions = kAllActions,
+            .patterns = kSingles,
+            .cluster = kAllKeys,
+            .topic = kTopicKeys,
+            .fields = kAllFields},
 };
 
 }  // namespace

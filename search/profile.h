@@ -37,6 +37,7 @@ struct Profile {
   Range groups;  // fault patterns in a run
   Range producers;
   Range consumers;
+  std::int32_t triggered = 45;               // share of single faults that come at an event, not at a uniform time
   std::int32_t enabled = 50;                 // swarm: share of runs that may use one action or operation
   std::int32_t setting = 25;                 // swarm: share of runs that set one key
   std::int32_t unclean = 0;                  // share of topics with unclean.leader.election.enable

@@ -180,7 +180,11 @@ TEST(Determinism, AnObserverChangesNothingAndSeedsDiffer) {
   watched.observer = &counter;
   watched.log_lines = true;
   const RunResult plain = run(scenario, 3);
-  EXPECT_EQ(run(scenario, 3, watched).hash, plain.hash);
+  watched.abstract_states = true;
+  const RunResult seen = run(scenario, 3, watched);
+  EXPECT_EQ(seen.hash, plain.hash);
+  EXPECT_GT(seen.abstract_states.size(), 5U);
+  EXPECT_TRUE(plain.abstract_states.empty());
   EXPECT_NE(run(scenario, 4).hash, plain.hash);
   EXPECT_GT(counter.events, 1000U);
   EXPECT_GT(counter.messages, 1000U);

@@ -39,6 +39,7 @@ CampaignRun passed(std::uint64_t seed) {
   result.fired = {"kill-1"};
   result.faults["kill"] = 1;
   result.messages = 10;
+  result.abstract_states = {1, kStatesSampled, 2 * kStatesSampled, seed * kStatesSampled};
   return condensed(scenario, result);
 }
 
@@ -54,6 +55,9 @@ TEST(Lines, AreReadAsTheyWereWritten) {
     EXPECT_EQ(to_line(*again), to_line(run));
     EXPECT_EQ(again->hash, run.hash);
   }
+  const CampaignRun again = *parse_run(to_line(passed(5)));
+  EXPECT_EQ(again.states, 4U);
+  EXPECT_EQ(again.sampled, (StateSample{1, 2, 5}));
 }
 
 TEST(Lines, OfSomethingElseAreRefused) {
@@ -95,6 +99,17 @@ TEST(Summary, SaysWhatCleanRunsBound) {
   EXPECT_NE(text(summary, head()).find("0 violations in 300 runs: p < 0.01 at 95%"), std::string::npos);
   summary.add(lost(301));
   EXPECT_EQ(text(summary, head()).find("0 violations"), std::string::npos);
+}
+
+TEST(Summary, HasTheCurveOfNewStates) {
+  CampaignSummary summary;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) summary.add(passed(seed));
+  EXPECT_NE(text(summary, head())
+                .find("abstract states of partitions, about: 32 by seed 1, 32 by seed 2, 80 by seed 5, "
+                      "160 by seed 10\n    one more run would bring about 13 new ones\n"),
+            std::string::npos)
+      << text(summary, head());
+  EXPECT_NE(summary.json(head()).find("{\"seed\":5,\"states\":80}"), std::string::npos) << summary.json(head());
 }
 
 TEST(Summary, CountsTheSeedsThatWereNotRun) {
