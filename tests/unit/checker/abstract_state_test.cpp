@@ -83,6 +83,9 @@ TEST(AbstractStates, AreNewWithWhatIsNew) {
     EXPECT_GT(c.states(), before) << what;
     before = c.states();
   };
+  c.decide(1, 1, {1, 2, 3});
+  expect_new("a decision that its leader has not adopted");
+  c.adopt(1, 1, {1, 2, 3}, {1, 2, 3});
   c.append(1, 1, 900);
   c.append(1, 1, 901);
   before = c.states();
@@ -99,9 +102,24 @@ TEST(AbstractStates, AreNewWithWhatIsNew) {
   c.follow(3, 1, 1);
   c.lead(2, 2, {2}, c.ends[2] - 1);
   expect_new("a follower of the epoch before");
-  c.append(2, 2, 700);
-  expect_new("a log that parts from the leader's");
 }
+
+// Broker 2 leads, 3 is behind it and not in the ISR, with a record of epoch 1 that 2 never had or without.
+std::uint64_t behind(bool parted) {
+  Watched c;
+  c.commit(2);
+  c.append(1, 1, 900);
+  if (parted) c.copy(3, 1, 900);
+  c.stop(1);
+  c.decide(2, 2, {2});
+  c.follow(3, 2, 2);
+  c.lead(2, 2, {2}, 2);
+  for (unsigned crc = 700; crc < 704; ++crc) c.append(2, 2, crc);
+  EXPECT_FALSE(c.box.violation());
+  return c.box.abstract_states().back();
+}
+
+TEST(AbstractStates, KnowALogThatPartsFromTheLeaders) { EXPECT_NE(behind(true), behind(false)); }
 
 }  // namespace
 }  // namespace verdict::checker
