@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "runtime/assert.h"
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
@@ -157,7 +158,7 @@ void Maker::message(FaultSpec& fault) {
   fault.effect = effect < 5 ? "hold" : effect < 8 ? "delay" : "reset";
   if (fault.effect == "delay") fault.delay_ms = within(5, 600);
   fault.nth = static_cast<std::int32_t>(within(1, 4));
-  fault.count = static_cast<std::int32_t>(share(30) ? 1'000'000 : within(1, 4));
+  fault.count = static_cast<std::int32_t>(share(30) ? kAllFrames : within(1, 4));
   fault.for_ms = within(50, 1'500);
 }
 
@@ -305,7 +306,7 @@ void Maker::unheard(FaultSpec& fault, const std::string& broker) {
   fault.effect = "hold";
   fault.from = broker;
   fault.to = "controller";
-  fault.count = 1'000'000;
+  fault.count = kAllFrames;
 }
 
 Maker::FaultSpec& Maker::unseat(const std::string& partition, std::int64_t at_ms) {

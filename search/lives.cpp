@@ -2,20 +2,14 @@
 // still on its way; and members that the ISR has lost, or is about to take.
 #include <algorithm>
 #include <array>
-#include <limits>
 
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
 namespace {
 
-constexpr std::int32_t kAllFrames = 1'000'000;
-
 constexpr std::array kDeaths{Weight{"power_loss", 6}, Weight{"kill", 2}, Weight{"doom_power", 2}};
-
-scenarios::Condition text(const char* field, const std::string& value) {
-  return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};
-}
 
 scenarios::Condition members(const char* field, std::size_t count) {
   return {

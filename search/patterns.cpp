@@ -2,26 +2,15 @@
 // elections, old metadata, a message held across an election, ISR changes in flight, deaths in mid-write).
 #include <algorithm>
 #include <array>
-#include <limits>
 
 #include "runtime/assert.h"
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
 namespace {
 
 std::string leader_of(const std::string& partition) { return "leader(" + partition + ")"; }
-
-scenarios::Condition in_epoch(const char* field, std::int64_t at_least) {
-  return {.field = field,
-          .kind = scenarios::Condition::Kind::range,
-          .min = at_least,
-          .max = std::numeric_limits<std::int64_t>::max()};
-}
-
-scenarios::Condition text(const char* field, const std::string& value) {
-  return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};
-}
 
 }  // namespace
 
@@ -37,11 +26,11 @@ void Maker::election_burst() {
       Trigger& when = fault.when.emplace();
       if (share(60)) {
         when.event = "batch_appended";
-        when.match = {text("partition", partition), text("role", "leader"), in_epoch("epoch", i)};
+        when.match = {text("partition", partition), text("role", "leader"), at_least("epoch", i)};
         when.nth = static_cast<std::int32_t>(within(1, 12));
       } else {
         when.event = "became_leader";
-        when.match = {text("partition", partition), in_epoch("leader_epoch", i)};
+        when.match = {text("partition", partition), at_least("leader_epoch", i)};
         when.after_us = share(40) ? 0 : within(1, 200'000);
       }
       if (fault.target == leader_of(partition)) fault.target = "node";
@@ -65,7 +54,7 @@ void Maker::stale_metadata() {
     hold.to = deaf;
     hold.effect = share(70) ? "hold" : "delay";
     if (hold.effect == "delay") hold.delay_ms = within(100, 1'000);
-    hold.count = 1'000'000;
+    hold.count = kAllFrames;
     hold.for_ms = lasts;
   } else {
     FaultSpec& cut = add(share(60) ? "block" : "clog");
@@ -104,7 +93,7 @@ void Maker::held_response() {
     release.of = id;
     Trigger& when = release.when.emplace();
     when.event = share(50) ? "became_follower" : "became_leader";
-    when.match = {text("partition", partition), in_epoch("leader_epoch", elections)};
+    when.match = {text("partition", partition), at_least("leader_epoch", elections)};
     when.not_before_ms = at;
     when.after_us = within(1, 100'000);
   }
@@ -123,7 +112,7 @@ void Maker::pending_isr() {
   rule.to = rule.side == "response" ? leader : "controller";
   rule.effect = share(70) ? "hold" : "delay";
   if (rule.effect == "delay") rule.delay_ms = within(100, 1'200);
-  rule.count = static_cast<std::int32_t>(share(50) ? 1'000'000 : within(1, 3));
+  rule.count = static_cast<std::int32_t>(share(50) ? kAllFrames : within(1, 3));
   rule.for_ms = within(300, 2'000);
   const std::int64_t lag = effective("replica.lag.time.max.ms", 1'000);
   const std::int64_t place = within(0, 1);

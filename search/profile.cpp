@@ -190,26 +190,38 @@ constexpr std::array kSmallPatterns{
 
 constexpr std::array kSingles{Weight{"single", 1}};
 
+constexpr Profile kDefault{.name = "default",
+                           .title = "three to five brokers, every fault, operation and setting",
+                           .brokers = {3, 5},
+                           .narrow = 50,
+                           .combined = 15,
+                           .topics = {1, 2},
+                           .partitions = {3, 4},
+                           .run_ms = {1500, 4000},
+                           .groups = {1, 5},
+                           .producers = {2, 4},
+                           .consumers = {1, 2},
+                           .unclean = 4,
+                           .stays_down = 6,
+                           .actions = kAllActions,
+                           .patterns = kAllPatterns,
+                           .narrow_patterns = kNarrowPatterns,
+                           .cluster = kAllKeys,
+                           .topic = kTopicKeys,
+                           .fields = kAllFields};
+
+constexpr Profile uniform(Profile profile) {
+  profile.name = "uniform";
+  profile.title = "as default, but single faults at uniform times: the base that any bias is compared with";
+  profile.narrow = 0;
+  profile.triggered = 0;
+  profile.patterns = kSingles;
+  profile.narrow_patterns = {};
+  return profile;
+}
+
 constexpr std::array kProfiles{
-    Profile{.name = "default",
-            .title = "three to five brokers, every fault, operation and setting",
-            .brokers = {3, 5},
-            .narrow = 50,
-            .combined = 15,
-            .topics = {1, 2},
-            .partitions = {3, 4},
-            .run_ms = {1500, 4000},
-            .groups = {1, 5},
-            .producers = {2, 4},
-            .consumers = {1, 2},
-            .unclean = 4,
-            .stays_down = 6,
-            .actions = kAllActions,
-            .patterns = kAllPatterns,
-            .narrow_patterns = kNarrowPatterns,
-            .cluster = kAllKeys,
-            .topic = kTopicKeys,
-            .fields = kAllFields},
+    kDefault,
     Profile{.name = "small",
             .title = "three brokers, one topic, a second or two",
             .brokers = {3, 3},
@@ -257,24 +269,7 @@ constexpr std::array kProfiles{
             .cluster = kElectionKeys,
             .topic = kTopicKeys,
             .fields = kFewFields},
-    Profile{.name = "uniform",
-            .title = "as default, but single faults at uniform times: the base that any bias is compared with",
-            .brokers = {3, 5},
-            .combined = 15,
-            .topics = {1, 2},
-            .partitions = {3, 4},
-            .run_ms = {1500, 4000},
-            .groups = {1, 5},
-            .producers = {2, 4},
-            .consumers = {1, 2},
-            .triggered = 0,
-            .unclean = 4,
-            .stays_down = 6,
-            .actions = kAllActions,
-            .patterns = kSingles,
-            .cluster = kAllKeys,
-            .topic = kTopicKeys,
-            .fields = kAllFields},
+    uniform(kDefault),
 };
 
 }  // namespace

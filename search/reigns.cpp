@@ -3,15 +3,13 @@
 // in another epoch than they left in, changes of the ISR under way.
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
 namespace {
-
-constexpr std::int32_t kAllFrames = 1'000'000;
 
 constexpr std::array kCarried{
     Weight{"late", 5},
@@ -20,17 +18,6 @@ constexpr std::array kCarried{
     Weight{"slow", 2},
 };
 constexpr std::array kSoon{Weight{"at-once", 3}, Weight{"soon", 5}, Weight{"later", 3}};
-
-scenarios::Condition text(const char* field, const std::string& value) {
-  return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};
-}
-
-scenarios::Condition at_least(const char* field, std::int64_t value) {
-  return {.field = field,
-          .kind = scenarios::Condition::Kind::range,
-          .min = value,
-          .max = std::numeric_limits<std::int64_t>::max()};
-}
 
 // Few records fall into a short reign, and where none do, that is an epoch of its own kind.
 std::int64_t pause_us() {

@@ -2,18 +2,12 @@
 // led meanwhile stays in the ISR. So leadership comes and goes among brokers that all live and hold their places, and
 // what one of them has not heard of, or has and nobody else, lasts from one reign into the next.
 #include <algorithm>
-#include <limits>
 
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
 namespace {
-
-constexpr std::int32_t kAllFrames = 1'000'000;
-
-scenarios::Condition text(const char* field, const std::string& value) {
-  return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};
-}
 
 std::int64_t short_us() { return share(60) ? within(0, 5'000) : within(5'000, 200'000); }
 

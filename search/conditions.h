@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+
+#include "scenarios/scenario.h"
+
+// Conditions of drawn triggers.
+namespace verdict::search {
+
+constexpr std::int32_t kAllFrames = 1'000'000;  // of a message rule: as good as without an end
+
+inline scenarios::Condition text(const char* field, const std::string& value) {
+  return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};
+}
+
+inline scenarios::Condition at_least(const char* field, std::int64_t value) {
+  return {.field = field,
+          .kind = scenarios::Condition::Kind::range,
+          .min = value,
+          .max = std::numeric_limits<std::int64_t>::max()};
+}
+
+}  // namespace verdict::search
