@@ -1,12 +1,7 @@
 #include <gtest/gtest.h>
 
-#include <vector>
-
-#include "protocol/client/admin.h"
-#include "protocol/client/producer.h"
-#include "runtime/scope.h"
-#include "sim/cluster.h"
 #include "storage/meta_properties.h"
+#include "tests/unit/broker/writer.h"
 
 // An orderly stop that comes before the broker has opened its logs says nothing of them.
 namespace verdict::broker {
@@ -14,36 +9,12 @@ namespace {
 
 constexpr std::uint64_t kRecords = 5;
 
-client::ClientOptions client_options() {
-  client::ClientOptions client;
-  client.bootstrap = {{.host = "broker-1", .port = sim::kBrokerPort}};
-  return client;
+Writing writing() {
+  Writing what{.values = std::vector<std::string>(kRecords, std::string(100, 'v')), .one_by_one = false};
+  what.topic.name = "t";
+  what.topic.assignment[0] = {NodeId(1)};
+  return what;
 }
-
-struct Writer final : sim::Process, client::DeliverySink {
-  explicit Writer(Runtime& runtime)
-      : admin(runtime, client_options()), producer(runtime, client_options(), {}, *this), scope(runtime) {
-    scope.spawn(write(&runtime));
-  }
-  Task<void> write(Runtime* runtime) {
-    client::NewTopic topic{.name = "t"};
-    topic.assignment[0] = {NodeId(1)};
-    const auto made = co_await admin.create_topic(std::move(topic), runtime->now() + 20s);
-    EXPECT_TRUE(made.has_value());
-    const std::string value(100, 'v');
-    for (std::uint64_t i = 0; i < kRecords; ++i) {
-      client::ProducerRecord record;
-      record.value = std::as_bytes(std::span(value));
-      EXPECT_TRUE(producer.send("t", 0, record, i));
-    }
-    done = co_await producer.flush(runtime->now() + 30s);
-  }
-  void delivered(std::uint64_t, const client::DeliveryReport&) override {}
-  client::Admin admin;
-  client::Producer producer;
-  bool done = false;
-  Scope scope;
-};
 
 struct Lives final : sim::ClusterSink {
   void started(const sim::Origin&) override {}
@@ -77,13 +48,7 @@ struct Deaf final : sim::MessageTap {
 class EarlyStop : public ::testing::TestWithParam<bool> {
  protected:
   EarlyStop() : world({.seed = 3}), cluster(world, {.brokers = 1}, &lives), broker(cluster.machine(NodeId(1))->index) {
-    const auto client = world.add_node({"client",
-                                        [this](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                                          auto process = std::make_unique<Writer>(runtime);
-                                          writer = process.get();
-                                          return process;
-                                        },
-                                        {}});
+    const auto client = add_writer(world, writing(), writer);
     world.set_tap(&deaf);
     cluster.start_all();
     world.start(client);

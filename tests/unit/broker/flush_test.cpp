@@ -1,9 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "protocol/client/admin.h"
-#include "protocol/client/producer.h"
-#include "runtime/scope.h"
-#include "sim/cluster.h"
+#include "tests/unit/broker/writer.h"
 
 // Segments that roll faster than the disk takes them.
 namespace verdict::broker {
@@ -11,39 +8,13 @@ namespace {
 
 constexpr std::uint64_t kRecords = 100;  // each fills a segment
 
-client::ClientOptions client_options() {
-  client::ClientOptions client;
-  client.bootstrap = {{.host = "broker-1", .port = sim::kBrokerPort}};
-  return client;
+Writing writing() {
+  Writing what{.values = std::vector<std::string>(kRecords, std::string(100, 'v'))};
+  what.topic.name = "t";
+  what.topic.assignment[0] = {NodeId(1)};
+  what.topic.configs["internal.segment.bytes"] = "250";
+  return what;
 }
-
-struct Writer final : sim::Process, client::DeliverySink {
-  explicit Writer(Runtime& runtime)
-      : admin(runtime, client_options()), producer(runtime, client_options(), {}, *this), scope(runtime) {
-    scope.spawn(write(&runtime));
-  }
-  Task<void> write(Runtime* runtime) {
-    client::NewTopic topic{.name = "t"};
-    topic.assignment[0] = {NodeId(1)};
-    topic.configs["internal.segment.bytes"] = "250";
-    const auto made = co_await admin.create_topic(std::move(topic), runtime->now() + 20s);
-    EXPECT_TRUE(made.has_value());
-    const std::string value(100, 'v');
-    for (std::uint64_t i = 0; i < kRecords; ++i) {
-      client::ProducerRecord record;
-      record.value = std::as_bytes(std::span(value));
-      EXPECT_TRUE(producer.send("t", 0, record, i));
-      const bool flushed = co_await producer.flush(runtime->now() + 30s);
-      EXPECT_TRUE(flushed);
-    }
-    done = true;
-  }
-  void delivered(std::uint64_t, const client::DeliveryReport&) override {}
-  client::Admin admin;
-  client::Producer producer;
-  bool done = false;
-  Scope scope;
-};
 
 struct Flushes final : sim::ClusterSink {
   void started(const sim::Origin&) override {}
@@ -66,13 +37,7 @@ TEST(Flush, OneAtATimeAndOneMoreForAllThatRolledMeanwhile) {
   Flushes flushes;
   sim::Cluster cluster(world, {.brokers = 1}, &flushes);
   Writer* writer = nullptr;
-  const auto client = world.add_node({"client",
-                                      [&](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                                        auto process = std::make_unique<Writer>(runtime);
-                                        writer = process.get();
-                                        return process;
-                                      },
-                                      {}});
+  const auto client = add_writer(world, writing(), writer);
   const auto broker = cluster.machine(NodeId(1))->index;
   cluster.start_all();
   world.start(client);
