@@ -72,8 +72,8 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
       white_(white_options(scenario, options)),
       world_(with_sinks(world_config(scenario, seed, options), this,
                         options.log_lines && options.observer != nullptr ? this : nullptr)),
-      cluster_(world_, cluster_config(scenario, options), this),
-      bounds_(bounds_of(scenario, cluster_.config_of(cluster_.machines().front().index), 0)) {
+      cluster_(world_, cluster_config(scenario, options), this) {
+  bound_liveness();
   result_.scenario = scenario.name;
   result_.seed = seed;
   if (trace != nullptr) world_.record(trace);

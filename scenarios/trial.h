@@ -25,10 +25,6 @@
 
 namespace verdict::scenarios {
 
-// Within what time the scenario's cluster is to come to rest. `config`: of any of its nodes.
-checker::LivenessBounds bounds_of(const Scenario& scenario, const protocol::BrokerConfig& config,
-                                  std::uint64_t segments_rolled);
-
 // One run: the cluster, its clients, its faults and its judges, from set-up to verdict. The phases of SIMULATION.md.
 class Trial final : private sim::ClusterSink,
                     private InjectorHost,
@@ -125,7 +121,8 @@ class Trial final : private sim::ClusterSink,
   bool ready() const;
   bool producers_finished();
   bool in_core(NodeId id) const;
-  void bound_liveness();  // anew at each phase: what was written by then is to be synced
+  // Within what time the cluster is to come to rest; anew at each phase: what was written by then is to be synced.
+  void bound_liveness();
   checker::LivenessProbe probe();
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();

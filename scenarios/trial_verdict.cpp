@@ -7,8 +7,8 @@
 
 namespace verdict::scenarios {
 
-checker::LivenessBounds bounds_of(const Scenario& scenario, const protocol::BrokerConfig& config,
-                                  std::uint64_t segments_rolled) {
+void Trial::bound_liveness() {
+  const protocol::BrokerConfig& config = cluster_.config_of(cluster_.machines().front().index);
   checker::LivenessTimeouts t;
   t.broker_session_timeout = config.duration_ms("broker.session.timeout.ms");
   t.broker_heartbeat_interval = config.duration_ms("broker.heartbeat.interval.ms");
@@ -18,19 +18,14 @@ checker::LivenessBounds bounds_of(const Scenario& scenario, const protocol::Brok
   t.replica_socket_timeout = config.duration_ms("replica.socket.timeout.ms");
   t.metadata_fetch_wait_max = 500ms;
   t.request_timeout = config.duration_ms("request.timeout.ms");
-  t.client_delivery_timeout = from_ms(scenario.workload.delivery_timeout_ms);
+  t.client_delivery_timeout = from_ms(scenario_.workload.delivery_timeout_ms);
   t.restart = 1s;
   // Three files a segment, whoever rolled it; a sync takes the median's double at most, but for a few.
-  t.disk_backlog =
-      static_cast<std::int64_t>(3 * segments_rolled) * 2 * std::chrono::microseconds(scenario.disk.sync_us);
+  t.disk_backlog = static_cast<std::int64_t>(3 * world_.marks(Mark::SegmentRolled)) * 2 *
+                   std::chrono::microseconds(scenario_.disk.sync_us);
   t.network_round_trip =
-      2 * (4 * std::chrono::microseconds(scenario.network.latency_us) + from_ms(scenario.network.tail_ms) * 256);
-  return checker::liveness_bounds(t);
-}
-
-void Trial::bound_liveness() {
-  bounds_ =
-      bounds_of(scenario_, cluster_.config_of(cluster_.machines().front().index), world_.marks(Mark::SegmentRolled));
+      2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
+  bounds_ = checker::liveness_bounds(t);
 }
 
 void Trial::probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into) {
