@@ -285,9 +285,9 @@ BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex f
                                          const protocol::events::LogOpened& e) {
   const Replica& r = p.replicas[s];
   const std::int64_t to = e.log_end.value();
-  if (node(now.node).power_lost) {
-    if (const BatchIndex old = resurrected(p, r, from, to); old != kNoBatch) return old;
-  }
+  const BatchIndex old = node(now.node).power_lost ? resurrected(p, r, from, to) : kNoBatch;
+  // A truncated tail and an append after the truncation may end alike: the last epoch tells which of them is back.
+  if (old != kNoBatch && (tree[old].epoch == e.last_epoch.value() || end(from) < log_end(r))) return old;
   if (end(from) < log_end(r)) return kNoBatch;
   for (const Replica& other : p.replicas) {
     if (other.node == r.node) continue;
@@ -297,6 +297,7 @@ BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex f
       return copied;
     }
   }
+  if (old != kNoBatch) return old;
   const BatchIndex made = grow(p, from, BatchContent{.last = to - 1, .epoch = e.last_epoch.value()});
   tree[made].unknown = true;
   return made;

@@ -638,6 +638,20 @@ TEST(L4, AnUndoneTruncationMayComeBackAfterAPowerLossOnly) {
     EXPECT_EQ(c.found(), kind == StopKind::power_loss ? "none" : "L4") << c.sentence();
   }
 }
+// Broker 1 cut offset 2 of epoch 1 and died in the turn in which it copied offset 2 of epoch 2: either may be back, and
+// the last epoch tells which.
+TEST(L4, AnUndoneTruncationIsNotTakenForACopyThatEndsAlike) {
+  for (const int epoch : {1, 2}) {
+    Cluster c;
+    diverge(c);
+    c.truncate(1, 2);
+    c.stop(1, StopKind::power_loss);
+    c.start(1);
+    c.open(1, 3, epoch);
+    c.copy(1, 2, 203);
+    EXPECT_EQ(c.found(), epoch == 2 ? "none" : "C3") << c.sentence();
+  }
+}
 // Broker 2 had two of four offsets when the image was taken, of which `lost` were in its page cache only.
 std::string with_older_disk(int recovered_to, int lost = 0, bool truncated_since = false) {
   Cluster c;
