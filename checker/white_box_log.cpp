@@ -4,6 +4,10 @@
 
 // L1 (dense offsets), C3 (logs agree) and C5 (no truncation of what is committed), from what a replica does to its log.
 namespace verdict::checker {
+namespace {
+constexpr std::ptrdiff_t kRemovedExtents = 64;  // remembered below a replica's log start
+}
+
 void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   PartitionTruth* found = find(e.partition);
   if (found == nullptr) {
@@ -88,8 +92,19 @@ BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::
   const auto led = std::ranges::find(p.leaders, r.follows, &std::pair<std::int32_t, NodeId>::first);
   if (led == p.leaders.end() || led->second == r.node) return kNoBatch;
   const Slot leader = find_slot(p, led->second);
-  const bool misled = leader != kNoSlot && p.replicas[leader].misled;
-  const BatchIndex there = misled ? batch_at(p, p.replicas[leader], e.base.value()) : kNoBatch;
+  if (leader == kNoSlot) return kNoBatch;
+  Replica& source = p.replicas[leader];
+  // A leader that rot has not misled yet hands on what it holds there, under another offset.
+  const BatchIndex held = batch_at(p, source, log_end(r));
+  if (held != kNoBatch && tree.base(held) == log_end(r) && tree[held].crc == e.crc &&
+      rotten(source, log_end(r), end(held))) {
+    r.misled = true;
+    r.damaged.push_back({log_end(r), e.last.value() + 1, true});
+    const BatchIndex made = grow(p, r.head, BatchContent{.last = e.last.value(), .epoch = e.epoch.value()});
+    tree[made].unknown = true;
+    return made;
+  }
+  const BatchIndex there = source.misled ? batch_at(p, source, e.base.value()) : kNoBatch;
   if (there == kNoBatch || !tree[there].unknown || end(there) != e.last.value() + 1) return kNoBatch;
   r.misled = true;
   r.damaged.push_back({std::min(log_end(r), tree.base(there)), end(there), true});
@@ -251,7 +266,9 @@ void WhiteBoxState::on(const protocol::events::LogStartMoved& e) {
   Replica& r = p->replicas[slot(*p, now.node)];
   r.log_start = e.to.value();
   const auto first_kept = std::ranges::find_if(r.extents, [&](const Extent& x) { return x.first > r.log_start; });
-  if (first_kept - r.extents.begin() > 1) r.extents.erase(r.extents.begin(), first_kept - 1);
+  // A crash may lower the start again: the bytes below it are then there, or were lost as well.
+  if (first_kept - r.extents.begin() > kRemovedExtents)
+    r.extents.erase(r.extents.begin(), first_kept - kRemovedExtents);
   std::erase_if(r.damaged, [&](const Damage& d) { return d.to <= r.log_start; });
 }
 

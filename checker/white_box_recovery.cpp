@@ -103,7 +103,7 @@ void WhiteBoxState::heal_rot() {
 
 void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to, LossCause cause) {
   const auto parsed = parse_path(path);
-  if (!parsed || from >= to) return;
+  if (!parsed || from > to) return;
   const Folder* folder = nullptr;
   if (const auto exact = folders_.find({id, std::string(parsed->folder)}); exact != folders_.end()) {
     folder = &exact->second;
@@ -121,7 +121,12 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
   const auto older = older_.find({folder->partition, id});
   std::vector<Damage>& damaged = older == older_.end() ? r.damaged : older->second.damaged;
   const std::size_t before = damaged.size();
-  if (older == older_.end()) {
+  if (from == to) {
+    // A file without bytes: all that a log was that held nothing, but for its place.
+    const std::int64_t start = older == older_.end() ? r.log_start : older->second.log_start;
+    const BatchIndex head = older == older_.end() ? r.head : older->second.head;
+    if (head != kNoBatch && end(head) == start && start == parsed->base) damaged.push_back({start, start + 1});
+  } else if (older == older_.end()) {
     damage(r, parsed->base, from, to, damaged);
   } else {
     Replica then = r;
@@ -224,7 +229,17 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   const bool other_epoch = rotten < std::min(to, before) && e.last_epoch.value() != tree[ancestor(r.head, to)].epoch;
   const bool meets_rot =
       r.misled || other_epoch || destroyed < std::min(r.flushed, before) || rotten < std::min(unchecked, before);
+  // What was removed below the log start needs no loss: with the first batch that was kept gone, the log starts anew,
+  // there or, its checkpoint gone as well, earlier.
+  // And segments that were removed, but not for good, may come back in part, in front of what was kept.
+  const bool removed_is_back = n.power_lost && start < r.log_start && to < r.log_start && r.flushed <= r.log_start;
+  const bool emptied = to == start && start <= r.log_start && first_damage(r, -1, false) <= r.log_start;
   if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
+  if (emptied || removed_is_back) {
+    r.lost_from = std::min(r.lost_from, to);
+    const BatchIndex head = ancestor(r.head, to);
+    return end(head) == to ? head : place(p, to, -1);
+  }
   const std::string who = "broker " + std::to_string(now.node.value());
   if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);
   if (to >= least && to <= most) {

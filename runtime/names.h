@@ -33,7 +33,8 @@ namespace verdict {
   X(Kafka18106, "kafka-18106")                                   \
   X(Kafka18723, "kafka-18723")                                   \
   X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
-  X(CrcIgnored, "crc-ignored")
+  X(CrcIgnored, "crc-ignored")                                   \
+  X(KeptBelowLogStart, "kept-below-log-start")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -60,11 +61,13 @@ namespace verdict {
   X(DefectKafka18723, "defect-kafka-18723")                                   \
   X(DefectStaleMetadataDropsProposal, "defect-stale-metadata-drops-proposal") \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
+  X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
   X(StaleFetchAnswerDropped, "stale-fetch-answer-dropped")                    \
   X(NewerEpochBatchSkipped, "newer-epoch-batch-skipped")                      \
+  X(RestartedAtLeaderStart, "restarted-at-leader-start")                      \
   X(FetchFencedOldEpoch, "fetch-fenced-old-epoch")                            \
   X(FetchFencedNewEpoch, "fetch-fenced-new-epoch")                            \
   X(HwFrozenUnderMinIsr, "hw-frozen-under-min-isr")                           \

@@ -111,8 +111,14 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
       expect_restart(index, spec);
       cluster_.stop_orderly(index);
     } else if (spec.action == "start") {
-      fates_.erase(index);
-      later(Duration(0), [this, index] { cluster_.start(index); });
+      const auto fate = fates_.find(index);
+      if (running && fate != fates_.end()) {  // on its way down: it starts as soon as it is there
+        fate->second.restart = Duration(0);
+        fate->second.stays_down = false;
+      } else {
+        fates_.erase(index);
+        later(Duration(0), [this, index] { cluster_.start(index); });
+      }
     } else if (spec.action == "older_disk") {
       expect_restart(index, spec);
       fates_[index].image = images_.at({static_cast<std::size_t>(&fault - faults_.data()), index});

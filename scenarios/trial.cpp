@@ -292,20 +292,25 @@ void Trial::report(const sim::ClientOp& op) {
     ++result_.acknowledged;
     if (op.acks == -1) ++result_.acknowledged_all;
   }
-  if (op.call == sim::OpCall::poll) {
-    if (op.process > load_processes_) {
-      result_.final_read += op.records.size();
-      if (!op.records.empty()) {
-        read_to_[{.topic = std::string(op.topic), .partition = op.partition}] = op.records.back().offset + 1;
-      }
-    } else if (counting_) {
-      result_.delivered += op.records.size();
-    }
+  if (op.process > load_processes_) {
+    final_reader_operation(op);
+  } else if (op.call == sim::OpCall::poll && counting_) {
+    result_.delivered += op.records.size();
   }
   if (options_.observer != nullptr) {
     line_.clear();
     checker::write_history_line(entry_, line_);
     options_.observer->on_history(line_);
+  }
+}
+
+void Trial::final_reader_operation(const sim::ClientOp& op) {
+  std::int64_t& read_to = read_to_[{.topic = std::string(op.topic), .partition = op.partition}];
+  if (op.call == sim::OpCall::poll) {
+    result_.final_read += op.records.size();
+    if (!op.records.empty()) read_to = op.records.back().offset + 1;
+  } else if (op.call == sim::OpCall::seek) {  // what it had not read is removed
+    read_to = std::max(read_to, op.offset);
   }
 }
 

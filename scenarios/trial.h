@@ -123,6 +123,7 @@ class Trial final : private sim::ClusterSink,
   bool in_core(NodeId id) const;
   // Within what time the cluster is to come to rest; anew at each phase: what was written by then is to be synced.
   void bound_liveness();
+  void final_reader_operation(const sim::ClientOp& op);
   checker::LivenessProbe probe();
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();

@@ -261,6 +261,15 @@ void Maker::pattern(std::string_view name) {
     const std::string_view action = choose("stop");
     const std::string target = some_node();
     single(action, target);
+    if (action == "refuse_connects" || action == "hang_connects") {
+      // Connections that stand already need none: they break, so that new ones are asked for.
+      const FaultSpec refused = scenario_.faults.back();
+      FaultSpec& fault = add("reset");
+      fault.at_ms = refused.at_ms;
+      fault.when = refused.when;
+      fault.a = refused.a;
+      fault.b = refused.b;
+    }
   }
 }
 

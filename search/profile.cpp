@@ -26,6 +26,7 @@ constexpr Values<2> kNo{"false", "true"};
 constexpr Values<3> kSessions{"0", "1", "1000"};
 constexpr Values<2> kMetadataIdle{"100", "500"};
 constexpr Values<2> kConsumerFetchMax{"1024", "4096"};
+constexpr Values<2> kRetentionCheck{"200", "1000"};
 
 constexpr std::array kElectionKeys{
     Setting{"broker.heartbeat.interval.ms", kHeartbeat},
@@ -42,6 +43,7 @@ constexpr std::array kAllKeys{
     Setting{"controlled.shutdown.enable", kNo},
     Setting{"fetch.max.bytes", kConsumerFetchMax},
     Setting{"leader.imbalance.check.interval.seconds", kImbalance},
+    Setting{"log.retention.check.interval.ms", kRetentionCheck},
     Setting{"max.incremental.fetch.session.cache.slots", kSessions},
     Setting{"metadata.max.idle.interval.ms", kMetadataIdle},
     Setting{"replica.fetch.backoff.ms", kBackoff},
@@ -61,6 +63,8 @@ constexpr Values<2> kSegmentMs{"300", "1000"};
 constexpr Values<1> kLogAppendTime{"LogAppendTime"};
 constexpr Values<4> kCompression{"lz4", "zstd", "snappy", "gzip"};
 constexpr Values<2> kDeleteDelay{"0", "200"};
+constexpr Values<2> kRetentionBytes{"2000", "20000"};
+constexpr Values<2> kRetentionMs{"800", "3000"};
 
 constexpr std::array kSmallTopicKeys{
     Setting{"internal.segment.bytes", kSegment},
@@ -70,6 +74,7 @@ constexpr std::array kTopicKeys{
     Setting{"compression.type", kCompression},   Setting{"file.delete.delay.ms", kDeleteDelay},
     Setting{"flush.messages", kFlush},           Setting{"index.interval.bytes", kIndexInterval},
     Setting{"internal.segment.bytes", kSegment}, Setting{"message.timestamp.type", kLogAppendTime},
+    Setting{"retention.bytes", kRetentionBytes}, Setting{"retention.ms", kRetentionMs},
     Setting{"segment.ms", kSegmentMs},
 };
 

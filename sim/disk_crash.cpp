@@ -30,10 +30,11 @@ void DiskImage::walk(Inode& directory, const std::string& path, const Walk& visi
 }
 
 void DiskImage::report(std::string_view path, std::uint64_t from, std::uint64_t to, LossCause cause) {
-  if (from == to) return;
-  if (cause == LossCause::power_loss) world_.count(FaultKind::power_loss_bytes, to - from);
-  world_.hash_value(from);
-  world_.hash_value(to);
+  if (from != to) {
+    if (cause == LossCause::power_loss) world_.count(FaultKind::power_loss_bytes, to - from);
+    world_.hash_value(from);
+    world_.hash_value(to);
+  }
   if (world_.config().loss_sink != nullptr) world_.config().loss_sink->lost({node_, path, from, to, cause});
 }
 

@@ -146,7 +146,7 @@ enum class LossCause : std::uint8_t { power_loss, bit_rot, wipe, older_disk, mis
 
 // Bytes [from, to) of a file, as its process could last read them, that are now gone or differ. `path` is the name that
 // the file had before the loss; a name that was undone loses the whole range (its bytes may be back under an older
-// name).
+// name). from == to: a file without bytes went with its name.
 struct Loss {
   NodeIndex node;
   std::string_view path;

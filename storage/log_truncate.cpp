@@ -172,21 +172,26 @@ std::expected<Truncated, LogError> Log::truncate_to(Offset offset) {
 
 std::expected<Truncated, LogError> Log::truncate_fully_and_start_at(Offset offset) {
   if (offline_) return std::unexpected(*offline_);
-  ++generation_;
   const Truncated truncated{log_end_, offset};
-  const WallTime now = runtime_.wall_now();
-  while (!segments_.empty()) {
-    if (auto removed = remove_files(active()); !removed) {
+  if (offset >= segments_.front()->base && offset < log_end_) {
+    if (auto cut = truncate_to(offset); !cut) return cut;
+  }
+  ++generation_;
+  // The new segment stands on the disk before the first old one goes: a crash must not leave an empty folder behind,
+  // which would open as a log that begins at 0.
+  if (active().base != offset || active().size != 0) {
+    if (auto added = add_segment(offset, runtime_.wall_now()); !added)
+      return std::unexpected(go_offline(added.error().cause, added.error().detail));
+    if (auto settled = settle(active()); !settled) return std::unexpected(settled.error());
+  }
+  while (segments_.size() > 1) {
+    if (auto removed = remove_files(*segments_.front()); !removed) {
       return std::unexpected(go_offline(removed.error().cause, removed.error().detail));
     }
-    segments_.pop_back();
+    segments_.erase(segments_.begin());
   }
   tail_.clear();
   tail_first_ = 0;
-  if (auto added = add_segment(offset, now); !added) {
-    segments_.push_back(std::make_shared<Segment>(offset, now));  // a log always has one
-    return std::unexpected(go_offline(added.error().cause, added.error().detail));
-  }
   log_start_ = log_end_ = offset;
   recovery_point_ = std::min(recovery_point_, offset);
   epochs_.clear();

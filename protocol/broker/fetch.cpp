@@ -62,6 +62,7 @@ Finding Job::decide(const FetchWish& wish) {
         .current_leader_epoch = wish.current_leader_epoch,
         .fetch_offset = wish.fetch_offset,
         .last_fetched_epoch = wish.last_fetched_epoch,
+        .log_start = wish.log_start,
         .progress = recorded ? replication::Progress::ignore : replication::Progress::record});
   } else {
     finding.decision =

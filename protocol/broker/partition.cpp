@@ -116,7 +116,7 @@ void Partition::cut(std::expected<storage::Truncated, storage::LogError> result,
     if (!failed(result.error())) host_->log_failed(*this, result.error());
     return;
   }
-  if (result->changed()) {
+  if (result->changed() || reason == ev::TruncateReason::full) {  // a full one may end where the log ended
     runtime_->log(LogLevel::info, kLogger,
                   fmt::format("{}: truncated from {} to {}", name(), result->old_end.value(), result->new_end.value()));
     announce(ev::LogTruncated{.partition = key_, .from = result->old_end, .to = result->new_end, .reason = reason});

@@ -32,7 +32,10 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   } else if (event.error != ErrorCode::NONE) {
     effects.emit(DelayFetch{event.error});
   } else if (event.diverging.known()) {
-    truncate_for(event.diverging, effects);
+    truncate_for(event, effects);
+  } else if (restarts_at(event.log_start, log_.log_end(), effects)) {
+    following_.phase = FollowerPhase::truncating;
+    effects.emit(TruncateFullyAndStartAt{event.log_start});
   } else {
     // Before KIP-595 a follower truncated once an epoch and then fetched without asking. That is safe while both are
     // fenced.
@@ -42,7 +45,8 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   }
 }
 
-void Replica::truncate_for(const EpochEnd& diverging, Effects& effects) {
+void Replica::truncate_for(const FetchAnswered& answer, Effects& effects) {
+  const EpochEnd& diverging = answer.diverging;
   if (defects_.has(Defect::NoTruncation)) [[unlikely]] {
     effects.mark(Mark::DefectNoTruncation);
     following_.unchecked = true;
@@ -61,13 +65,27 @@ void Replica::truncate_for(const EpochEnd& diverging, Effects& effects) {
     if (defects_.has(Defect::Kip320Truncate)) [[unlikely]]
       following_.unchecked = true;
   }
-  cut_to(to, effects);
+  cut_to(to, answer.log_start, effects);
 }
 
-void Replica::cut_to(Offset to, Effects& effects) {
+// Of an epoch that ended below its log start a leader knows no end any more and names its log start. What would be kept
+// below that can be compared with nothing, so it goes as well (Kafka keeps it, and may hand it out if it leads next).
+bool Replica::restarts_at(Offset leader_log_start, Offset kept_to, Effects& effects) const {
+  if (kept_to > leader_log_start || log_.log_start() >= leader_log_start) return false;
+  if (defects_.has(Defect::KeptBelowLogStart)) [[unlikely]] {
+    effects.mark(Mark::DefectKeptBelowLogStart);
+    return false;
+  }
+  effects.mark(Mark::RestartedAtLeaderStart);
+  return true;
+}
+
+void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
   following_.phase = FollowerPhase::truncating;
   if (to < log_.log_start()) {
     effects.emit(TruncateFullyAndStartAt{to});
+  } else if (restarts_at(leader_log_start, to, effects)) {
+    effects.emit(TruncateFullyAndStartAt{leader_log_start});
   } else {
     effects.emit(TruncateTo{to});
   }
@@ -152,7 +170,7 @@ void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effect
       effects.emit(DelayFetch{ErrorCode::OFFSET_OUT_OF_RANGE});
       return;
     }
-    cut_to(event.log_end, effects);
+    cut_to(event.log_end, event.log_start, effects);
   } else if (event.log_start > own_end) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start});

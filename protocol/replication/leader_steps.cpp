@@ -115,6 +115,12 @@ ErrorCode Replica::record_progress(RemoteReplica& remote, const FollowerFetch& f
     effects.mark(Mark::StaleBrokerEpochRefused);
     return ErrorCode::NOT_LEADER_OR_FOLLOWER;
   }
+  // Nothing of what it holds can be compared; it counts once it starts here too (Replica::restarts_at).
+  if (fetch.log_start != kNoOffset && fetch.log_start < log_.log_start() && fetch.fetch_offset <= log_.log_start()) {
+    if (!defects_.has(Defect::KeptBelowLogStart)) [[likely]]
+      return ErrorCode::NONE;
+    effects.mark(Mark::DefectKeptBelowLogStart);
+  }
   const Offset before = remote.log_end;
   const BrokerEpoch newest = remote.fetch_broker_epoch;
   remote.count_fetch(fetch, log_.log_end(), now);

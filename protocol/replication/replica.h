@@ -112,8 +112,9 @@ class Replica {
   void answer_all(ErrorCode error, Effects&);
   bool still_in_log(const Waiter& waiter) const;
 
-  void truncate_for(const EpochEnd& diverging, Effects&);
-  void cut_to(Offset to, Effects&);
+  void truncate_for(const FetchAnswered&, Effects&);
+  bool restarts_at(Offset leader_log_start, Offset kept_to, Effects&) const;
+  void cut_to(Offset to, Offset leader_log_start, Effects&);
   void accept_batches(const FetchAnswered&, Effects&);
   void follow_high_watermark(Effects&);
 

@@ -139,6 +139,7 @@ struct FollowerFetch {
   LeaderEpoch current_leader_epoch = kNoEpoch;  // kNoEpoch: not checked
   Offset fetch_offset;                          // the follower's log end
   LeaderEpoch last_fetched_epoch = kNoEpoch;    // kNoEpoch: no divergence check
+  Offset log_start = kNoOffset;                 // the follower's; kNoOffset: not told
   Progress progress = Progress::record;
 };
 

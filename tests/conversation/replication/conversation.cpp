@@ -224,6 +224,7 @@ class Conversation {
                                           .current_leader_epoch = number<LeaderEpoch>("epoch", -1),
                                           .fetch_offset = number<Offset>("offset", 0),
                                           .last_fetched_epoch = number<LeaderEpoch>("last", -1),
+                                          .log_start = number<Offset>("start", -1),
                                           .progress = flag("again") ? Progress::ignore : Progress::record},
                             now_, effects_));
     } else if (what == "altered") {

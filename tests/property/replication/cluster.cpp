@@ -230,7 +230,8 @@ void Cluster::deliver_fetch(const Message& message) {
                                                      .broker_epoch = message.broker_epoch,
                                                      .current_leader_epoch = message.position.current_leader_epoch,
                                                      .fetch_offset = message.position.fetch_offset,
-                                                     .last_fetched_epoch = message.position.last_fetched_epoch},
+                                                     .last_fetched_epoch = message.position.last_fetched_epoch,
+                                                     .log_start = message.position.log_start},
                                        now_, effects);
   run_effects(leader, effects);
   network_.push_back(std::move(read));

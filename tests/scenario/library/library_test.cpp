@@ -77,6 +77,7 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-15221", "fetch-of-an-earlier-life"},
     {"kafka-18106", "return-before-fencing"},
     {"crc-ignored", "torn-write"},
+    {"kept-below-log-start", "retention-hides-a-divergence"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

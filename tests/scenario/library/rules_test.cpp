@@ -70,6 +70,8 @@ std::vector<Rule> replication_rules() {
       planted("older-disk-of-the-leader", "kip-101", {"C1", "C2", "C3", "C5"},
               "what is acknowledged lives on in the others"),
       planted("one-way-partition", "local-shrink", {"C9"}, "who isn't heard leaves the ISR through the controller"),
+      planted("retention-hides-a-divergence", "kept-below-log-start", {"C1", "C2", "C3"},
+              "what cannot be compared with the leader's log counts for nothing"),
       planted("rolling-restart", "kip-101", {"C1", "C2", "C3", "C5"}, "an orderly restart truncates nothing"),
       planted("slow-disk", "majority-hw", {"C2", "C4"}, "the others wait for a slow member of the ISR"),
       planted("slow-follower", "majority-hw", {"C2", "C4"}, "the high watermark waits for the slowest member"),

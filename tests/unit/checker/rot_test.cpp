@@ -66,6 +66,19 @@ TEST(C4, OnAMisledLogAHighWatermarkSaysNothing) {
     EXPECT_EQ(c.found(), copied ? "none" : "C4") << c.sentence();
   }
 }
+// A leader hands on a batch whose base offset rotted under it.
+TEST(L1, ARottenBatchOfARunningLeaderIsCopiedWithTheHoleBeforeIt) {
+  for (const bool rots : {true, false}) {
+    for (const unsigned crc : {103U, 104U}) {
+      Cluster c;
+      c.commit(3);
+      c.append(1, 1, 103);
+      if (rots) c.lose(1, 3, 4, LossCause::rotten);
+      c.append(2, 1, crc, false, 900);
+      EXPECT_EQ(c.found(), rots && crc == 103U ? "none" : "L1") << c.sentence();
+    }
+  }
+}
 TEST(L1, OnlyTheMisledLeadersFollowersCopyIt) {
   Cluster c = misled_leader(true);
   c.stop(2), c.start(2), c.open(2, 4, 1);

@@ -53,7 +53,12 @@ class MemoryLog final : public LogView {
     epochs_.clear();
     first_ = start_ = offset;
   }
-  void set_start(Offset start) { start_ = std::max(start_, start); }
+  void set_start(Offset start) {
+    start_ = std::max(start_, start);
+    // Of the epochs that began below the start the last is kept, from the start on.
+    while (epochs_.size() > 1 && epochs_[1].start <= start_) epochs_.erase(epochs_.begin());
+    if (!epochs_.empty()) epochs_.front().start = std::max(epochs_.front().start, start_);
+  }
 
  private:
   Offset first_{0};  // of records_

@@ -38,6 +38,16 @@ TEST(Heal, AStopThatWasUnderWayIsFollowedByAStart) {
   EXPECT_EQ(result.fired, std::vector<std::string>{"stop"});
 }
 
+TEST(Heal, AStartDuringAnOrderlyStopIsNotForgotten) {
+  for (const char* restart : {"-1", "5000"}) {
+    const std::string at_two = R"j("target":"broker(2)"})j";
+    const RunResult result =
+        run_with(R"j({"action":"stop","at_ms":300,"restart_ms":)j" + std::string(restart) + "," + at_two +
+                 R"j(,{"action":"start","at_ms":301,)j" + at_two);
+    expect_pass(result);
+  }
+}
+
 TEST(Heal, ARestartThatSomebodyForestalledForgetsNoLaterStop) {
   const std::string at_two = R"j("target":"broker(2)"})j";
   const RunResult result =

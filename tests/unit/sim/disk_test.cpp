@@ -315,7 +315,9 @@ TEST_F(DiskTest, AnOlderImageBringsBackWhatWasDurableThen) {
   for (const char* path : {"d/unborn", "d/new"}) EXPECT_EQ(content_of(image(), path), "(absent)");
   EXPECT_EQ(count(FaultKind::older_disk), 4100U + 3000U);
   // The report is of the moment at which the image was taken.
-  ASSERT_EQ(losses.entries.size(), 1U);
+  ASSERT_EQ(losses.entries.size(), 2U);
+  EXPECT_EQ(losses.entries[1].path, "d/unborn");
+  EXPECT_EQ(losses.entries[1].to, 0U);
   EXPECT_EQ(losses.entries[0].path, "d/kept");
   EXPECT_EQ(losses.entries[0].from, 5000U);
   EXPECT_EQ(losses.entries[0].to, 5100U);

@@ -214,5 +214,25 @@ TEST(Recovery, OnlySegmentsFromTheRecoveryPointAreChecked) {
   EXPECT_FALSE(h.log->recovery().epochs_rebuilt);
 }
 
+// Whatever change it dies at, the log neither begins anew below where it ended nor holds what it never held.
+TEST(Recovery, ATruncationInFullMayDieAnywhere) {
+  for (const std::int64_t to : {0, 7, 12, 42, 60}) {
+    bool done = false;
+    for (std::uint64_t changes = 0; !done; ++changes) {
+      LogHarness h;
+      h.open();
+      while (h.log->log_end() < Offset(42)) h.append(1);
+      h.runtime.disk().changes_left = changes;
+      done = h.log->truncate_fully_and_start_at(Offset(to)).has_value();
+      h.runtime.disk().changes_left.reset();
+      h.open({.clean = false});
+      const std::int64_t start = h.log->log_start().value(), end = h.log->log_end().value();
+      const bool after = start == to && end == to;
+      const bool before = end <= 42 && start <= end && (to < 42 ? end > 0 : end == 42);
+      EXPECT_TRUE(after || (before && !done)) << to << ", dead at " << changes << ": " << start << " " << end;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace verdict::storage

@@ -1,0 +1,86 @@
+#include "tests/unit/checker/cluster.h"
+
+// L4 of logs whose beginning was removed.
+namespace verdict::checker {
+namespace {
+
+// Broker 3 has [2, 4) left of four offsets when it stops.
+Cluster removed_two(StopKind kind) {
+  Cluster c;
+  c.commit(4);
+  c.decide(1, 1, {1, 2});
+  c.event(3, LogStartMoved{c.key, Offset(0), Offset(2), StartReason::retention});
+  c.stop(3, kind);
+  return c;
+}
+void lose_file(Cluster& c, int id, const std::string& name, std::uint64_t bytes) {
+  c.box.bytes_lost(c.time, NodeId(id), "data/orders-0/" + name, 0, bytes, LossCause::destroyed);
+}
+
+TEST(Retention, WhatIsLeftOfALogMayGoAsAWhole) {
+  for (const bool lost : {true, false}) {
+    for (const int start : {0, 2, 3}) {
+      Cluster c = removed_two(StopKind::power_loss);
+      if (lost) c.lose(3, 1, 4);
+      c.start(3);
+      c.open(3, start, -1, start);
+      const bool legal = start == 0 || (lost && start == 2);  // at 0: the removed file is back without a byte
+      EXPECT_EQ(c.found(), legal ? "none" : "L4") << lost << start << c.sentence();
+    }
+  }
+}
+TEST(Retention, ALossBehindTheFirstKeptBatchLeavesIt) {
+  for (const int end : {3, 2, 0}) {
+    Cluster c = removed_two(StopKind::kill);
+    c.lose(3, 3, 4);
+    c.start(3);
+    c.open(3, end, end == 3 ? 1 : -1, end == 0 ? 0 : 2);
+    EXPECT_EQ(c.found(), end == 3 ? "none" : "L4") << end << c.sentence();
+  }
+}
+// A log that holds nothing is but a name: it begins anew where that is lost, and only there.
+TEST(Retention, AnEmptyLogsPlaceIsLostWithItsFile) {
+  for (const bool lost : {true, false}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1, 2});
+    c.event(3, LogStartMoved{c.key, Offset(0), Offset(4), StartReason::retention});
+    c.stop(3, StopKind::kill);
+    if (lost) lose_file(c, 3, "00000000000000000004.log", 0);
+    c.start(3);
+    c.open(3, 0);
+    EXPECT_EQ(c.found(), lost ? "none" : "L4") << c.sentence();
+  }
+}
+// Removed, but not for good: a power loss brings the old segment back, and perhaps not all of it.
+TEST(Retention, RemovedSegmentsMayComeBackInPartAfterAPowerLossOnly) {
+  for (const StopKind kind : {StopKind::power_loss, StopKind::kill}) {
+    for (const bool flushed : {false, true}) {
+      Cluster c;
+      c.commit(4);
+      c.decide(1, 1, {1, 2});
+      c.event(3, LogStartMoved{c.key, Offset(0), Offset(2), StartReason::retention});
+      if (flushed) c.event(3, LogFlushed{c.key, Offset(4)});
+      c.stop(3, kind);
+      c.start(3);
+      c.open(3, 1, 1);
+      EXPECT_EQ(c.found(), kind == StopKind::power_loss && !flushed ? "none" : "L4") << flushed << c.sentence();
+    }
+  }
+}
+// A kill brings the start back that nobody had written down; what lies below is then judged as ever.
+TEST(Retention, WhatIsBackBelowTheLogStartIsLostLikeTheRest) {
+  for (const bool lost : {true, false}) {
+    Cluster c = removed_two(StopKind::kill);
+    c.start(3);
+    c.open(3, 4, 1);
+    c.stop(3, StopKind::power_loss);
+    if (lost) c.lose(3, 0, 4);
+    c.start(3);
+    c.open(3, 0);
+    EXPECT_EQ(c.found(), lost ? "none" : "L4") << c.sentence();
+  }
+}
+
+}  // namespace
+}  // namespace verdict::checker
