@@ -109,7 +109,12 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
             "delivers offsets " + std::to_string(base) + ".." + std::to_string(last));
     return;
   }
-  if (spoilt || cut_away(p, e.leader_epoch.value(), last + 1)) return;
+  if (spoilt) return;
+  // A deposed leader's, or a follower's that has yet to cut what an election took.
+  if (cut_away(p, e.leader_epoch.value(), last + 1) || (!r.view.leads && cut_away(p, e.epoch.value(), last + 1))) {
+    ++metrics.excused_losses;
+    return;
+  }
   if (last >= p.true_hw) {
     for (const BatchIndex other : p.ahead) {
       if (other == own || tree.base(other) > last || end(other) <= base) continue;

@@ -71,6 +71,7 @@ namespace verdict {
   X(FetchFencedOldEpoch, "fetch-fenced-old-epoch")                            \
   X(FetchFencedNewEpoch, "fetch-fenced-new-epoch")                            \
   X(HwFrozenUnderMinIsr, "hw-frozen-under-min-isr")                           \
+  X(HwCheckpointLowered, "hw-checkpoint-lowered")                             \
   X(HwWaitsForCaughtUp, "hw-waits-for-caught-up")                             \
   X(IsrShrinkProposed, "isr-shrink-proposed")                                 \
   X(IsrExpandProposed, "isr-expand-proposed")                                 \

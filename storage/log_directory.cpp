@@ -93,6 +93,7 @@ Done LogDirectory::load() {
     if (!offsets) return std::unexpected(offsets.error());
     *into = std::move(*offsets);
   }
+  written_high_watermarks_ = high_watermarks_;
   return {};
 }
 
@@ -217,7 +218,26 @@ Task<Done> LogDirectory::write_log_starts(OffsetCheckpoint offsets) {
   return write_checkpoint(std::string(kLogStarts), std::move(offsets));
 }
 Task<Done> LogDirectory::write_high_watermarks(OffsetCheckpoint offsets) {
-  return write_checkpoint(std::string(kHighWatermarks), std::move(offsets));
+  written_high_watermarks_ = offsets;
+  const std::uint64_t lowered = lowered_;
+  Done written = co_await write_checkpoint(std::string(kHighWatermarks), std::move(offsets));
+  // Meanwhile lowered: this write has put the higher one back, or failed as its file was taken away.
+  if (lowered_ != lowered) written = write_high_watermarks_now();
+  co_return written;
+}
+Done LogDirectory::write_high_watermarks_now() {
+  const std::string path = path_ + "/" + std::string(kHighWatermarks);
+  const Outcome<void> done = replace_file_now(runtime_.disk(), path, format_offsets(written_high_watermarks_));
+  if (!done) return fail(done.error(), path, "can't be written");
+  return {};
+}
+std::expected<bool, DirectoryError> LogDirectory::lower_high_watermark_now(const PartitionName& name, Offset to) {
+  const auto at = written_high_watermarks_.find(name);
+  if (at == written_high_watermarks_.end() || at->second <= to) return false;
+  at->second = to;
+  ++lowered_;
+  if (const Done written = write_high_watermarks_now(); !written) return std::unexpected(written.error());
+  return true;
 }
 
 Done LogDirectory::write_clean_shutdown(std::int64_t broker_epoch) {

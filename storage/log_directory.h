@@ -67,6 +67,9 @@ class LogDirectory {
   Task<std::expected<void, DirectoryError>> write_recovery_points(OffsetCheckpoint offsets);
   Task<std::expected<void, DirectoryError>> write_log_starts(OffsetCheckpoint offsets);
   Task<std::expected<void, DirectoryError>> write_high_watermarks(OffsetCheckpoint offsets);
+  // The log ends, or was cut, below the high watermark that is written down: the file says so when this returns, before
+  // other records take the place of those that are gone. Returns whether it had to.
+  std::expected<bool, DirectoryError> lower_high_watermark_now(const PartitionName& name, Offset to);
   // The last act of an orderly stop, after all logs are closed and all checkpoints written.
   std::expected<void, DirectoryError> write_clean_shutdown(std::int64_t broker_epoch);
 
@@ -78,6 +81,7 @@ class LogDirectory {
   std::expected<void, DirectoryError> load_folders();
   std::expected<OffsetCheckpoint, DirectoryError> load_checkpoint(std::string_view file);
   Task<std::expected<void, DirectoryError>> write_checkpoint(std::string file, OffsetCheckpoint offsets);
+  std::expected<void, DirectoryError> write_high_watermarks_now();
 
   Runtime& runtime_;
   std::string path_;
@@ -89,6 +93,8 @@ class LogDirectory {
   OffsetCheckpoint recovery_points_;
   OffsetCheckpoint log_starts_;
   OffsetCheckpoint high_watermarks_;
+  OffsetCheckpoint written_high_watermarks_;  // as the file has them, or will once the write under way is done
+  std::uint64_t lowered_ = 0;                 // times
 };
 
 // "topic-3" -> {topic, 3}; none for other names.

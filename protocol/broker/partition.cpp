@@ -122,6 +122,7 @@ void Partition::cut(std::expected<storage::Truncated, storage::LogError> result,
     announce(ev::LogTruncated{.partition = key_, .from = result->old_end, .to = result->new_end, .reason = reason});
   }
   replica_.step(replication::Truncated{}, runtime_->now(), *effects_);
+  host_->log_shortened(*this);
 }
 
 void Partition::run(const replication::TruncateTo& effect) {
@@ -215,6 +216,7 @@ void Partition::open(std::unique_ptr<storage::Log> log, Offset high_watermark_ch
                               log_->log_end().value(), recovery.why_cut));
   }
   turn(replication::LogOpened{.high_watermark_checkpoint = high_watermark_checkpoint});
+  host_->log_shortened(*this);
 }
 
 void Partition::configure(const protocol::TopicConfig& config) {

@@ -42,6 +42,7 @@ class PartitionHost {
   virtual void delay_fetch(Partition& partition) = 0;
   virtual void ask_leader_offsets(Partition& partition, const replication::AskLeaderOffsets& ask) = 0;
   virtual void segment_rolled(Partition& partition) = 0;
+  virtual void log_shortened(Partition& partition) = 0;  // or found shorter than it was
   virtual void log_failed(Partition& partition, const storage::LogError& error) = 0;
 };
 

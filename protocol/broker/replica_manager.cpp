@@ -430,6 +430,15 @@ Task<void> ReplicaManager::flush_log(PartitionPtr partition) {
   } while (!partition->end_flush());
 }
 
+// A high watermark that is written down must not outlive the records below it: after the next stop it would vouch for
+// others that took their place.
+void ReplicaManager::log_shortened(Partition& partition) {
+  const storage::PartitionName name{.topic = partition.topic(), .partition = partition.key().index};
+  const auto lowered = directory_->lower_high_watermark_now(name, partition.replica().high_watermark());
+  if (!lowered) return runtime_->halt(lowered.error().message);
+  if (*lowered) runtime_->mark(Mark::HwCheckpointLowered);
+}
+
 void ReplicaManager::log_failed(Partition& partition, const storage::LogError& error) {
   runtime_->mark(Mark::LogDirectoryOffline);
   // With one log directory nothing is left to serve from (Kafka halts as well).

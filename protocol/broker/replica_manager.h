@@ -74,6 +74,7 @@ class ReplicaManager final : public PartitionHost {
   void delay_fetch(Partition& partition) override;
   void ask_leader_offsets(Partition& partition, const replication::AskLeaderOffsets& ask) override;
   void segment_rolled(Partition& partition) override;
+  void log_shortened(Partition& partition) override;
   void log_failed(Partition& partition, const storage::LogError& error) override;
 
  private:

@@ -109,6 +109,27 @@ TEST(C1C2, AnUncleanElectionOfABrokerThatIsDownIsJudgedByTheMembersThatThereWere
     }
   }
 }
+// What an election took may still be read: from the deposed leader, and from a follower of the new one that has yet to
+// cut it. Not from the new leader.
+TEST(C6, WhatAConfiguredUncleanElectionTookIsReadWhereItStillIs) {
+  for (const int reader : {1, 2, 3}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
+    c.commit(2);
+    c.decide(1, 1, {1, 2});
+    c.adopt(1, 1, {1, 2}, {1, 2});
+    c.more(1, {1, 2});
+    c.fence(1, true), c.fence(2, true);
+    c.decide(3, 2, {3}, true);
+    c.lead(3, 2, {3}, 2);
+    c.append(3, 2, 902);
+    c.advance(3, 2, 2, 3, {3}, {3});
+    if (reader == 2) c.follow(2, 2, 3);
+    const std::uint64_t before = c.box.metrics().excused_losses;
+    c.deliver(reader, reader == 1 ? 1 : 2, 2, reader == 3 ? 902 : 102, reader == 3 ? 2 : 1, 3);
+    EXPECT_EQ(c.found(), "none") << c.sentence();
+    EXPECT_EQ(c.box.metrics().excused_losses - before, reader == 3 ? 0U : 1U);
+  }
+}
 // Broker 2 was elected without offsets 2 and 3, then broker 1, which has them, and had committed them in its time.
 TEST(C4, AConfiguredUncleanElectionMayBringBackWhatAnotherCut) {
   for (const int high_watermark : {4, 2}) {

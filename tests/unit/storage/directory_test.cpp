@@ -43,6 +43,36 @@ TEST(LogDirectory, RoundTrip) {
   }
 }
 
+TEST(LogDirectory, AHighWatermarkIsLoweredInPlaceAlsoBesideAWrite) {
+  const PartitionName one{"a-topic", 7}, other{"a-topic", 8};
+  for (const bool beside : {false, true}) {
+    MemoryRuntime runtime;
+    {
+      auto directory = LogDirectory::open(runtime, "data").value();
+      ASSERT_TRUE(runtime.run(directory->write_high_watermarks({{one, Offset(30)}, {other, Offset(40)}})));
+      EXPECT_FALSE(directory->lower_high_watermark_now({"absent", 1}, Offset(0)).value());
+      EXPECT_FALSE(directory->lower_high_watermark_now(one, Offset(30)).value());
+      if (beside) {
+        bool once = true;
+        runtime.disk().fault = [&](std::string_view call, const std::string&) {
+          if (call == "rename" && std::exchange(once, false)) {
+            EXPECT_TRUE(directory->lower_high_watermark_now(one, Offset(10)).value());
+          }
+          return std::error_code();
+        };
+        EXPECT_TRUE(runtime.run(directory->write_high_watermarks({{one, Offset(35)}, {other, Offset(40)}})));
+        EXPECT_FALSE(once);
+        runtime.disk().fault = nullptr;
+      } else {
+        EXPECT_TRUE(directory->lower_high_watermark_now(one, Offset(10)).value());
+      }
+    }
+    const auto directory = LogDirectory::open(runtime, "data").value();
+    EXPECT_EQ(directory->high_watermark(one), Offset(10));
+    EXPECT_EQ(directory->high_watermark(other), Offset(40));
+  }
+}
+
 TEST(LogDirectory, ClearErrors) {
   const auto error_with = [](std::string_view file, std::string_view text, bool folder = false) {
     MemoryRuntime runtime;
