@@ -94,6 +94,7 @@ void ReplicaManager::drop(const PartitionPtr& partition, replication::RemovedRea
   dropped_.insert(partition->key());
   const bool opened = partition->opened();
   partition->remove(reason);
+  if (on_role_) on_role_(partition);
   if (opened) scope_.spawn(delete_log(partition));
 }
 
@@ -138,6 +139,8 @@ void ReplicaManager::tell_metadata(Partition& partition) {
                               .brokers = brokers,
                               .local_broker_epoch = broker_epoch_(),
                               .min_insync_replicas = partition.config().min_insync_replicas});
+  if (!on_role_) return;
+  if (const PartitionPtr hosted = find(partition.key())) on_role_(hosted);
 }
 
 void ReplicaManager::apply_partition(const PartitionKey& key) {

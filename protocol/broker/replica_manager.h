@@ -50,6 +50,9 @@ class ReplicaManager final : public PartitionHost {
   // wait_for_logs it returns once every log of this node is open (start-up); else logs open in the background.
   Task<void> apply(const protocol::MetadataImage* image, const protocol::MetadataDelta* delta, bool wait_for_logs);
 
+  // Told after each change of a partition's role, and when it is dropped: who coordinates from its log must know.
+  void on_role(std::function<void(const PartitionPtr&)> told) { on_role_ = std::move(told); }
+
   PartitionPtr find(const PartitionKey& key) const;  // null: not hosted here
   const std::map<PartitionKey, PartitionPtr>& partitions() const { return partitions_; }
 
@@ -114,6 +117,7 @@ class ReplicaManager final : public PartitionHost {
   protocol::Observer* observer_;
   NodeId self_;
   std::function<BrokerEpoch()> broker_epoch_;
+  std::function<void(const PartitionPtr&)> on_role_;
   storage::FileCache files_;
   storage::Decompressor decompressor_;
   replication::Effects effects_;

@@ -1,0 +1,144 @@
+#include "protocol/broker/marker_sender.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "protocol/broker/replica_manager.h"
+#include "protocol/wire/gen/write_txn_markers.h"
+
+namespace verdict::broker {
+namespace {
+
+using wire::ErrorCode;
+using Request = wire::WriteTxnMarkersRequest;
+using Response = wire::WriteTxnMarkersResponse;
+
+constexpr int kVersion = 1;
+constexpr Duration kTimeout = 30s;       // request.timeout.ms of the inter-broker client
+constexpr Duration kConnectTimeout = 2s;
+
+// By topic, in the order of the partitions.
+std::span<Request::WritableTxnMarkerTopic> topics_of(wire::Arena& arena, const std::vector<TopicPartition>& partitions) {
+  std::map<std::string_view, std::vector<std::int32_t>> by_topic;
+  for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
+  auto topics = arena.make_span<Request::WritableTxnMarkerTopic>(by_topic.size());
+  std::size_t i = 0;
+  for (const auto& [topic, indexes] : by_topic) {
+    topics[i].name = topic;
+    topics[i].partition_indexes = arena.copy_span<std::int32_t>(indexes);
+    ++i;
+  }
+  return topics;
+}
+
+// What the answer says of each partition; silence counts as no answer.
+MarkerSender::Results results_of(const Response* answer, std::int64_t producer_id,
+                                 const std::vector<TopicPartition>& partitions) {
+  std::map<TopicPartition, ErrorCode> told;
+  if (answer != nullptr) {
+    for (const Response::WritableTxnMarkerResult& marker : answer->markers) {
+      if (marker.producer_id != producer_id) continue;
+      for (const Response::WritableTxnMarkerTopicResult& topic : marker.topics) {
+        for (const Response::WritableTxnMarkerPartitionResult& at : topic.partitions)
+          told[{.topic = std::string(topic.name), .partition = at.partition_index}] =
+              static_cast<ErrorCode>(at.error_code);
+      }
+    }
+  }
+  MarkerSender::Results results;
+  for (const TopicPartition& at : partitions) {
+    const auto found = told.find(at);
+    results.emplace_back(at, found == told.end() ? ErrorCode::NETWORK_EXCEPTION : found->second);
+  }
+  return results;
+}
+
+}  // namespace
+
+MarkerSender::MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config,
+                           const protocol::MetadataImage& image)
+    : runtime_(&runtime), config_(&config), image_(&image), scope_(runtime) {}
+
+MarkerSender::Outbox* MarkerSender::outbox_of(NodeId leader) {
+  const auto at = listener_of(*image_, leader, config_->inter_broker_listener_name());
+  if (!at) return nullptr;
+  Outbox& outbox = outboxes_[leader];
+  if (outbox.channel != nullptr && outbox.channel->endpoint() != *at) scope_.spawn(retire(std::move(outbox.channel)));
+  if (outbox.channel == nullptr) {
+    outbox.channel = std::make_unique<client::RpcChannel>(
+        *runtime_, *at,
+        client::RpcOptions{.client_id = fmt::format("broker-{}-txn-marker-sender", config_->node_id().value()),
+                           .connect_timeout = kConnectTimeout});
+  }
+  return &outbox;
+}
+
+Task<void> MarkerSender::retire(std::unique_ptr<client::RpcChannel> channel) { co_await channel->retire(); }
+
+void MarkerSender::send(const TransactionMarker& marker, const std::vector<TopicPartition>& partitions,
+                        const OnResults& done) {
+  Results unsent;
+  std::map<NodeId, std::vector<TopicPartition>> by_leader;
+  for (const TopicPartition& at : partitions) {
+    const protocol::TopicImage* topic = image_->topic(at.topic);
+    const auto known = topic == nullptr ? decltype(topic->partitions.end()){} : topic->partitions.find(at.partition);
+    if (topic == nullptr || known == topic->partitions.end()) {
+      unsent.emplace_back(at, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+    } else if (stopping_ || known->second.leader == kNoNode || outbox_of(known->second.leader) == nullptr) {
+      unsent.emplace_back(at, ErrorCode::NETWORK_EXCEPTION);
+    } else {
+      by_leader[known->second.leader].push_back(at);
+    }
+  }
+  for (auto& [leader, there] : by_leader) {
+    Outbox& outbox = outboxes_.at(leader);
+    outbox.waiting.push_back({.marker = marker, .partitions = std::move(there), .done = done});
+    if (!std::exchange(outbox.sending, true)) scope_.spawn(run(leader));
+  }
+  if (!unsent.empty()) done(unsent);
+}
+
+Task<void> MarkerSender::run(NodeId leader) {
+  for (;;) {
+    Outbox& outbox = outboxes_.at(leader);
+    if (outbox.waiting.empty()) break;
+    // An answer names producers, not markers: one of each producer a request.
+    std::vector<Waiting> batch, rest;
+    std::set<std::int64_t> producers;
+    for (Waiting& one : outbox.waiting)
+      (producers.insert(one.marker.producer_id).second ? batch : rest).push_back(std::move(one));
+    outbox.waiting = std::move(rest);
+    client::RpcChannel* channel = outbox.channel.get();
+    co_await send_batch(channel, std::move(batch));
+  }
+  outboxes_.at(leader).sending = false;
+}
+
+Task<void> MarkerSender::send_batch(client::RpcChannel* channel, std::vector<Waiting> batch) {
+  wire::Arena arena;
+  Request request;
+  request.markers = arena.make_span<Request::WritableTxnMarker>(batch.size());
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const TransactionMarker& marker = batch[i].marker;
+    request.markers[i] = {.producer_id = marker.producer_id,
+                          .producer_epoch = marker.producer_epoch,
+                          .transaction_result = marker.commit,
+                          .topics = topics_of(arena, batch[i].partitions),
+                          .coordinator_epoch = marker.coordinator_epoch};
+  }
+  const auto answer = co_await channel->call<Response>(kVersion, request, runtime_->now() + kTimeout);
+  for (const Waiting& one : batch)
+    one.done(results_of(answer ? &**answer : nullptr, one.marker.producer_id, one.partitions));
+}
+
+Task<void> MarkerSender::stop() {
+  stopping_ = true;
+  for (auto& [leader, outbox] : outboxes_) {
+    outbox.waiting.clear();
+    if (outbox.channel != nullptr) co_await outbox.channel->close();
+  }
+  co_await scope_.join();
+}
+
+}  // namespace verdict::broker

@@ -1,0 +1,76 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "protocol/client/rpc.h"
+#include "protocol/config_keys.h"
+#include "protocol/metadata_image.h"
+#include "protocol/wire/errors.h"
+#include "runtime/scope.h"
+#include "runtime/signal.h"
+
+namespace verdict::broker {
+
+struct TopicPartition {
+  std::string topic;
+  std::int32_t partition = 0;
+  friend auto operator<=>(const TopicPartition&, const TopicPartition&) = default;
+};
+
+struct TransactionMarker {
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  bool commit = false;
+  std::int32_t coordinator_epoch = -1;
+};
+
+// Carries end-transaction markers to the leaders of the partitions that a transaction touched (WriteTxnMarkers): one
+// request in flight a broker, all that waits goes into the next one. This broker's own partitions are no exception.
+class MarkerSender {
+ public:
+  // Each partition once. NONE: its marker is committed there. UNKNOWN_TOPIC_OR_PARTITION: its topic is gone.
+  // NETWORK_EXCEPTION: it has no leader with an address now, or no answer came.
+  using Results = std::vector<std::pair<TopicPartition, wire::ErrorCode>>;
+  using OnResults = std::function<void(const Results&)>;
+
+  MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image);
+  MarkerSender(const MarkerSender&) = delete;
+  MarkerSender& operator=(const MarkerSender&) = delete;
+
+  // May call back within this call for partitions without a leader; one call of `done` a broker.
+  void send(const TransactionMarker& marker, const std::vector<TopicPartition>& partitions, const OnResults& done);
+  Task<void> stop();
+
+ private:
+  struct Waiting {
+    TransactionMarker marker;
+    std::vector<TopicPartition> partitions;
+    OnResults done;
+  };
+  struct Outbox {
+    std::unique_ptr<client::RpcChannel> channel;
+    std::vector<Waiting> waiting;
+    bool sending = false;
+  };
+
+  Outbox* outbox_of(NodeId leader);
+  Task<void> run(NodeId leader);
+  Task<void> send_batch(client::RpcChannel* channel, std::vector<Waiting> batch);
+  Task<void> retire(std::unique_ptr<client::RpcChannel> channel);
+
+  Runtime* runtime_;
+  const protocol::BrokerConfig* config_;
+  const protocol::MetadataImage* image_;
+  std::map<NodeId, Outbox> outboxes_;
+  bool stopping_ = false;
+  Scope scope_;
+};
+
+}  // namespace verdict::broker

@@ -1,0 +1,103 @@
+#include "protocol/broker/write_markers.h"
+
+#include <vector>
+
+#include "protocol/wire/gen/write_txn_markers.h"
+
+namespace verdict::broker {
+namespace {
+
+using Request = wire::WriteTxnMarkersRequest;
+using Response = wire::WriteTxnMarkersResponse;
+using PartitionResult = Response::WritableTxnMarkerPartitionResult;
+
+// One marker in one partition, while it is not committed.
+struct Written {
+  PartitionResult* result;
+  CoordinatorProducer producer;
+  bool commit;
+};
+
+struct Job {
+  BrokerContext& context;
+  ProduceWait wait;
+  std::vector<Written> written;  // beside wait.parts
+
+  explicit Job(BrokerContext& of) : context(of), wait(of.runtime) {}
+  void write(const Request::WritableTxnMarker& marker, std::string_view topic, PartitionResult& result);
+  void settle(CoordinatorSet& groups);
+};
+
+void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic, PartitionResult& result) {
+  const auto found = locate(context, topic, {}, result.partition_index, false);
+  if (!found) {
+    result.error_code = static_cast<std::int16_t>(found.error());
+    return;
+  }
+  const std::size_t part = wait.parts.size();
+  wait.parts.push_back({.partition = *found, .waiter = {}, .finished = false});
+  wait.parts[part].waiter = context.replicas.begin_wait(wait, part);
+  ++wait.unfinished;
+  written.push_back({.result = &result,
+                     .producer = {.id = marker.producer_id, .epoch = marker.producer_epoch},
+                     .commit = marker.transaction_result});
+  const ProduceOutcome outcome =
+      (*found)->write_marker({.producer_id = ProducerId(marker.producer_id),
+                              .producer_epoch = ProducerEpoch(marker.producer_epoch),
+                              .coordinator_epoch = marker.coordinator_epoch,
+                              .commit = marker.transaction_result},
+                             wait.parts[part].waiter);
+  if (outcome.waits) return;
+  wait.parts[part].finished = true;
+  wait.parts[part].error = outcome.error;
+  --wait.unfinished;
+}
+
+void Job::settle(CoordinatorSet& groups) {
+  for (std::size_t i = 0; i < wait.parts.size(); ++i) {
+    const ProduceWait::Part& part = wait.parts[i];
+    context.replicas.end_wait(part.waiter);
+    written[i].result->error_code = static_cast<std::int16_t>(part.error);
+    if (part.error != ErrorCode::NONE || part.partition->topic() != groups.topic()) continue;
+    if (const auto at = groups.all().find(part.partition->key().index); at != groups.all().end()) {
+      const CoordinatorSet::Ptr group = at->second;
+      group->marker_appended(written[i].producer, written[i].commit);
+    }
+  }
+}
+
+}  // namespace
+
+Task<void> handle_write_txn_markers(BrokerContext* context, CoordinatorSet* groups, ExchangePtr exchange) {
+  Request request;
+  if (!exchange->decode(request)) co_return;
+  Job job(*context);
+  wire::Arena& arena = exchange->arena();
+  Response response;
+  response.markers = arena.make_span<Response::WritableTxnMarkerResult>(request.markers.size());
+  std::size_t parts = 0;
+  for (const Request::WritableTxnMarker& marker : request.markers) {
+    for (const Request::WritableTxnMarkerTopic& topic : marker.topics) parts += topic.partition_indexes.size();
+  }
+  job.wait.parts.reserve(parts);
+  job.written.reserve(parts);
+  for (std::size_t m = 0; m < request.markers.size(); ++m) {
+    const Request::WritableTxnMarker& marker = request.markers[m];
+    response.markers[m].producer_id = marker.producer_id;
+    response.markers[m].topics = arena.make_span<Response::WritableTxnMarkerTopicResult>(marker.topics.size());
+    for (std::size_t t = 0; t < marker.topics.size(); ++t) {
+      Response::WritableTxnMarkerTopicResult& out = response.markers[m].topics[t];
+      out.name = marker.topics[t].name;
+      out.partitions = arena.make_span<PartitionResult>(marker.topics[t].partition_indexes.size());
+      for (std::size_t p = 0; p < out.partitions.size(); ++p) {
+        out.partitions[p].partition_index = marker.topics[t].partition_indexes[p];
+        job.write(marker, out.name, out.partitions[p]);
+      }
+    }
+  }
+  while (job.wait.unfinished != 0) co_await job.wait.done.wait();
+  job.settle(*groups);
+  exchange->respond(response);
+}
+
+}  // namespace verdict::broker

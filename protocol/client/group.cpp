@@ -1,0 +1,301 @@
+#include "protocol/client/group.h"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "protocol/wire/gen/data_records.h"
+#include "protocol/wire/gen/heartbeat.h"
+#include "protocol/wire/gen/join_group.h"
+#include "protocol/wire/gen/leave_group.h"
+#include "protocol/wire/gen/sync_group.h"
+#include "protocol/wire/codec.h"
+#include "storage/bytes.h"
+
+namespace verdict::client {
+namespace {
+
+constexpr std::string_view kProtocolType = "consumer";
+constexpr std::string_view kRange = "range";
+constexpr int kDataVersion = 1;    // of subscription and assignment
+constexpr int kMembersFrom = 3;    // LeaveGroup
+constexpr std::size_t kVersionSize = 2;
+
+using Bytes = std::vector<std::byte>;
+
+std::optional<std::string_view> if_any(const std::string& text) {
+  return text.empty() ? std::nullopt : std::optional<std::string_view>(text);
+}
+
+// The consumer protocol's data begin with their version.
+template <class T>
+Bytes with_version(const T& data) {
+  const auto encoded = wire::encode(data, kDataVersion);
+  Bytes out(kVersionSize);
+  storage::store_be<std::int16_t>(out.data(), kDataVersion);
+  if (encoded) out.insert(out.end(), encoded->begin(), encoded->end());
+  return out;
+}
+
+template <class T>
+bool parse_versioned(wire::Arena& arena, wire::Bytes bytes, T& into) {
+  if (bytes.size() < kVersionSize) return false;
+  const int version = std::min<int>(storage::load_be<std::int16_t>(bytes.data()), T::highest_version);
+  return version >= 0 && wire::decode(arena, bytes.subspan(kVersionSize), version, into).has_value();
+}
+
+}  // namespace
+
+GroupMember::GroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener)
+    : runtime_(&runtime),
+      client_(client),
+      options_(std::move(options)),
+      listener_(&listener),
+      connections_(runtime, client_),
+      metadata_(runtime, connections_, client_),
+      link_(runtime, connections_, metadata_, CoordinatorKind::group, options_.group),
+      wake_(runtime),
+      scope_(runtime) {
+  for (const std::string& topic : options_.topics) metadata_.want(topic);
+  scope_.spawn(run());
+}
+
+GroupMember::~GroupMember() = default;
+
+GroupMembership GroupMember::membership() const {
+  return {.group = options_.group,
+          .generation = joined_ ? generation_ : -1,
+          .member_id = joined_ ? member_id_ : std::string(),
+          .instance = options_.instance};
+}
+
+Task<void> GroupMember::close() {
+  if (std::exchange(closed_, true)) co_return;
+  wake_.notify();
+  if (joined_ && options_.leave_on_close) co_await leave();
+  metadata_.close();
+  co_await connections_.close();
+  co_await scope_.join();
+}
+
+// Waits out a back-off; false: closed.
+Task<bool> GroupMember::pause() {
+  const std::uint64_t draw = runtime_->random(Purpose::Backoff, client_.entity);
+  const MonoTime until = runtime_->now() + backoff(client_.retry_backoff, client_.retry_backoff_max, failures_++, draw);
+  while (!closed_ && runtime_->now() < until) co_await wake_.wait_until(until);
+  co_return !closed_;
+}
+
+// ---- membership ----
+
+void GroupMember::lose(bool lost) {
+  if (!std::exchange(joined_, false)) return;
+  const std::vector<TopicPartition> gone = std::exchange(assignment_, {});
+  listener_->revoked(gone, lost);
+}
+
+void GroupMember::failed(ErrorCode error) {
+  switch (error) {
+    case ErrorCode::UNKNOWN_MEMBER_ID:
+      member_id_.clear();
+      return lose(true);
+    case ErrorCode::ILLEGAL_GENERATION:
+    case ErrorCode::FENCED_INSTANCE_ID:
+      return lose(true);
+    case ErrorCode::REBALANCE_IN_PROGRESS:
+      return lose(false);
+    case ErrorCode::NOT_COORDINATOR:
+    case ErrorCode::COORDINATOR_NOT_AVAILABLE:
+    case ErrorCode::NETWORK_EXCEPTION:
+    case ErrorCode::REQUEST_TIMED_OUT:
+      return link_.forget();
+    default:
+      return;
+  }
+}
+
+Task<void> GroupMember::run() {
+  while (!closed_) {
+    Step step = Step::done;
+    if (!joined_) {
+      step = co_await join();
+    } else {
+      const MonoTime next = runtime_->now() + options_.heartbeat_interval;
+      while (!closed_ && joined_ && runtime_->now() < next) co_await wake_.wait_until(next);
+      if (closed_) break;
+      if (joined_) {
+        const bool good = co_await beat();
+        step = good ? Step::done : Step::again_later;
+      }
+    }
+    if (step == Step::done) failures_ = 0;
+    if (step == Step::again_later) co_await pause();
+  }
+}
+
+Task<GroupMember::Step> GroupMember::join() {
+  const MonoTime find_by = runtime_->now() + client_.request_timeout;
+  const std::shared_ptr<RpcChannel> channel = co_await link_.get(find_by);
+  if (channel == nullptr || closed_) co_return Step::again_later;
+  const std::optional<int> version = channel->version_of<wire::JoinGroupRequest>();
+  if (!version) co_return Step::again_later;
+  wire::Arena arena;
+  wire::ConsumerProtocolSubscription subscription;
+  subscription.topics = arena.make_span<std::string_view>(options_.topics.size());
+  for (std::size_t i = 0; i < options_.topics.size(); ++i) subscription.topics[i] = options_.topics[i];
+  const Bytes metadata = with_version(subscription);
+  wire::JoinGroupRequest request{.group_id = options_.group,
+                                 .session_timeout_ms = static_cast<std::int32_t>(to_ms(options_.session_timeout)),
+                                 .rebalance_timeout_ms = static_cast<std::int32_t>(to_ms(options_.rebalance_timeout)),
+                                 .member_id = member_id_,
+                                 .group_instance_id = if_any(options_.instance),
+                                 .protocol_type = kProtocolType};
+  request.protocols = arena.make_span<wire::JoinGroupRequest::JoinGroupRequestProtocol>(1);
+  request.protocols[0] = {.name = kRange, .metadata = metadata};
+  const MonoTime limit = runtime_->now() + options_.rebalance_timeout + client_.request_timeout;
+  const auto answer = co_await channel->call<wire::JoinGroupResponse>(*version, request, limit);
+  if (!answer) {
+    link_.forget();
+    co_return Step::again_later;
+  }
+  const wire::JoinGroupResponse& response = answer->value;
+  const auto error = wire::error_from_code(response.error_code);
+  if (error == ErrorCode::MEMBER_ID_REQUIRED) {
+    member_id_ = response.member_id;
+    co_return Step::again;
+  }
+  if (error != ErrorCode::NONE) {
+    if (error == ErrorCode::UNKNOWN_MEMBER_ID) member_id_.clear();
+    failed(error);
+    co_return Step::again_later;
+  }
+  member_id_ = response.member_id;
+  generation_ = response.generation_id;
+  std::vector<Bytes> assignments;
+  std::vector<std::string> members;
+  if (response.leader == response.member_id && !response.skip_assignment) {
+    const bool known = co_await assign(&response, &assignments, &members);
+    if (!known) co_return Step::again_later;
+  }
+  co_return co_await sync(channel, std::move(assignments), std::move(members));
+}
+
+// By range: of each topic the members that want it, in the order of their ids, get runs of partitions.
+Task<bool> GroupMember::assign(const wire::JoinGroupResponse* response, std::vector<Bytes>* assignments,
+                               std::vector<std::string>* members) {
+  wire::Arena arena;
+  std::map<std::string, std::set<std::string>> wanted_by;  // topic -> members
+  std::map<std::string, std::vector<TopicPartition>> given;
+  for (const auto& member : response->members) {
+    wire::ConsumerProtocolSubscription subscription;
+    given[std::string(member.member_id)];
+    if (!parse_versioned(arena, member.metadata, subscription)) continue;
+    for (const std::string_view topic : subscription.topics)
+      wanted_by[std::string(topic)].emplace(member.member_id);
+  }
+  for (const auto& [topic, who] : wanted_by) metadata_.want(topic);
+  metadata_.make_stale();
+  const MonoTime limit = runtime_->now() + client_.request_timeout;
+  const ErrorCode refreshed = co_await metadata_.refresh(limit);
+  if (refreshed != ErrorCode::NONE) co_return false;
+  for (const auto& [topic, who] : wanted_by) {
+    const TopicInfo* known = metadata_.topic(topic);
+    if (known == nullptr) continue;
+    const std::size_t each = known->partitions.size() / who.size(), extra = known->partitions.size() % who.size();
+    std::size_t next = 0, place = 0;
+    for (const std::string& member : who) {
+      const std::size_t count = each + (place++ < extra ? 1 : 0);
+      for (std::size_t i = 0; i < count; ++i, ++next)
+        given[member].push_back({.topic = topic, .partition = static_cast<std::int32_t>(next)});
+    }
+  }
+  for (const auto& [member, partitions] : given) {
+    std::map<std::string_view, std::vector<std::int32_t>> by_topic;
+    for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
+    wire::ConsumerProtocolAssignment assignment;
+    assignment.assigned_partitions =
+        arena.make_span<wire::ConsumerProtocolAssignment::TopicPartition>(by_topic.size());
+    std::size_t i = 0;
+    for (const auto& [topic, indexes] : by_topic)
+      assignment.assigned_partitions[i++] = {.topic = topic, .partitions = arena.copy_span<std::int32_t>(indexes)};
+    members->push_back(member);
+    assignments->push_back(with_version(assignment));
+  }
+  co_return true;
+}
+
+Task<GroupMember::Step> GroupMember::sync(std::shared_ptr<RpcChannel> channel, std::vector<Bytes> assignments,
+                                          std::vector<std::string> members) {
+  const std::optional<int> version = channel->version_of<wire::SyncGroupRequest>();
+  if (!version) co_return Step::again_later;
+  wire::Arena arena;
+  wire::SyncGroupRequest request{.group_id = options_.group,
+                                 .generation_id = generation_,
+                                 .member_id = member_id_,
+                                 .group_instance_id = if_any(options_.instance),
+                                 .protocol_type = kProtocolType,
+                                 .protocol_name = kRange};
+  request.assignments = arena.make_span<wire::SyncGroupRequest::SyncGroupRequestAssignment>(members.size());
+  for (std::size_t i = 0; i < members.size(); ++i)
+    request.assignments[i] = {.member_id = members[i], .assignment = assignments[i]};
+  const MonoTime limit = runtime_->now() + options_.rebalance_timeout + client_.request_timeout;
+  const auto answer = co_await channel->call<wire::SyncGroupResponse>(*version, request, limit);
+  if (!answer) {
+    link_.forget();
+    co_return Step::again_later;
+  }
+  const auto error = wire::error_from_code((*answer)->error_code);
+  if (error != ErrorCode::NONE) {
+    failed(error);
+    if (error == ErrorCode::UNKNOWN_MEMBER_ID) member_id_.clear();
+    co_return error == ErrorCode::REBALANCE_IN_PROGRESS ? Step::again : Step::again_later;
+  }
+  wire::ConsumerProtocolAssignment assignment;
+  assignment_.clear();
+  if (parse_versioned(arena, (*answer)->assignment, assignment)) {
+    for (const auto& topic : assignment.assigned_partitions) {
+      for (const std::int32_t index : topic.partitions)
+        assignment_.push_back({.topic = std::string(topic.topic), .partition = index});
+    }
+  }
+  if (closed_) co_return Step::done;
+  joined_ = true;
+  listener_->assigned(generation_, assignment_);
+  co_return Step::done;
+}
+
+Task<bool> GroupMember::beat() {
+  const MonoTime limit = runtime_->now() + std::min(client_.request_timeout, options_.session_timeout);
+  const std::shared_ptr<RpcChannel> channel = co_await link_.get(limit);
+  if (channel == nullptr || !joined_) co_return false;
+  const std::optional<int> version = channel->version_of<wire::HeartbeatRequest>();
+  if (!version) co_return false;
+  const wire::HeartbeatRequest request{.group_id = options_.group,
+                                       .generation_id = generation_,
+                                       .member_id = member_id_,
+                                       .group_instance_id = if_any(options_.instance)};
+  const auto answer = co_await channel->call<wire::HeartbeatResponse>(*version, request, limit);
+  const ErrorCode error =
+      answer ? wire::error_from_code((*answer)->error_code) : ErrorCode::NETWORK_EXCEPTION;
+  failed(error);
+  co_return error == ErrorCode::NONE || error == ErrorCode::REBALANCE_IN_PROGRESS;
+}
+
+Task<void> GroupMember::leave() {
+  const MonoTime limit = runtime_->now() + client_.request_timeout;
+  const std::shared_ptr<RpcChannel> channel = co_await link_.get(limit);
+  if (channel == nullptr) co_return;
+  const std::optional<int> version = channel->version_of<wire::LeaveGroupRequest>();
+  if (!version) co_return;
+  wire::Arena arena;
+  wire::LeaveGroupRequest request{.group_id = options_.group, .member_id = member_id_};
+  if (*version >= kMembersFrom) {
+    request.members = arena.make_span<wire::LeaveGroupRequest::MemberIdentity>(1);
+    request.members[0] = {.member_id = member_id_, .group_instance_id = if_any(options_.instance)};
+  }
+  const auto answer = co_await channel->call<wire::LeaveGroupResponse>(*version, request, limit);
+  static_cast<void>(answer);  // its session ends anyway
+  lose(false);
+}
+
+}  // namespace verdict::client

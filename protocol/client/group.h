@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/client/connections.h"
+#include "protocol/client/consumer.h"
+#include "protocol/client/coordinator.h"
+#include "protocol/client/errors.h"
+#include "protocol/client/metadata.h"
+#include "runtime/scope.h"
+#include "runtime/signal.h"
+
+namespace verdict::wire {
+struct JoinGroupResponse;
+}
+
+namespace verdict::client {
+
+struct GroupOptions {
+  std::string group;                        // group.id
+  std::string instance;                     // group.instance.id; empty: a dynamic member
+  std::vector<std::string> topics;          // subscribed to
+  Duration session_timeout = 45s;           // session.timeout.ms
+  Duration rebalance_timeout = 300s;        // max.poll.interval.ms
+  Duration heartbeat_interval = 3s;         // heartbeat.interval.ms
+  bool leave_on_close = true;               // a static member stays (internal.leave.group.on.close)
+};
+
+struct CommittedOffset {
+  Offset offset = kNoOffset;  // kNoOffset: none is committed
+  LeaderEpoch leader_epoch = kNoEpoch;
+  std::string metadata;
+};
+using OffsetsToCommit = std::map<TopicPartition, CommittedOffset>;
+
+// What a member identifies itself by, in a commit and in TxnOffsetCommit. generation -1: not a member now.
+struct GroupMembership {
+  std::string group;
+  std::int32_t generation = -1;
+  std::string member_id;
+  std::string instance;
+};
+
+class GroupListener {
+ public:
+  virtual ~GroupListener() = default;
+  // Before a rebalance: what was read until now may be committed in these calls' time no more. Lost: fenced, or
+  // forgotten; others may own the partitions already.
+  virtual void revoked(const std::vector<TopicPartition>& partitions, bool lost) = 0;
+  virtual void assigned(std::int32_t generation, const std::vector<TopicPartition>& partitions) = 0;
+};
+
+// A member of a classic group: finds the coordinator, joins, syncs, beats, commits. The leader assigns by range. Calls
+// back in turns of its own task. Ends with close() on the real machine.
+class GroupMember {
+ public:
+  GroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
+  GroupMember(const GroupMember&) = delete;
+  GroupMember& operator=(const GroupMember&) = delete;
+  ~GroupMember();
+
+  GroupMembership membership() const;
+  const std::vector<TopicPartition>& assignment() const { return assignment_; }
+
+  // As the member that it is now. NONE, or the coordinator's error; tried again only where it can't have been taken.
+  Task<ErrorCode> commit(OffsetsToCommit offsets, MonoTime deadline);
+  // Tries until the deadline. require_stable: waits for transactions that have offsets of these partitions pending.
+  Task<std::expected<OffsetsToCommit, ErrorCode>> committed(std::vector<TopicPartition> partitions, bool require_stable,
+                                                            MonoTime deadline);
+  Task<void> close();  // leaves
+
+ private:
+  enum class Step : std::uint8_t { again, again_later, done };
+
+  Task<void> run();
+  Task<bool> pause();
+  Task<Step> join();
+  Task<Step> sync(std::shared_ptr<RpcChannel> channel, std::vector<std::vector<std::byte>> assignments,
+                  std::vector<std::string> members);
+  Task<bool> beat();
+  Task<void> leave();
+  void failed(ErrorCode error);
+  void lose(bool lost);
+  Task<bool> assign(const wire::JoinGroupResponse* response, std::vector<std::vector<std::byte>>* assignments,
+                    std::vector<std::string>* members);
+
+  Runtime* runtime_;
+  ClientOptions client_;
+  GroupOptions options_;
+  GroupListener* listener_;
+  Connections connections_;
+  Metadata metadata_;
+  CoordinatorLink link_;
+  std::string member_id_;
+  std::int32_t generation_ = -1;
+  bool joined_ = false;
+  std::vector<TopicPartition> assignment_;
+  int failures_ = 0;
+  bool closed_ = false;
+  Signal wake_;
+  Scope scope_;
+};
+
+}  // namespace verdict::client
