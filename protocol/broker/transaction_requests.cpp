@@ -1,0 +1,217 @@
+#include "protocol/broker/transaction_requests.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "protocol/broker/coordinators.h"
+
+namespace verdict::broker {
+namespace {
+
+constexpr std::string_view kLogger = "TransactionCoordinator";
+constexpr std::string_view kVersionFeature = "transaction.version";
+constexpr std::int16_t code(ErrorCode error) { return static_cast<std::int16_t>(error); }
+
+// Answers an exchange with what the machine says, or with an answer that holds an error alone.
+template <class Response>
+TransactionPartition::Answer answer_to(const ExchangePtr& exchange) {
+  return [exchange](std::expected<transaction::Response, ErrorCode> answer) {
+    if (answer) return exchange->respond(std::get<wire::Message<Response>>(*answer).value);
+    Response response;
+    response.error_code = code(answer.error());
+    exchange->respond(response);
+  };
+}
+
+}  // namespace
+
+// ---- one partition ----
+
+TransactionPartition::TransactionPartition(Context context, PartitionPtr partition, LeaderEpoch epoch,
+                                           transaction::TransactionCoordinator::Options options, MarkerSender& markers,
+                                           Allocate allocate, protocol::Observer* observer)
+    : CoordinatorPartition(std::move(context), std::move(partition), epoch),
+      markers_(&markers),
+      allocate_(std::move(allocate)),
+      machine_(std::move(options), observer) {}
+
+std::expected<void, std::string> TransactionPartition::replay(const storage::RecordView& record,
+                                                              const std::optional<CoordinatorProducer>&) {
+  if (!record.key) return std::unexpected(std::string("a record without a key"));
+  return machine_.replay(*record.key, record.value, WallTime(std::chrono::milliseconds(record.timestamp)));
+}
+
+void TransactionPartition::loaded() {
+  transaction::Effects effects;
+  machine_.loaded(runtime().now(), runtime().wall_now(), effects);
+  run(effects);
+}
+
+void TransactionPartition::tick() { step(transaction::events_in::Tick{}); }
+
+void TransactionPartition::feature_changed(std::int16_t transaction_version) {
+  if (state() == State::active) step(transaction::events_in::FeatureChanged{transaction_version});
+}
+
+void TransactionPartition::answer_open(ErrorCode error) {
+  for (auto& [token, answer] : std::exchange(open_, {})) answer(std::unexpected(error));
+}
+
+void TransactionPartition::run(transaction::Effects& effects) {
+  for (const Mark mark : effects.marks) runtime().mark(mark);
+  for (transaction::Effect& effect : effects.list)
+    std::visit([this](auto& what) { run(std::move(what)); }, effect);
+}
+
+void TransactionPartition::run(const transaction::effects::Append& effect) {
+  std::vector<CoordinatorRecord> records;
+  for (const transaction::LogRecord& record : effect.records)
+    records.push_back({.key = record.key, .value = record.value});
+  append(records, std::nullopt);
+}
+
+void TransactionPartition::run(transaction::effects::Respond effect) {
+  const auto held = std::make_shared<transaction::effects::Respond>(std::move(effect));
+  when_committed([this, held] {
+    const auto at = open_.find(held->token);
+    if (at == open_.end()) return;
+    const Answer answer = std::move(at->second);
+    open_.erase(at);
+    answer(std::move(held->response));
+  });
+}
+
+void TransactionPartition::run(transaction::effects::SendMarkers effect) {
+  const auto sent = std::make_shared<transaction::effects::SendMarkers>(std::move(effect));
+  when_committed([this, sent] {
+    const TransactionMarker marker{.producer_id = sent->producer_id,
+                                   .producer_epoch = sent->producer_epoch,
+                                   .commit = sent->commit,
+                                   .coordinator_epoch = sent->coordinator_epoch};
+    std::vector<TopicPartition> partitions;
+    for (const auto& at : sent->partitions) partitions.push_back({.topic = at.topic, .partition = at.partition});
+    const auto partition = self();
+    markers_->send(marker, partitions, [partition, sent](const MarkerSender::Results& results) {
+      partition->markers_answered(*sent, results);
+    });
+  });
+}
+
+void TransactionPartition::markers_answered(const transaction::effects::SendMarkers& sent,
+                                            const MarkerSender::Results& results) {
+  if (state() != State::active) return;
+  transaction::events_in::MarkersWritten written{.transactional_id = sent.transactional_id,
+                                                 .producer_id = sent.producer_id,
+                                                 .producer_epoch = sent.producer_epoch,
+                                                 .partitions = {}};
+  for (const auto& [at, error] : results) {
+    // This broker's metadata is behind or ahead of the leader's: only what it has seen gone itself is gone.
+    written.partitions.push_back({.partition = {.topic = at.topic, .partition = at.partition},
+                                  .outcome = transaction::marker_outcome(error)});
+  }
+  step(written);
+}
+
+void TransactionPartition::run(const transaction::effects::AllocateProducerId& effect) {
+  const auto partition = self();
+  const std::string id = effect.transactional_id;
+  allocate_([partition, id](std::expected<std::int64_t, ErrorCode> allocated) {
+    if (partition->state() != State::active) return;
+    partition->step(transaction::events_in::ProducerIdAllocated{.transactional_id = id, .producer_id = allocated});
+  });
+}
+
+void TransactionPartition::run(const transaction::effects::Log& effect) {
+  runtime().log(effect.warning ? LogLevel::warn : LogLevel::info, kLogger, effect.text);
+}
+
+// ---- requests ----
+
+TransactionRequests::TransactionRequests(BrokerContext& context, TransactionPartition::Allocate allocate)
+    : context_(&context),
+      markers_(context.runtime, context.config, context.image),
+      allocate_(std::move(allocate)),
+      set_(context.runtime, context.replicas, std::string(kTransactionTopic),
+           [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
+             transaction::TransactionCoordinator::Options options;
+             const protocol::BrokerConfig& config = context_->config;
+             options.transaction_max_timeout = config.duration_ms("transaction.max.timeout.ms");
+             options.transactional_id_expiration = config.duration_ms("transactional.id.expiration.ms");
+             options.abort_timed_out_interval =
+                 config.duration_ms("transaction.abort.timed.out.transaction.cleanup.interval.ms");
+             options.remove_expired_interval =
+                 config.duration_ms("transaction.remove.expired.transaction.cleanup.interval.ms");
+             options.coordinator_epoch = epoch.value();
+             options.transaction_version = protocol::feature_level(context_->image, kVersionFeature);
+             options.defects = context_->runtime.defects();
+             return std::make_shared<TransactionPartition>(std::move(shell), std::move(partition), epoch,
+                                                           std::move(options), markers_, allocate_,
+                                                           context_->observer);
+           }) {}
+
+Task<void> TransactionRequests::stop() {
+  set_.drop_all();
+  co_await markers_.stop();
+  co_await set_.stop();
+}
+
+void TransactionRequests::features_changed() {
+  const std::int16_t version = protocol::feature_level(context_->image, kVersionFeature);
+  for (const auto& [index, partition] : std::map(set_.all()))
+    std::static_pointer_cast<TransactionPartition>(partition)->feature_changed(version);
+}
+
+std::expected<TransactionRequests::Ptr, ErrorCode> TransactionRequests::coordinator_of(
+    std::string_view transactional_id) const {
+  const auto index = coordinator_partition(context_->image, kTransactionTopic, transactional_id);
+  if (!index) return std::unexpected(ErrorCode::NOT_COORDINATOR);
+  const auto found = set_.find(*index);
+  if (!found) return std::unexpected(found.error());
+  return std::static_pointer_cast<TransactionPartition>(*found);
+}
+
+void TransactionRequests::init_producer_id(const ExchangePtr& exchange) {
+  const auto request = std::make_shared<wire::InitProducerIdRequest>();
+  if (!exchange->decode(*request)) return;
+  const auto answer = answer_to<wire::InitProducerIdResponse>(exchange);
+  const auto found = coordinator_of(request->transactional_id.value_or(std::string_view()));
+  if (!found) return answer(std::unexpected(found.error()));
+  (*found)->ask(
+      [&](transaction::Token token) {
+        return transaction::events_in::InitProducerId{
+            .token = token, .version = exchange->version(), .request = *request};
+      },
+      answer);
+}
+
+void TransactionRequests::add_offsets(const ExchangePtr& exchange) {
+  wire::AddOffsetsToTxnRequest request;
+  if (!exchange->decode(request)) return;
+  const auto answer = answer_to<wire::AddOffsetsToTxnResponse>(exchange);
+  const auto found = coordinator_of(request.transactional_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  const auto group = coordinator_partition(context_->image, kGroupTopic, request.group_id);
+  if (!group) return answer(std::unexpected(ErrorCode::COORDINATOR_NOT_AVAILABLE));
+  (*found)->ask(
+      [&](transaction::Token token) {
+        return transaction::events_in::AddOffsetsToTxn{
+            .token = token, .version = exchange->version(), .request = request, .offsets_partition = *group};
+      },
+      answer);
+}
+
+void TransactionRequests::end(const ExchangePtr& exchange) {
+  wire::EndTxnRequest request;
+  if (!exchange->decode(request)) return;
+  const auto answer = answer_to<wire::EndTxnResponse>(exchange);
+  const auto found = coordinator_of(request.transactional_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  (*found)->ask(
+      [&](transaction::Token token) {
+        return transaction::events_in::EndTxn{.token = token, .version = exchange->version(), .request = request};
+      },
+      answer);
+}
+
+}  // namespace verdict::broker
