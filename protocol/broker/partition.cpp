@@ -126,11 +126,16 @@ void Partition::cut(std::expected<storage::Truncated, storage::LogError> result,
 }
 
 void Partition::run(const replication::TruncateTo& effect) {
-  cut(log_->truncate_to(effect.to), ev::TruncateReason::divergence);
+  auto result = log_->truncate_to(effect.to);
+  if (result && effect.epoch != kNoEpoch && log_->log_start() == log_->log_end())
+    log_->assign_epoch_start(effect.epoch, log_->log_end());
+  cut(std::move(result), ev::TruncateReason::divergence);
 }
 
 void Partition::run(const replication::TruncateFullyAndStartAt& effect) {
-  cut(log_->truncate_fully_and_start_at(effect.offset), ev::TruncateReason::full);
+  auto result = log_->truncate_fully_and_start_at(effect.offset);
+  if (result && effect.epoch != kNoEpoch) log_->assign_epoch_start(effect.epoch, effect.offset);
+  cut(std::move(result), ev::TruncateReason::full);
 }
 
 void Partition::run(const replication::AppendAsFollower& effect) {

@@ -24,11 +24,14 @@ struct AssignEpochStart {
 // Cut the log, and the epoch checkpoint also when `to` is the log end already. Then Truncated.
 struct TruncateTo {
   Offset to;
+  LeaderEpoch epoch = kNoEpoch;  // if no record is left: as below
 };
 
 // Drop everything and start at `offset`. Then Truncated.
 struct TruncateFullyAndStartAt {
   Offset offset;
+  // Known from then on as the epoch that lasts there, without a record; kNoEpoch: none is.
+  LeaderEpoch epoch = kNoEpoch;
 };
 
 // Append the first `batches` batches of the fetch answer being stepped, none of the rest. Then FollowerAppended or

@@ -113,8 +113,9 @@ class Replica {
   bool still_in_log(const Waiter& waiter) const;
 
   void truncate_for(const FetchAnswered&, Effects&);
+  bool restarts_empty(Offset leader_log_start) const;
   bool restarts_at(Offset leader_log_start, Offset kept_to, Effects&) const;
-  void cut_to(Offset to, Offset leader_log_start, Effects&);
+  void cut_to(Offset to, LeaderEpoch epoch, Offset leader_log_start, Effects&);
   void accept_batches(const FetchAnswered&, Effects&);
   void follow_high_watermark(Effects&);
 

@@ -350,11 +350,14 @@ class Conversation {
   void carry_out(const TruncateTo& e) {
     out_ += fmt::format("  - truncate_to {}\n", show(e.to));
     log_.truncate(e.to);
+    if (e.epoch != kNoEpoch && log_.log_start() == log_.log_end()) log_.assign(e.epoch, e.to);
     replica_->step(Truncated{}, now_, effects_);
   }
   void carry_out(const TruncateFullyAndStartAt& e) {
-    out_ += fmt::format("  - truncate_fully_and_start_at {}\n", show(e.offset));
+    out_ += fmt::format("  - truncate_fully_and_start_at {}", show(e.offset));
+    out_ += e.epoch == kNoEpoch ? "\n" : fmt::format(" epoch={}\n", show(e.epoch));
     log_.restart_at(e.offset);
+    if (e.epoch != kNoEpoch) log_.assign(e.epoch, e.offset);
     replica_->step(Truncated{}, now_, effects_);
   }
   void carry_out(const AppendAsFollower& e) {

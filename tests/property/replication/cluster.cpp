@@ -289,9 +289,11 @@ void Cluster::run_effects(Node& at, Effects& effects, const Message* answer) {
       at.log.assign(assign->epoch, assign->start);
     } else if (const auto* cut = std::get_if<TruncateTo>(&effect)) {
       at.log.truncate(cut->to);
+      if (cut->epoch != kNoEpoch && at.log.log_start() == at.log.log_end()) at.log.assign(cut->epoch, cut->to);
       at.replica->step(Truncated{}, now_, effects);
     } else if (const auto* anew = std::get_if<TruncateFullyAndStartAt>(&effect)) {
       at.log.restart_at(anew->offset);
+      if (anew->epoch != kNoEpoch) at.log.assign(anew->epoch, anew->offset);
       at.replica->step(Truncated{}, now_, effects);
     } else if (const auto* append = std::get_if<AppendAsFollower>(&effect)) {
       for (std::size_t n = 0; n < append->batches; ++n) {
