@@ -110,6 +110,11 @@ void MetadataImage::count_leader(const PartitionKey& key, NodeId leader, std::in
   }
 }
 
+std::int16_t feature_level(const MetadataImage& image, std::string_view feature) {
+  const auto found = image.features().find(feature);
+  return found == image.features().end() ? std::int16_t{0} : found->second;
+}
+
 MetadataImage::Result MetadataImage::put(const records::RegisterBroker& r, Offset offset, MetadataDelta* delta) {
   BrokerRegistration& broker = brokers_[r.broker];
   broker = {r.broker,   r.epoch, r.incarnation, r.listeners, r.features, r.rack, r.fenced, r.in_controlled_shutdown,

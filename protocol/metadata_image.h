@@ -132,4 +132,7 @@ class MetadataImage {
   std::int64_t next_producer_id_ = 0;
 };
 
+// The finalized level of a feature; 0: it is off, or nobody has heard of it.
+std::int16_t feature_level(const MetadataImage&, std::string_view feature);
+
 }  // namespace verdict::protocol

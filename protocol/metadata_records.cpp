@@ -439,10 +439,16 @@ std::string to_json(const MetadataRecord& record) {
          "}";
 }
 
-std::vector<FeatureRange> supported_features() { return {{"metadata.version", kMinMetadataVersion, kMetadataVersion}}; }
+std::vector<FeatureRange> supported_features() {
+  return {{std::string(kGroupFeature), 0, kGroupVersion},
+          {"metadata.version", kMinMetadataVersion, kMetadataVersion},
+          {std::string(kTransactionFeature), 0, kTransactionVersion}};
+}
 
 std::vector<MetadataRecord> bootstrap_records() {
-  return {records::FeatureLevel{"metadata.version", kMetadataVersion}};
+  return {records::FeatureLevel{"metadata.version", kMetadataVersion},
+          records::FeatureLevel{std::string(kGroupFeature), kGroupVersion},
+          records::FeatureLevel{std::string(kTransactionFeature), kTransactionVersion}};
 }
 
 }  // namespace verdict::protocol

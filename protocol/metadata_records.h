@@ -180,8 +180,13 @@ std::string to_json(const MetadataRecord&);
 // metadata.version of Kafka 4.1 (4.1-IV1).
 constexpr std::int16_t kMetadataVersion = 27;
 constexpr std::int16_t kMinMetadataVersion = 7;
-// Features that a node of this build supports, for its registration: metadata.version only (no transactions, groups or
-// eligible leader replicas yet).
+// transaction.version (KIP-890) and group.version (KIP-848) of a new cluster of Kafka 4.1.
+constexpr std::string_view kTransactionFeature = "transaction.version";
+constexpr std::int16_t kTransactionVersion = 2;
+constexpr std::string_view kGroupFeature = "group.version";
+constexpr std::int16_t kGroupVersion = 1;
+// Features that a node of this build supports, for its registration; by name. Eligible leader replicas are not among
+// them yet.
 std::vector<FeatureRange> supported_features();
 // What the first controller of a new cluster writes first; also the content of bootstrap.checkpoint (`storage format`).
 std::vector<MetadataRecord> bootstrap_records();

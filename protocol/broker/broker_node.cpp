@@ -6,8 +6,12 @@
 
 #include "protocol/broker/describe.h"
 #include "protocol/broker/fetch.h"
+#include "protocol/broker/find_coordinator.h"
+#include "protocol/broker/forward.h"
+#include "protocol/broker/init_producer_id.h"
 #include "protocol/broker/offsets.h"
 #include "protocol/broker/produce.h"
+#include "protocol/wire/gen/update_features.h"
 
 namespace verdict::broker {
 namespace {
@@ -90,6 +94,7 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
       *runtime_, controller_at_, config_->node_id(), epoch,
       [this](const protocol::MetadataDelta* delta) { return publish(delta); }, observer_);
   replicas_ = std::make_unique<ReplicaManager>(*runtime_, *config_, *directory_, controller_, epoch, observer_);
+  producer_ids_ = std::make_unique<ProducerIds>(*runtime_, controller_, config_->node_id(), epoch);
   context_ = std::make_unique<BrokerContext>(BrokerContext{.runtime = *runtime_,
                                                            .config = *config_,
                                                            .cluster_id = cluster_id_,
@@ -97,7 +102,9 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
                                                            .replicas = *replicas_,
                                                            .sessions = sessions_,
                                                            .controller = controller_,
-                                                           .observer = observer_});
+                                                           .producer_ids = *producer_ids_,
+                                                           .observer = observer_,
+                                                           .init_transactional_id = {}});
   topics_ = std::make_unique<TopicRequests>(*context_);
   lifecycle_->start();
   scope_.spawn(serve_when_unfenced());
@@ -147,6 +154,13 @@ void BrokerNode::dispatch(ExchangePtr exchange) {
       return topics_->create(exchange);
     case wire::ApiKey::DeleteTopics:
       return topics_->remove(exchange);
+    case wire::ApiKey::UpdateFeatures:
+      return handlers_.spawn(
+          forward_to_controller<wire::UpdateFeaturesResponse, wire::UpdateFeaturesRequest>(context_.get(), exchange));
+    case wire::ApiKey::FindCoordinator:
+      return handle_find_coordinator(*context_, *topics_, exchange);
+    case wire::ApiKey::InitProducerId:
+      return handle_init_producer_id(*context_, exchange);
     default:
       return exchange->close(fmt::format("api {} is not served", static_cast<int>(exchange->api())));
   }
@@ -167,6 +181,7 @@ Task<BrokerNode::Stopped> BrokerNode::stop() {
   replicas_->answer_all();
   co_await handlers_.join();
   co_await topics_->stop();
+  co_await producer_ids_->stop();
   co_await scope_.join();
   co_await replicas_->stop();
   const bool loaded = !first_publish_;

@@ -8,6 +8,7 @@
 #include "protocol/broker/context.h"
 #include "protocol/broker/lifecycle.h"
 #include "protocol/broker/metadata_follower.h"
+#include "protocol/broker/producer_ids.h"
 #include "protocol/broker/server.h"
 #include "protocol/broker/topic_requests.h"
 
@@ -51,6 +52,7 @@ class BrokerNode {
   protocol::Observer* observer_;
   client::RpcChannel controller_;
   FetchSessions sessions_;
+  std::unique_ptr<ProducerIds> producer_ids_;
   std::unique_ptr<Lifecycle> lifecycle_;
   std::unique_ptr<MetadataFollower> metadata_;
   std::unique_ptr<ReplicaManager> replicas_;

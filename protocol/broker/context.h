@@ -1,14 +1,18 @@
 #pragma once
 
 #include <expected>
+#include <functional>
 #include <string>
 #include <string_view>
 
+#include "protocol/broker/exchange.h"
 #include "protocol/broker/fetch_session.h"
+#include "protocol/broker/producer_ids.h"
 #include "protocol/broker/replica_manager.h"
 #include "protocol/client/rpc.h"
 #include "protocol/config_keys.h"
 #include "protocol/metadata_image.h"
+#include "protocol/wire/gen/init_producer_id.h"
 
 namespace verdict::broker {
 
@@ -21,7 +25,11 @@ struct BrokerContext {
   ReplicaManager& replicas;
   FetchSessions& sessions;
   client::RpcChannel& controller;
+  ProducerIds& producer_ids;
   protocol::Observer* observer;
+  // TransactionRequests': answers InitProducerId with a transactional id, which is not empty; the request lives as long
+  // as the exchange. Not set: COORDINATOR_NOT_AVAILABLE.
+  std::function<void(ExchangePtr, const wire::InitProducerIdRequest&)> init_transactional_id;
 
   NodeId self() const { return config.node_id(); }
 };

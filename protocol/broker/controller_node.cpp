@@ -24,7 +24,8 @@ constexpr std::array kApis{
     ApiRange{wire::ApiKey::Fetch, 4, 18},          ApiRange{wire::ApiKey::ApiVersions, 0, 4},
     ApiRange{wire::ApiKey::CreateTopics, 2, 7},    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},
     ApiRange{wire::ApiKey::AlterPartition, 2, 3},  ApiRange{wire::ApiKey::BrokerRegistration, 0, 4},
-    ApiRange{wire::ApiKey::BrokerHeartbeat, 0, 1},
+    ApiRange{wire::ApiKey::BrokerHeartbeat, 0, 1}, ApiRange{wire::ApiKey::AllocateProducerIds, 0, 0},
+    ApiRange{wire::ApiKey::UpdateFeatures, 0, 2},
 };
 
 }  // namespace
@@ -314,6 +315,10 @@ void ControllerNode::dispatch(ExchangePtr exchange) {
       return ask_controller<wire::CreateTopicsRequest>(exchange);
     case wire::ApiKey::DeleteTopics:
       return ask_controller<wire::DeleteTopicsRequest>(exchange);
+    case wire::ApiKey::AllocateProducerIds:
+      return ask_controller<wire::AllocateProducerIdsRequest>(exchange);
+    case wire::ApiKey::UpdateFeatures:
+      return ask_controller<wire::UpdateFeaturesRequest>(exchange);
     default:
       return exchange->close(fmt::format("api {} is not served by controllers", static_cast<int>(exchange->api())));
   }

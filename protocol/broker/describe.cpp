@@ -10,6 +10,7 @@
 #include <set>
 
 #include "protocol/broker/api_versions.h"
+#include "protocol/broker/coordinators.h"
 #include "protocol/config_values.h"
 #include "protocol/controller/topic_rules.h"
 #include "protocol/wire/gen/describe_cluster.h"
@@ -24,18 +25,16 @@ namespace {
 constexpr std::array kApis{
     ApiRange{wire::ApiKey::Produce, 0, 13},        ApiRange{wire::ApiKey::Fetch, 4, 18},
     ApiRange{wire::ApiKey::ListOffsets, 1, 10},    ApiRange{wire::ApiKey::Metadata, 0, 13},
-    ApiRange{wire::ApiKey::ApiVersions, 0, 4},     ApiRange{wire::ApiKey::CreateTopics, 2, 7},
-    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},    ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
-    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4}, ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
+    ApiRange{wire::ApiKey::FindCoordinator, 0, 6}, ApiRange{wire::ApiKey::ApiVersions, 0, 4},
+    ApiRange{wire::ApiKey::CreateTopics, 2, 7},    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},
+    ApiRange{wire::ApiKey::InitProducerId, 0, 5},  ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
+    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4}, ApiRange{wire::ApiKey::UpdateFeatures, 0, 2},
+    ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
 };
 
 // Bits of AclOperation, without an authorizer: everything that the resource knows.
 constexpr std::int32_t kTopicOperations = 0x0df8;
 constexpr std::int32_t kClusterOperations = 0x1fa0;
-
-bool is_internal(std::string_view topic) {
-  return topic == "__consumer_offsets" || topic == "__transaction_state" || topic == "__share_group_state";
-}
 
 using MetaResponse = wire::MetadataResponse;
 
@@ -100,7 +99,7 @@ MetaResponse::MetadataResponseTopic MetadataWriter::topic(const protocol::TopicI
   MetaResponse::MetadataResponseTopic out;
   out.name = image.name;
   out.topic_id = image.id;
-  out.is_internal = is_internal(image.name);
+  out.is_internal = is_internal_topic(image.name);
   if (request.include_topic_authorized_operations) out.topic_authorized_operations = kTopicOperations;
   out.partitions = exchange.arena().make_span<MetaResponse::MetadataResponsePartition>(image.partitions.size());
   std::size_t i = 0;
@@ -121,7 +120,7 @@ MetaResponse::MetadataResponseTopic MetadataWriter::wanted(
   const std::string_view name = asked.name.value_or("");
   if (const protocol::TopicImage* known = context.image.topic(name)) return topic(*known);
   out.name = name;
-  out.is_internal = is_internal(name);
+  out.is_internal = is_internal_topic(name);
   if (controller::bad_topic_name(name)) {
     out.error_code = static_cast<std::int16_t>(ErrorCode::INVALID_TOPIC_EXCEPTION);
   } else if (request.allow_auto_topic_creation && context.config.boolean("auto.create.topics.enable")) {
@@ -170,7 +169,11 @@ void handle_api_versions(BrokerContext& context, const ExchangePtr& exchange) {
   using Response = wire::ApiVersionsResponse;
   Response response;
   if (!list_apis(*exchange, kApis, response)) return;
-  const std::vector<protocol::FeatureRange> supported = protocol::supported_features();
+  std::vector<protocol::FeatureRange> supported = protocol::supported_features();
+  // Clients of before version 4 choke on a range that begins at 0 (KAFKA-17492).
+  constexpr int kRangesFromZero = 4;
+  if (exchange->version() < kRangesFromZero)
+    std::erase_if(supported, [](const protocol::FeatureRange& one) { return one.min == 0; });
   const auto& finalized = context.image.features();
   if (exchange->version() >= 3) {
     response.supported_features = exchange->arena().make_span<Response::SupportedFeatureKey>(supported.size());

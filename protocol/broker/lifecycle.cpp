@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/metadata_records.h"
 #include "protocol/wire/errors.h"
 #include "protocol/wire/gen/broker_heartbeat.h"
 #include "protocol/wire/gen/broker_registration.h"
@@ -107,8 +108,12 @@ Task<bool> Lifecycle::register_once() {
     request.listeners[i] = {
         .name = from.name, .host = from.at.host, .port = from.at.port, .security_protocol = kPlaintext};
   }
-  request.features = arena.make_span<wire::BrokerRegistrationRequest::Feature>(1);
-  request.features[0] = {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27};
+  const std::vector<protocol::FeatureRange> features = protocol::supported_features();
+  request.features = arena.make_span<wire::BrokerRegistrationRequest::Feature>(features.size());
+  for (std::size_t i = 0; i < features.size(); ++i) {
+    const protocol::FeatureRange& one = features[i];
+    request.features[i] = {.name = one.name, .min_supported_version = one.min, .max_supported_version = one.max};
+  }
   request.rack = options_.rack ? std::optional<std::string_view>(*options_.rack) : std::nullopt;
   request.log_dirs = options_.directories;
   request.previous_broker_epoch = (displaced_ ? kNoBrokerEpoch : options_.previous_epoch).value();

@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "protocol/broker/coordinators.h"
 #include "protocol/broker/leader_endpoints.h"
 #include "protocol/broker/produce_errors.h"
 #include "protocol/wire/gen/produce.h"
@@ -21,6 +22,7 @@ constexpr int kIdsFrom = 13;
 constexpr int kCurrentLeaderFrom = 10;
 constexpr int kZstdFrom = 7;
 constexpr std::int16_t kAll = -1;
+constexpr std::string_view kAdminClient = "__admin_client";
 
 // Kafka drops bytes behind the batch that are no whole batch themselves.
 bool begins_batch(storage::Bytes rest) {
@@ -46,6 +48,7 @@ struct Job {
   void refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why);
   void refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchError fault, storage::Bytes batch);
   void name_leader(PartAnswer& answer, const PartitionKey& key);
+  bool is_kept_from_clients(const Request::TopicProduceData& topic, std::int32_t index) const;
   void append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer);
   void append_all();
   void settle(std::size_t part);
@@ -83,10 +86,19 @@ void Job::name_leader(PartAnswer& answer, const PartitionKey& key) {
   leaders_named.push_back(registration->leader);
 }
 
+// Internal topics are the brokers' own; Kafka makes an exception of its admin client.
+bool Job::is_kept_from_clients(const Request::TopicProduceData& topic, std::int32_t index) const {
+  const bool by_id = exchange.version() >= kIdsFrom;
+  const protocol::TopicImage* known = by_id ? context.image.topic(topic.topic_id) : context.image.topic(topic.name);
+  return known != nullptr && is_internal_topic(known->name) && known->partitions.contains(index) &&
+         exchange.client_id() != kAdminClient;
+}
+
 void Job::append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data,
                  PartAnswer& answer) {
   const bool by_id = exchange.version() >= kIdsFrom;
   answer.index = data.index;
+  if (is_kept_from_clients(topic, data.index)) return refuse(answer, ErrorCode::INVALID_TOPIC_EXCEPTION, std::nullopt);
   const auto found = locate(context, topic.name, topic.topic_id, data.index, by_id);
   if (!found) {
     refuse(answer, found.error(), std::nullopt);

@@ -2,7 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "protocol/config_values.h"
+#include "protocol/broker/coordinators.h"
+#include "protocol/broker/forward.h"
 #include "protocol/controller/topic_rules.h"
 #include "protocol/wire/gen/create_topics.h"
 #include "protocol/wire/gen/delete_topics.h"
@@ -13,28 +14,14 @@ namespace {
 constexpr Duration kTimeout = 30s;  // request.timeout.ms towards the controller
 constexpr int kCreateVersion = 7;
 
-template <class Response, class Request>
-Task<void> forward(BrokerContext* context, ExchangePtr exchange) {
-  Request request;
-  if (!exchange->decode(request)) co_return;
-  auto answer =
-      co_await context->controller.call<Response>(exchange->version(), request, context->runtime.now() + kTimeout);
-  if (answer) {
-    exchange->respond((*answer).value);
-  } else {
-    // As Kafka's forwarding does when the controller stays unreachable: the client tries again on another connection.
-    exchange->close("the controller did not answer a forwarded request");
-  }
-}
-
 }  // namespace
 
 Task<void> TopicRequests::forward_create(ExchangePtr exchange) {
-  co_await forward<wire::CreateTopicsResponse, wire::CreateTopicsRequest>(context_, exchange);
+  co_await forward_to_controller<wire::CreateTopicsResponse, wire::CreateTopicsRequest>(context_, exchange);
 }
 
 Task<void> TopicRequests::forward_delete(ExchangePtr exchange) {
-  co_await forward<wire::DeleteTopicsResponse, wire::DeleteTopicsRequest>(context_, exchange);
+  co_await forward_to_controller<wire::DeleteTopicsResponse, wire::DeleteTopicsRequest>(context_, exchange);
 }
 
 ErrorCode TopicRequests::auto_create(std::string_view topic) {
@@ -50,6 +37,16 @@ Task<void> TopicRequests::create_by_default(std::string topic) {
   request.topics[0].name = topic;
   request.topics[0].num_partitions = -1;
   request.topics[0].replication_factor = -1;
+  const auto internal = internal_topic_settings(topic, context_->config);
+  if (internal) {
+    request.topics[0].num_partitions = internal->partitions;
+    request.topics[0].replication_factor = internal->replication_factor;
+    request.topics[0].configs =
+        arena.make_span<wire::CreateTopicsRequest::CreatableTopicConfig>(internal->configs.size());
+    for (std::size_t i = 0; i < internal->configs.size(); ++i) {
+      request.topics[0].configs[i] = {.name = internal->configs[i].first, .value = internal->configs[i].second};
+    }
+  }
   request.timeout_ms = static_cast<std::int32_t>(to_ms(kTimeout));
   auto answer = co_await context_->controller.call<wire::CreateTopicsResponse>(kCreateVersion, request,
                                                                                context_->runtime.now() + kTimeout);

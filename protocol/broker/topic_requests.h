@@ -10,7 +10,8 @@
 namespace verdict::broker {
 
 // CreateTopics and DeleteTopics go to the controller under the client's own request; topics that clients merely ask for
-// are created with the defaults (auto.create.topics.enable), each once at a time.
+// are created with the defaults (auto.create.topics.enable), and internal ones with their own settings, each once at a
+// time.
 class TopicRequests {
  public:
   explicit TopicRequests(BrokerContext& context) : context_(&context), scope_(context.runtime) {}

@@ -42,6 +42,12 @@ wire::DeleteTopicsResponse refusal(const wire::DeleteTopicsRequest& request, wir
   }
   return {.responses = out};
 }
+wire::AllocateProducerIdsResponse refusal(const wire::AllocateProducerIdsRequest&, wire::Arena&) {
+  return {.error_code = code(ErrorCode::NOT_CONTROLLER)};
+}
+wire::UpdateFeaturesResponse refusal(const wire::UpdateFeaturesRequest&, wire::Arena&) {
+  return {.error_code = code(ErrorCode::NOT_CONTROLLER)};
+}
 
 // What `decide` answers, once it is committed; the refusal if this controller doesn't lead, now or by then.
 template <class State, class Event, class Decide>
@@ -207,6 +213,16 @@ void Controller::step(const events_in::CreateTopics& event, MonoTime, Effects& o
 void Controller::step(const events_in::DeleteTopics& event, MonoTime, Effects& out) {
   State& s = *state_;
   answer(s, event, out, [&](wire::Arena& arena) { return s.delete_topics(event, arena, out); });
+}
+
+void Controller::step(const events_in::AllocateProducerIds& event, MonoTime, Effects& out) {
+  State& s = *state_;
+  answer(s, event, out, [&](wire::Arena&) { return s.allocate_producer_ids(event, out); });
+}
+
+void Controller::step(const events_in::UpdateFeatures& event, MonoTime, Effects& out) {
+  State& s = *state_;
+  answer(s, event, out, [&](wire::Arena& arena) { return s.update_features(event, arena, out); });
 }
 
 void Controller::step(const events_in::Tick&, MonoTime now, Effects& out) {

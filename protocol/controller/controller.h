@@ -18,15 +18,18 @@
 #include "protocol/metadata_records.h"
 #include "protocol/types.h"
 #include "protocol/wire/codec.h"
+#include "protocol/wire/gen/allocate_producer_ids.h"
 #include "protocol/wire/gen/alter_partition.h"
 #include "protocol/wire/gen/broker_heartbeat.h"
 #include "protocol/wire/gen/broker_registration.h"
 #include "protocol/wire/gen/create_topics.h"
 #include "protocol/wire/gen/delete_topics.h"
+#include "protocol/wire/gen/update_features.h"
 #include "runtime/names.h"
 #include "runtime/time.h"
 
-// The active controller's decisions: brokers' registration and sessions, topics, elections, ISR changes. It decides on
+// The active controller's decisions: brokers' registration and sessions, topics, elections, ISR changes, features,
+// producer ids. It decides on
 // its own image at once (ahead of the commit) and answers only when the records that an answer rests on are committed.
 // A controller that isn't active answers NOT_CONTROLLER to everything.
 namespace verdict::controller {
@@ -47,6 +50,8 @@ using RegisterBroker = Call<wire::BrokerRegistrationRequest>;
 using Heartbeat = Call<wire::BrokerHeartbeatRequest>;
 using AlterPartition = Call<wire::AlterPartitionRequest>;
 using DeleteTopics = Call<wire::DeleteTopicsRequest>;
+using AllocateProducerIds = Call<wire::AllocateProducerIdsRequest>;
+using UpdateFeatures = Call<wire::UpdateFeaturesRequest>;
 struct CreateTopics {
   Token token = 0;
   int version = 0;
@@ -66,9 +71,11 @@ struct Committed {
 
 }  // namespace events_in
 
-using Response = std::variant<wire::Message<wire::BrokerRegistrationResponse>,
-                              wire::Message<wire::BrokerHeartbeatResponse>, wire::Message<wire::AlterPartitionResponse>,
-                              wire::Message<wire::CreateTopicsResponse>, wire::Message<wire::DeleteTopicsResponse>>;
+using Response =
+    std::variant<wire::Message<wire::BrokerRegistrationResponse>, wire::Message<wire::BrokerHeartbeatResponse>,
+                 wire::Message<wire::AlterPartitionResponse>, wire::Message<wire::CreateTopicsResponse>,
+                 wire::Message<wire::DeleteTopicsResponse>, wire::Message<wire::AllocateProducerIdsResponse>,
+                 wire::Message<wire::UpdateFeaturesResponse>>;
 
 namespace effects {
 
@@ -119,6 +126,8 @@ class Controller {
   void step(const events_in::AlterPartition&, MonoTime now, Effects&);
   void step(const events_in::CreateTopics&, MonoTime now, Effects&);
   void step(const events_in::DeleteTopics&, MonoTime now, Effects&);
+  void step(const events_in::AllocateProducerIds&, MonoTime now, Effects&);
+  void step(const events_in::UpdateFeatures&, MonoTime now, Effects&);
   void step(const events_in::Tick&, MonoTime now, Effects&);
   void step(const events_in::BecameLeader&, MonoTime now, Effects&);
   void step(const events_in::LostLeadership&, MonoTime now, Effects&);

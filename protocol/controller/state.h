@@ -75,6 +75,12 @@ struct Controller::State {
   wire::CreateTopicsResponse create_topics(const events_in::CreateTopics&, wire::Arena&, Effects&);
   wire::DeleteTopicsResponse delete_topics(const events_in::DeleteTopics&, wire::Arena&, Effects&);
 
+  // ---- features.cpp ----
+  wire::UpdateFeaturesResponse update_features(const events_in::UpdateFeatures&, wire::Arena&, Effects&);
+
+  // ---- producer ids (producer_ids.cpp) ----
+  wire::AllocateProducerIdsResponse allocate_producer_ids(const events_in::AllocateProducerIds&, Effects&);
+
   protocol::ConfigView view() const { return {options.config, image, kNoNode}; }
 
   Options options;

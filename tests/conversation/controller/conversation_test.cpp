@@ -14,10 +14,11 @@
 // record in Kafka's JSON, "respond" an answer, "mark" a rare branch). --regenerate writes the answers anew.
 //
 //   config NAME=VALUE             before the first event      defect ID
-//   register ID incarnation=N [previous=E]    heartbeat ID [reached=O] [fence] [shutdown]
+//   register ID incarnation=N [previous=E] [without=FEATURE]    heartbeat ID [reached=O] [fence] [shutdown]
 //   create NAME 1,2 2,3 [config=value]        delete NAME
 //   alter SENDER NAME-P leader_epoch=E partition_epoch=E isr=1,2 [epochs=E,E] [broker_epoch=E]
-//   wait MS     commit
+//   allocate ID [broker_epoch=E]              features NAME=LEVEL... [upgrade_type=N] [version=V] [validate_only]
+//   wait MS     commit     resign
 namespace verdict::controller {
 namespace {
 
@@ -104,11 +105,20 @@ class Player {
       std::vector<wire::DeleteTopicsRequest::DeleteTopicState> topics{{.name = words.plain.at(1)}};
       const wire::DeleteTopicsRequest request{.topics = topics};
       step(events_in::DeleteTopics{.token = ++token_, .version = 6, .request = request});
+    } else if (verb == "allocate") {
+      const int id = words.id(1);
+      const wire::AllocateProducerIdsRequest request{.broker_id = id,
+                                                     .broker_epoch = words.number("broker_epoch", epoch_of(id))};
+      step(events_in::AllocateProducerIds{.token = ++token_, .version = 0, .request = request});
+    } else if (verb == "features") {
+      update_features(words);
     } else if (verb == "alter") {
       alter(words);
     } else if (verb == "wait") {
       now_ += from_ms(words.id(1));
       step(events_in::Tick{});
+    } else if (verb == "resign") {
+      step(events_in::LostLeadership{});
     } else if (verb == "commit") {
       step(events_in::Committed{.to = controller_->next_offset()});
     } else {
@@ -119,8 +129,12 @@ class Player {
   void register_broker(const Words& words) {
     const int id = words.id(1);
     std::vector<Uuid> dirs{{0x1000, static_cast<std::uint64_t>(id)}};
-    std::vector<wire::BrokerRegistrationRequest::Feature> features{
-        {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27}};
+    const std::vector<protocol::FeatureRange> supported = protocol::supported_features();
+    std::vector<wire::BrokerRegistrationRequest::Feature> features;
+    for (const auto& one : supported) {
+      if (words.named.contains("without") && words.named.at("without") == one.name) continue;
+      features.push_back({.name = one.name, .min_supported_version = one.min, .max_supported_version = one.max});
+    }
     const wire::BrokerRegistrationRequest request{
         .broker_id = id,
         .cluster_id = "cluster",
@@ -171,6 +185,19 @@ class Player {
     step(events_in::CreateTopics{.token = ++token_, .version = 4, .request = request, .random = token_});
   }
 
+  void update_features(const Words& words) {
+    std::vector<wire::UpdateFeaturesRequest::FeatureUpdateKey> updates;
+    for (const auto& [name, level] : words.named) {
+      if (name == "upgrade_type" || name == "version") continue;
+      updates.push_back({.feature = name,
+                         .max_version_level = static_cast<std::int16_t>(protocol::parse_integer(level).value()),
+                         .upgrade_type = static_cast<std::int8_t>(words.number("upgrade_type", 1))});
+    }
+    const wire::UpdateFeaturesRequest request{.feature_updates = updates, .validate_only = words.has("validate_only")};
+    const auto version = static_cast<int>(words.number("version", 1));
+    step(events_in::UpdateFeatures{.token = ++token_, .version = version, .request = request});
+  }
+
   void alter(const Words& words) {
     const std::string& name = words.plain.at(2);
     const auto dash = name.rfind('-');
@@ -212,7 +239,9 @@ class Player {
         std::visit(
             [&](const auto& message) {
               using Wire = std::decay_t<decltype(message.value)>;
-              const int version = std::is_same_v<Wire, wire::CreateTopicsResponse> ? 4 : Wire::highest_version;
+              const int version = std::is_same_v<Wire, wire::CreateTopicsResponse>     ? 4
+                                  : std::is_same_v<Wire, wire::UpdateFeaturesResponse> ? 1
+                                                                                       : Wire::highest_version;
               out_ << "  respond " << wire::to_json(message.value, version) << "\n";
             },
             respond->response);

@@ -16,7 +16,9 @@ TEST(Registration, IsAnsweredOnlyWhenCommitted) {
   Harness h;
   std::vector<Uuid> dirs{{1, 1000}};
   std::vector<wire::BrokerRegistrationRequest::Feature> features{
-      {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27}};
+      {.name = "group.version", .min_supported_version = 0, .max_supported_version = 1},
+      {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = 27},
+      {.name = "transaction.version", .min_supported_version = 0, .max_supported_version = 2}};
   const wire::BrokerRegistrationRequest request{
       .broker_id = 1, .cluster_id = "cluster", .incarnation_id = {1, 1}, .features = features, .log_dirs = dirs};
   h.step(events_in::RegisterBroker{.token = 99, .version = 4, .request = request});

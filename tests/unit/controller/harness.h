@@ -86,7 +86,9 @@ class Harness {
                                                    std::string_view cluster, std::vector<Uuid> dirs,
                                                    std::int16_t metadata_version = 27) {
     std::vector<wire::BrokerRegistrationRequest::Feature> features{
-        {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = metadata_version}};
+        {.name = "group.version", .min_supported_version = 0, .max_supported_version = 1},
+        {.name = "metadata.version", .min_supported_version = 7, .max_supported_version = metadata_version},
+        {.name = "transaction.version", .min_supported_version = 0, .max_supported_version = 2}};
     std::vector<wire::BrokerRegistrationRequest::Listener> listeners{{.name = "PLAINTEXT", .host = "h", .port = 9092}};
     const wire::BrokerRegistrationRequest request{.broker_id = id,
                                                   .cluster_id = cluster,
