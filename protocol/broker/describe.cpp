@@ -22,11 +22,12 @@ namespace {
 // Only what works: clients and tools switch features on advertised keys. Produce 0-2 are named, and refused when they
 // come, as Kafka 4 does it: librdkafka drops compression without a word where Produce 0 is missing.
 constexpr std::array kApis{
-    ApiRange{wire::ApiKey::Produce, 0, 13},        ApiRange{wire::ApiKey::Fetch, 4, 18},
-    ApiRange{wire::ApiKey::ListOffsets, 1, 10},    ApiRange{wire::ApiKey::Metadata, 0, 13},
-    ApiRange{wire::ApiKey::ApiVersions, 0, 4},     ApiRange{wire::ApiKey::CreateTopics, 2, 7},
-    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},    ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
-    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4}, ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
+    ApiRange{wire::ApiKey::Produce, 0, 13},          ApiRange{wire::ApiKey::Fetch, 4, 18},
+    ApiRange{wire::ApiKey::ListOffsets, 1, 10},      ApiRange{wire::ApiKey::Metadata, 0, 13},
+    ApiRange{wire::ApiKey::ApiVersions, 0, 4},       ApiRange{wire::ApiKey::CreateTopics, 2, 7},
+    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},      ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
+    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4},   ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
+    ApiRange{wire::ApiKey::DescribeProducers, 0, 0},
 };
 
 // Bits of AclOperation, without an authorizer: everything that the resource knows.
