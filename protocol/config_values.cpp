@@ -157,6 +157,7 @@ TopicConfig topic_config(const ConfigView& view, std::string_view topic) {
           .unclean_leader_election = view.topic_boolean(topic, "unclean.leader.election.enable"),
           .timestamp_before_max_ms = integer("message.timestamp.before.max.ms"),
           .timestamp_after_max_ms = integer("message.timestamp.after.max.ms"),
+          .producer_id_expiration_ms = view.broker_integer("producer.id.expiration.ms"),
           .compression_type = view.topic_text(topic, "compression.type")};
 }
 

@@ -75,7 +75,8 @@ struct TopicConfig {
   bool unclean_leader_election;
   std::int64_t timestamp_before_max_ms;
   std::int64_t timestamp_after_max_ms;
-  std::string compression_type;  // "producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"
+  std::int64_t producer_id_expiration_ms;  // of the broker
+  std::string compression_type;            // "producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
 TopicConfig topic_config(const ConfigView&, std::string_view topic);

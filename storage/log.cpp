@@ -68,7 +68,8 @@ LogError Log::go_offline(std::error_code cause, std::string detail) {
   return *offline_;
 }
 
-std::expected<Appended, LogError> Log::append_as_leader(std::span<std::byte> batch, LeaderEpoch epoch, WallTime now) {
+std::expected<Appended, LogError> Log::append_as_leader(std::span<std::byte> batch, LeaderEpoch epoch, WallTime now,
+                                                        AppendOrigin origin) {
   if (offline_) return std::unexpected(*offline_);
   VERDICT_ASSERT(epoch >= last_epoch(), "a leader appends in the newest epoch");
   const auto parsed = parse_header(batch);
@@ -82,10 +83,17 @@ std::expected<Appended, LogError> Log::append_as_leader(std::span<std::byte> bat
   BatchHeader header = *parsed;
   header.base_offset = log_end_;
   header.leader_epoch = epoch;
+  if (header.producer_id > kNoProducerId) {
+    auto known = admit(header, batch, origin);
+    if (!known) return std::unexpected(known.error());
+    if (*known) return **known;
+  }
   bool rolled = false;
   if (auto room = make_room(batch.size(), header, now, rolled); !room) return std::unexpected(room.error());
   if (auto written = write_bytes(batch); !written) return std::unexpected(written.error());
-  return note_appended(header, rolled);
+  const Appended appended = note_appended(header, rolled);
+  if (header.producer_id > kNoProducerId) note_producer(header, batch, active());
+  return appended;
 }
 
 Log::Done Log::check_follower_batches(Bytes batches, Holes holes) const {
@@ -137,6 +145,7 @@ std::expected<void, LogError> Log::append_as_follower(Bytes batches, Holes holes
     for (std::size_t at = 0; at < group;) {
       const auto header = parse_header(batches.subspan(at));
       appended.push_back(note_appended(*header, rolled && at == 0));
+      if (header->producer_id > kNoProducerId) note_producer(*header, batches.subspan(at), active());
       at += header->size();
     }
     batches = batches.subspan(group);
@@ -166,6 +175,7 @@ Log::Done Log::make_room(std::size_t bytes, const BatchHeader& first, WallTime n
     Segment& stale = active();
     if (auto removed = remove_files(stale); !removed) return removed;
     segments_.pop_back();
+    if (auto snapshot = write_snapshot(base); !snapshot) return snapshot;
     return add_segment(base, now);
   }
   return start_segment(base, now);
@@ -257,10 +267,11 @@ Log::Done Log::add_segment(Offset base, WallTime now) {
 }
 
 // The old segment's index goes to its file before the new segment exists: a crash between leaves no segment behind the
-// newest with less than what recovery finds.
+// newest with less than what recovery finds. So does the producers' snapshot, which recovery of the new segment needs.
 Log::Done Log::start_segment(Offset base, WallTime now) {
   Segment& old = active();
   old.finish_times();
+  if (auto snapshot = write_snapshot(base); !snapshot) return snapshot;
   if (auto written = write_indexes(old); !written) return written;
   if (recovery_point_ < promised_point_) {
     // The checkpoint on disk may name an offset in the segment that begins now: recovery would not look at this one.

@@ -3,8 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +18,8 @@
 #include "storage/epoch_cache.h"
 #include "storage/file_cache.h"
 #include "storage/log_types.h"
+#include "storage/producer_state.h"
+#include "storage/txn_index.h"
 #include "storage/validate.h"
 
 namespace verdict::storage {
@@ -23,7 +27,7 @@ namespace verdict::storage {
 struct Segment;
 enum class SegmentFile : std::uint8_t;
 
-// One partition's directory: segments with their indexes, and the leader epochs.
+// One partition's directory: segments with their indexes, the leader epochs, and the producers with their transactions.
 //
 // Changes are synchronous and finish in the caller's turn; reads, lookups and flush are tasks. A task re-checks the log
 // after each suspension: truncation, retention and roll may happen meanwhile. The log outlives its tasks.
@@ -39,6 +43,8 @@ class Log {
     bool clean = false;        // the directory's clean-shutdown file was there: nothing is checked
     Offset recovery_point{0};  // recovery-point-offset-checkpoint; 0 if it is not there
     Offset log_start{0};       // log-start-offset-checkpoint; 0 if it is not there
+    // replication-offset-checkpoint; 0 if it is not there. What ended above it is not decided for read_committed.
+    Offset high_watermark{0};
   };
   // Makes the directory if it is absent. `runtime` and `files` outlive the log.
   static Task<std::expected<std::unique_ptr<Log>, LogError>> open(Runtime& runtime, FileCache& files,
@@ -63,8 +69,12 @@ class Log {
   Offset active_segment_base() const;
   std::optional<LogError> offline() const { return offline_; }
 
-  // A batch that validate_batch passed; stamps base offset and epoch into it. epoch >= last_epoch().
-  std::expected<Appended, LogError> append_as_leader(std::span<std::byte> batch, LeaderEpoch epoch, WallTime now);
+  // A batch that validate_batch passed; stamps base offset and epoch into it. epoch >= last_epoch(). A batch with a
+  // producer id must be its producer's next one, or a retry of one of its last five: Appended::duplicate.
+  std::expected<Appended, LogError> append_as_leader(std::span<std::byte> batch, LeaderEpoch epoch, WallTime now,
+                                                     AppendOrigin origin = AppendOrigin::client);
+  // Ends the producer's transaction here, if one is open.
+  std::expected<Appended, LogError> append_marker(const TxnMarker& marker, LeaderEpoch epoch, WallTime now);
 
   enum class Holes : bool { refused, allowed };  // between batches: a compacted log has them
   // Whole batches as a leader sent them; CRC, offsets (from log_end() on) and epochs are checked, all before the first
@@ -110,6 +120,15 @@ class Log {
 
   std::optional<EpochEnd> end_offset_for(LeaderEpoch asked) const { return epochs_.end_offset_for(asked, log_end_); }
 
+  const ProducerState& producers() const { return producers_; }
+  void expire_producers(WallTime now);  // producer.id.expiration.ms
+  // First record of the oldest transaction whose end is not known to be below the high watermark, which goes back only
+  // with a truncation. None: no such.
+  std::optional<Offset> first_unstable_offset(Offset high_watermark);
+  Offset last_stable_offset(Offset high_watermark);  // that, or the high watermark; never below the log start
+  // Those with records in [from, upper_bound), by their markers.
+  std::vector<AbortedTxn> aborted_transactions(Offset from, Offset upper_bound) const;
+
   // Makes everything durable that was appended before the call, with indexes, epochs and directory; the new recovery
   // point. The broker writes it to the checkpoint of the log directory.
   Task<std::expected<Offset, LogError>> flush();
@@ -151,6 +170,26 @@ class Log {
   Done start_segment(Offset base, WallTime now);
   void push_tail(const Tail& tail);
   const Tail& tail_at(std::size_t index) const { return tail_[(tail_first_ + index) % tail_.size()]; }
+
+  // log_producers.cpp: producers, their snapshots, aborted transactions
+  bool tracks_producers() const { return !producers_.empty() || !snapshots_.empty(); }
+  std::expected<std::optional<Appended>, LogError> admit(const BatchHeader& header, Bytes batch, AppendOrigin origin);
+  void note_producer(const BatchHeader& header, Bytes batch, Segment& segment);
+  std::string snapshot_path(Offset offset) const;
+  Done write_snapshot(Offset offset);  // of the state as it is now, unless there is one
+  Done write_snapshot_of(const ProducerState& state, Offset offset);
+  Done drop_snapshot(Offset offset);
+  Done drop_snapshots_above(Offset offset);
+  bool load_snapshot(Offset offset, ProducerState& state);
+  // Headers of the batches in [from, to), from a batch's base on; of control batches all bytes.
+  using See = std::function<bool(const BatchHeader&, Bytes)>;  // false: enough
+  Done walk(Offset from, Offset to, const See& see);
+  Done replay(ProducerState& state, Offset from, Offset to);
+  Done load_producers(ProducerState& state, Offset end, Offset at_most);
+  Done reload_producers();
+  Done write_txns(Segment& segment);
+  Done rebuild_txns(Segment& segment);
+  Task<Done> flush_snapshots();
 
   // log_truncate.cpp: truncation and retention
   std::expected<std::uint64_t, LogError> position_now(Segment& segment, Offset offset);
@@ -199,7 +238,12 @@ class Log {
   EpochCache epochs_;
   std::uint64_t epochs_version_ = 1;  // counts changes of epochs_
   std::uint64_t epochs_written_ = 0;  // the version that is in the file
-  std::vector<Tail> tail_;            // a ring
+  ProducerState producers_;           // as of log_end_
+  // Offsets of the .snapshot files. A log that never saw a producer id has none; else each segment but the first has
+  // one at its base from the roll that finds a producer on, and an orderly stop leaves one at the log end.
+  std::set<Offset> snapshots_;
+  std::vector<std::shared_ptr<File>> unsynced_snapshots_;
+  std::vector<Tail> tail_;  // a ring
   std::size_t tail_first_ = 0;
   Offset log_start_{0};
   Offset log_end_{0};

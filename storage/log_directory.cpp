@@ -159,6 +159,7 @@ Log::OpenInput LogDirectory::open_input(const PartitionName& name) const {
   input.clean = clean();
   if (const auto at = recovery_points_.find(name); at != recovery_points_.end()) input.recovery_point = at->second;
   if (const auto at = log_starts_.find(name); at != log_starts_.end()) input.log_start = at->second;
+  input.high_watermark = high_watermark(name);
   return input;
 }
 

@@ -47,6 +47,7 @@ Log::Done Log::write_indexes(Segment& segment) {
   const std::size_t time_bytes = segment.times_written * TimeIndex::kEntrySize;
   if (auto done = write_index(segment, SegmentFile::time_index, time_bytes, pending); !done) return done;
   segment.times_written = segment.times.size();
+  if (auto done = write_txns(segment); !done) return done;
   segment.index_dirty = false;
   segment.index_unsynced = true;
   return {};
@@ -129,6 +130,13 @@ Task<Log::Done> Log::flush_segment(std::shared_ptr<Segment> segment) {
     co_return std::unexpected(go_offline(offsets_synced.error, path_of(segment->base, SegmentFile::offset_index)));
   if (!times_synced.ok())
     co_return std::unexpected(go_offline(times_synced.error, path_of(segment->base, SegmentFile::time_index)));
+  if (!segment->txns_filed) co_return Done();
+  auto txns = open_file(*segment, SegmentFile::txn_index);
+  const std::string txn_path = path_of(segment->base, SegmentFile::txn_index);
+  if (!txns) co_return std::unexpected(fail(LogErrorKind::append_failed, txns.error(), txn_path));
+  const std::shared_ptr<File> third = *txns;
+  const IoResult txns_synced = co_await sync(*third);
+  if (!txns_synced.ok() && !segment->removed) co_return std::unexpected(go_offline(txns_synced.error, txn_path));
   co_return Done();
 }
 
@@ -142,6 +150,8 @@ Task<Log::Done> Log::flush_files() {
     Done done = co_await flush_segment(segment);
     if (!done) co_return done;
   }
+  Done snapshots = co_await flush_snapshots();
+  if (!snapshots) co_return snapshots;
   Done epochs = co_await flush_epochs();
   if (!epochs) co_return epochs;
   if (!directory_dirty_) co_return Done();
@@ -177,6 +187,7 @@ Task<std::expected<void, LogError>> Log::close_cleanly() {
   Segment& newest = active();
   newest.finish_times();
   newest.index_dirty = true;  // both files are there after a clean stop, if empty
+  if (auto snapshot = write_snapshot(log_end_); !snapshot) co_return std::unexpected(snapshot.error());
   const auto flushed = co_await flush();
   release_files();
   if (!flushed) co_return std::unexpected(flushed.error());

@@ -11,14 +11,15 @@
 
 // Opening a log. After a clean stop only the newest segment's indexes and the batches behind their last entry are
 // looked at. Otherwise every batch from the base of the segment that holds the recovery point is checked, the log ends
-// at the first bad one, and indexes and epochs are made to match what is there.
+// at the first bad one, and indexes, epochs and the producers' state are made to match what is there.
 namespace verdict::storage {
 
 struct Log::Loader {
   Log& log;
   OpenInput input;
   std::optional<EpochCache> stored_epochs;
-  std::uint64_t cut_from = 0;  // of the segment that was checked last
+  std::uint64_t cut_from = 0;    // of the segment that was checked last
+  std::set<Offset> txn_files{};  // bases of the segments that have a .txnindex
 
   Done sweep(std::vector<Offset>& bases);
   Done load_segments();
@@ -26,6 +27,12 @@ struct Log::Loader {
   Task<Done> check();
   Task<Done> check_segment(std::shared_ptr<Segment> segment, Offset expected, bool* whole);
   Done finish_segment(Segment& segment, bool newest);
+  Done finish_txns(Segment& segment);
+  Done load_txns(std::size_t count);
+  Done drop_stray_snapshots();
+  Done load_producers_before(std::size_t index);
+  Done load_clean_producers();
+  bool marker_above_high_watermark(Offset below);
   Done cut_segments_from(std::size_t index);
   Done settle_bounds();
   Offset epoch_start(LeaderEpoch epoch, Offset before, Offset base) const;
@@ -49,6 +56,8 @@ Log::Done Log::Loader::sweep(std::vector<Offset>& bases) {
   std::set<Offset> logs;
   for (const std::string& name : *names) {
     if (const auto base = parse_segment_file_name(name, ".log")) logs.insert(*base);
+    if (const auto base = parse_segment_file_name(name, ".txnindex")) txn_files.insert(*base);
+    if (const auto offset = parse_segment_file_name(name, ".snapshot")) log.snapshots_.insert(*offset);
     if (name.ends_with(".swap")) {
       return std::unexpected(log.fail(LogErrorKind::unsupported, {}, name + ": an interrupted compaction"));
     }
@@ -87,6 +96,7 @@ Log::Done Log::Loader::load_segments() {
       return std::unexpected(log.fail(LogErrorKind::read_failed, status.error(), segment_file_name(base, ".log")));
     auto segment = std::make_shared<Segment>(base, now);
     segment->size = status->size;
+    segment->txns_filed = txn_files.contains(base);
     log.size_bytes_ += status->size;
     log.segments_.push_back(std::move(segment));
   }
@@ -95,9 +105,10 @@ Log::Done Log::Loader::load_segments() {
   log.log_start_ = input.log_start;
   if (log.segments_.empty()) {
     log.log_end_ = input.log_start;
+    if (auto dropped = log.drop_snapshots_above(kNoOffset); !dropped) return dropped;
     return log.add_segment(input.log_start, now);
   }
-  return {};
+  return drop_stray_snapshots();
 }
 
 Log::Done Log::Loader::load_clean() {
@@ -107,7 +118,8 @@ Log::Done Log::Loader::load_clean() {
   newest.index_dirty = true;  // trims Kafka's preallocation before the first entry
   log.log_end_ = *end;
   log.epochs_ = *stored_epochs;
-  return {};
+  if (auto loaded = load_txns(log.segments_.size()); !loaded) return loaded;
+  return load_clean_producers();
 }
 
 // Where an epoch began whose first batch is at `base`, after a batch that ends at `before`: in a hole between them, if
@@ -129,6 +141,8 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
   const std::uint64_t end = segment->size;
   ScanWindow window(*file, end, kRecoveryChunk);
   segment->forget_batches();
+  segment->txns.clear();
+  segment->txns_written = 0;
   std::string why;
   std::uint64_t position = 0;
   while (position < end && why.empty()) {
@@ -158,6 +172,13 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
       log.epochs_.assign(header->leader_epoch, epoch_start(header->leader_epoch, before, header->base_offset));
     }
     segment->note(*header, position, log.config_.index_interval_bytes);
+    if (header->producer_id > kNoProducerId) {
+      if (header->control() && !window.has(position, header->size())) {
+        const std::error_code error = co_await window.load(position, header->size());
+        if (error) co_return std::unexpected(log.fail(LogErrorKind::read_failed, error, file_path));
+      }
+      log.note_producer(*header, window.view(position), *segment);
+    }
     position += header->size();
     ++log.recovery_.batches;
   }
@@ -199,9 +220,85 @@ Log::Done Log::Loader::finish_segment(Segment& segment, bool newest) {
     ++log.recovery_.indexes_rebuilt;
     log.runtime_.mark(Mark::RecoveryRebuiltIndex);
   }
+  if (auto finished = finish_txns(segment); !finished) return finished;
   if (auto written = log.write_indexes(segment); !written) return written;
   if (!newest) segment.unload();
   return {};
+}
+
+// A file that is no index may be what an unclean stop left; one that says otherwise than the batches surely is.
+Log::Done Log::Loader::finish_txns(Segment& segment) {
+  if (!segment.txns_filed) return {};
+  const std::string file_path = log.path_of(segment.base, SegmentFile::txn_index);
+  const auto bytes = read_small_file(disk(), file_path);
+  const auto stored = bytes ? TxnIndex::parse(as_bytes(*bytes), segment.base, log.log_end_) : std::nullopt;
+  if (stored && stored->entries() == segment.txns.entries()) {
+    segment.txns_written = segment.txns.size();
+    return {};
+  }
+  if (!stored) log.runtime_.log(LogLevel::warn, "log", file_path + ": damaged; built anew from the log");
+  ++log.recovery_.indexes_rebuilt;
+  return {};
+}
+
+// Of the first `count` segments, which are not checked.
+Log::Done Log::Loader::load_txns(std::size_t count) {
+  for (std::size_t index = 0; index < count; ++index) {
+    Segment& segment = *log.segments_[index];
+    if (!segment.txns_filed) continue;
+    const auto bytes = read_small_file(disk(), log.path_of(segment.base, SegmentFile::txn_index));
+    auto stored = bytes ? TxnIndex::parse(as_bytes(*bytes), segment.base, log.end_of_segment(index)) : std::nullopt;
+    if (stored) {
+      segment.txns = std::move(*stored);
+      segment.txns_written = segment.txns.size();
+    } else if (auto rebuilt = log.rebuild_txns(segment); !rebuilt) {
+      return rebuilt;
+    }
+  }
+  return {};
+}
+
+// Those that stand at no segment's base, except the last one, if it is above them all: an orderly stop left it.
+Log::Done Log::Loader::drop_stray_snapshots() {
+  const std::set<Offset> all = log.snapshots_;
+  for (const Offset offset : all) {
+    const bool at_base =
+        std::ranges::binary_search(log.segments_, offset, {}, [](const auto& segment) { return segment->base; });
+    if (at_base || (offset == *all.rbegin() && offset > log.active().base)) continue;
+    if (auto dropped = log.drop_snapshot(offset); !dropped) return dropped;
+  }
+  return {};
+}
+
+// Before recovery checks the segments from `index` on. Snapshots above are written anew on the way.
+Log::Done Log::Loader::load_producers_before(std::size_t index) {
+  const Offset base = log.segments_[index]->base;
+  log.producers_.clear();
+  if (auto loaded = load_txns(index); !loaded) return loaded;
+  if (auto dropped = log.drop_snapshots_above(base); !dropped) return dropped;
+  if (log.snapshots_.empty()) return {};
+  return log.load_producers(log.producers_, base, marker_above_high_watermark(base) ? input.high_watermark : base);
+}
+
+// After an orderly stop a log without a snapshot has no producers.
+Log::Done Log::Loader::load_clean_producers() {
+  if (auto dropped = log.drop_snapshots_above(log.log_end_); !dropped) return dropped;
+  if (log.snapshots_.empty()) return {};
+  const Offset newest = *log.snapshots_.rbegin();
+  return log.load_producers(log.producers_, log.log_end_,
+                            marker_above_high_watermark(newest) ? input.high_watermark : newest);
+}
+
+// Whether a transaction ended between the high watermark and `below`: a snapshot there doesn't tell of it.
+bool Log::Loader::marker_above_high_watermark(Offset below) {
+  if (input.high_watermark >= below) return false;
+  bool found = false;
+  const auto walked =
+      log.walk(std::max(input.high_watermark, log.segments_.front()->base), below, [&](const auto& header, Bytes) {
+        found = header.control() && header.producer_id > kNoProducerId;
+        return !found;
+      });
+  return found || !walked;
 }
 
 Log::Done Log::Loader::cut_segments_from(std::size_t index) {
@@ -232,6 +329,8 @@ Task<Log::Done> Log::Loader::check() {
   if (stored_epochs) log.epochs_ = *stored_epochs;
   log.epochs_.truncate_from_end(expected);
   log.log_end_ = expected;
+  if (Done loaded = load_producers_before(index); !loaded) co_return loaded;
+  const std::size_t first = index;
   bool whole = true;
   for (; index < log.segments_.size() && whole; ++index) {
     const std::shared_ptr<Segment> segment = log.segments_[index];
@@ -239,6 +338,9 @@ Task<Log::Done> Log::Loader::check() {
       log.recovery_.why_cut =
           fmt::format("{}: begins where {} is next", segment_file_name(segment->base, ".log"), log.log_end_.value());
       break;
+    }
+    if (index != first) {
+      if (Done snapshot = log.write_snapshot(segment->base); !snapshot) co_return snapshot;
     }
     Done checked = co_await check_segment(segment, segment->base, &whole);
     if (!checked) co_return checked;
@@ -251,7 +353,7 @@ Task<Log::Done> Log::Loader::check() {
   const auto end = log.make_active(newest, newest.size);
   if (!end) co_return std::unexpected(end.error());
   VERDICT_ASSERT(*end == log.log_end_);
-  co_return Done();
+  co_return log.drop_snapshots_above(log.log_end_);
 }
 
 Log::Done Log::Loader::settle_bounds() {
@@ -275,7 +377,7 @@ Log::Done Log::Loader::settle_bounds() {
 Task<std::expected<std::unique_ptr<Log>, LogError>> Log::open(Runtime& runtime, FileCache& files, std::string directory,
                                                               LogConfig config, OpenInput input) {
   std::unique_ptr<Log> log(new Log(runtime, files, std::move(directory), config));
-  Loader loader{*log, input, std::nullopt, 0};
+  Loader loader{.log = *log, .input = input, .stored_epochs = std::nullopt};
   if (auto loaded = loader.load_segments(); !loaded) co_return std::unexpected(loaded.error());
   // A new partition has no epochs to be missed.
   if (log->size_bytes_ == 0 && log->segments_.size() == 1 && !loader.stored_epochs) loader.stored_epochs.emplace();

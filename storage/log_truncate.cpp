@@ -19,6 +19,7 @@ bool absent(std::error_code error) { return error == std::errc::no_such_file_or_
 Log::Done Log::remove_files(Segment& segment) {
   Disk& disk = runtime_.disk();
   for (const SegmentFile file : kSegmentFiles) {
+    if (file == SegmentFile::txn_index && !segment.txns_filed) continue;
     const std::string path = path_of(segment.base, file);
     files_.forget(segment.files[static_cast<std::size_t>(file)]);
     if (auto renamed = disk.rename(path, path + ".deleted"); !renamed && !absent(renamed.error())) {
@@ -31,6 +32,7 @@ Log::Done Log::remove_files(Segment& segment) {
   ++generation_;
   std::erase(loaded_, segment.base);
   for (const SegmentFile file : kSegmentFiles) {
+    if (file == SegmentFile::txn_index && !segment.txns_filed) continue;
     const std::string path = path_of(segment.base, file) + ".deleted";
     if (auto removed = disk.remove(path); !removed && !absent(removed.error())) {
       runtime_.log(LogLevel::warn, "log", fmt::format("{}: {}", path, removed.error().message()));
@@ -39,13 +41,23 @@ Log::Done Log::remove_files(Segment& segment) {
   return {};
 }
 
-// Makes the segment's bytes, the directory and the epochs durable, in this turn.
+// Makes the segment's bytes, its aborted transactions, the snapshots, the directory and the epochs durable, in this
+// turn.
 Log::Done Log::settle(Segment& segment) {
   auto file = open_file(segment, SegmentFile::log);
   const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
   if (!file) return std::unexpected(go_offline(file.error(), path()));
   if (auto synced = (*file)->sync_now(); !synced) return std::unexpected(go_offline(synced.error(), path()));
   segment.log_dirty = false;
+  if (segment.txns_filed) {
+    auto txns = open_file(segment, SegmentFile::txn_index);
+    if (!txns) return std::unexpected(go_offline(txns.error(), path()));
+    if (auto synced = (*txns)->sync_now(); !synced) return std::unexpected(go_offline(synced.error(), path()));
+  }
+  for (; !unsynced_snapshots_.empty(); unsynced_snapshots_.pop_back()) {
+    if (auto synced = unsynced_snapshots_.back()->sync_now(); !synced)
+      return std::unexpected(go_offline(synced.error(), directory_ + ": a producer snapshot"));
+  }
   if (directory_dirty_) {
     if (auto synced = runtime_.disk().sync_directory_now(directory_); !synced) {
       return std::unexpected(go_offline(synced.error(), directory_));
@@ -117,6 +129,8 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
     position = position == 0 && indexed > 0 ? indexed : position + header->size();
   }
   segment.times.truncate(segment.relative(end));
+  segment.txns.truncate(end);
+  segment.txns_written = std::min(segment.txns_written, segment.txns.size());
   segment.offsets_written = std::min(segment.offsets_written, segment.offsets.size());
   segment.times_written = std::min(segment.times_written, segment.times.size());
   segment.index_dirty = true;
@@ -166,6 +180,10 @@ std::expected<Truncated, LogError> Log::truncate_to(Offset offset) {
   log_start_ = std::min(log_start_, log_end_);
   recovery_point_ = std::min(recovery_point_, log_end_);
   if (epochs_.truncate_from_end(log_end_)) ++epochs_version_;
+  if (tracks_producers()) {
+    if (auto loaded = reload_producers(); !loaded)
+      return std::unexpected(go_offline(loaded.error().cause, loaded.error().detail));
+  }
   if (auto settled = settle(segment); !settled) return std::unexpected(settled.error());
   return Truncated{old_end, log_end_};
 }
@@ -190,6 +208,10 @@ std::expected<Truncated, LogError> Log::truncate_fully_and_start_at(Offset offse
     }
     segments_.erase(segments_.begin());
   }
+  // After the segments, which can't be understood without them.
+  producers_.clear();
+  if (auto dropped = drop_snapshots_above(kNoOffset); !dropped)
+    return std::unexpected(go_offline(dropped.error().cause, dropped.error().detail));
   tail_.clear();
   tail_first_ = 0;
   log_start_ = log_end_ = offset;
@@ -253,6 +275,7 @@ std::expected<std::vector<RemovedSegment>, LogError> Log::enforce_retention(Wall
     const RemovedSegment gone{segment.base, segments_[1]->base, segment.size};
     advance_log_start(gone.next);
     if (auto done = remove_files(segment); !done) return std::unexpected(done.error());
+    if (auto dropped = drop_snapshot(segment.base); !dropped) return std::unexpected(dropped.error());
     segments_.erase(segments_.begin());
     runtime_.mark(Mark::RetentionRemovedSegment);
     removed.push_back(gone);

@@ -7,8 +7,18 @@
 namespace verdict::storage {
 
 namespace {
-constexpr std::array<std::string_view, 8> kKindNames{"out of range", "invalid batch", "too large", "append failed",
-                                                     "read failed",  "damaged",       "offline",   "unsupported"};
+constexpr std::array<std::string_view, 12> kKindNames{"out of range",
+                                                      "invalid batch",
+                                                      "too large",
+                                                      "append failed",
+                                                      "read failed",
+                                                      "damaged",
+                                                      "offline",
+                                                      "unsupported",
+                                                      "out of order sequence",
+                                                      "invalid producer epoch",
+                                                      "invalid transaction state",
+                                                      "transaction coordinator fenced"};
 constexpr std::size_t kDigits = 20;
 }  // namespace
 

@@ -25,7 +25,8 @@ struct LogConfig {
   std::int64_t retention_ms = std::int64_t{7} * 24 * 3600 * 1000;  // retention.ms
   bool delete_old = true;                                          // cleanup.policy has delete
   bool compacted = false;                                          // cleanup.policy has compact: offsets may have holes
-  std::size_t tail_batches = 128;                                  // newest batches whose places are kept in memory
+  std::int64_t producer_id_expiration_ms = std::int64_t{24} * 3600 * 1000;  // producer.id.expiration.ms
+  std::size_t tail_batches = 128;  // newest batches whose places are kept in memory
 };
 
 enum class LogErrorKind : std::uint8_t {
@@ -37,6 +38,11 @@ enum class LogErrorKind : std::uint8_t {
   damaged,        // what is in the files is not a log; recovery has not seen this place
   offline,        // a sync or a cut failed: nothing more can be trusted; the log directory must go offline
   unsupported,    // files of a kind that this version doesn't know
+  // What a producer's batch or marker is refused for (ProducerFault):
+  out_of_order_sequence,
+  invalid_producer_epoch,
+  invalid_txn_state,
+  coordinator_fenced,
 };
 std::string_view name_of(LogErrorKind kind);
 
@@ -58,6 +64,9 @@ struct Appended {
   std::uint32_t crc = 0;       // as in the batch
   std::int64_t max_timestamp = -1;
   bool rolled = false;  // a new segment was begun for it
+  // A retry: nothing was appended. Base, last, max_timestamp and (if it is known) crc are those of the batch that came
+  // first, epoch too, or kNoEpoch if retention took it meanwhile; the rest means nothing.
+  bool duplicate = false;
 };
 
 struct Truncated {
@@ -97,9 +106,10 @@ struct RecoveryReport {
   std::uint64_t bytes_cut = 0;  // from the segment that held the first bad batch, and all segments after it
   std::uint32_t segments_removed = 0;
   std::uint32_t indexes_rebuilt = 0;
-  bool holes = false;           // offsets that are in no batch, between checked batches
-  bool epochs_rebuilt = false;  // leader-epoch-checkpoint was missing or said otherwise than the batches
-  std::string why_cut;          // empty if nothing was
+  std::uint32_t snapshots_skipped = 0;  // producer snapshots that could not be read
+  bool holes = false;                   // offsets that are in no batch, between checked batches
+  bool epochs_rebuilt = false;          // leader-epoch-checkpoint was missing or said otherwise than the batches
+  std::string why_cut;                  // empty if nothing was
 };
 
 // "00000000000000000042.log"; suffix with its dot.

@@ -9,7 +9,7 @@
 namespace verdict::storage {
 
 std::string_view suffix_of(SegmentFile file) {
-  constexpr std::array<std::string_view, kSegmentFiles.size()> kSuffixes{".log", ".index", ".timeindex"};
+  constexpr std::array<std::string_view, kSegmentFiles.size()> kSuffixes{".log", ".index", ".timeindex", ".txnindex"};
   return kSuffixes[static_cast<std::size_t>(file)];
 }
 

@@ -16,12 +16,13 @@
 #include "storage/file_cache.h"
 #include "storage/index.h"
 #include "storage/log_types.h"
+#include "storage/txn_index.h"
 
 namespace verdict::storage {
 
-enum class SegmentFile : std::uint8_t { log, offset_index, time_index };
-constexpr std::array<SegmentFile, 3> kSegmentFiles{SegmentFile::log, SegmentFile::offset_index,
-                                                   SegmentFile::time_index};
+enum class SegmentFile : std::uint8_t { log, offset_index, time_index, txn_index };
+constexpr std::array<SegmentFile, 4> kSegmentFiles{SegmentFile::log, SegmentFile::offset_index, SegmentFile::time_index,
+                                                   SegmentFile::txn_index};
 std::string_view suffix_of(SegmentFile);  // ".log"
 
 // One .log file and its indexes. Only the newest segment of a log grows; of the others the indexes are in memory only
@@ -54,6 +55,10 @@ struct Segment {
   std::size_t offsets_written = 0;  // entries that are in the file
   std::size_t times_written = 0;
   std::uint64_t bytes_since_entry = 0;
+
+  TxnIndex txns;  // in memory for every segment: most have none
+  std::size_t txns_written = 0;
+  bool txns_filed = false;  // its file is there; most segments have none
 
   bool times_known = false;  // max_timestamp is that of all batches
   std::int64_t max_timestamp = kNoTimestamp;

@@ -18,8 +18,8 @@ std::optional<BatchError> check_set(Bytes bytes, const BatchView& batch, const V
   if (!batch.crc_valid()) return BatchError::bad_crc;
   if (header.count <= 0 || header.count - 1 != header.last_offset_delta) return BatchError::bad_count;
   if (header.control() && !rules.allow_control) return BatchError::control_batch;
-  if (header.producer_id > kNoProducerId && (header.base_sequence < 0 || header.producer_epoch < ProducerEpoch(0)) &&
-      !header.control()) {
+  if (header.producer_id > kNoProducerId && !rules.allow_control &&
+      (header.base_sequence < 0 || header.producer_epoch < ProducerEpoch(0))) {
     return BatchError::bad_sequence;
   }
   if (!header.codec()) return BatchError::unknown_codec;

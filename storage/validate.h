@@ -17,7 +17,8 @@ enum class TimestampType : std::uint8_t { create_time, log_append_time };  // me
 struct ValidationRules {
   std::size_t max_message_bytes = 1048588;  // max.message.bytes, whole batch
   bool compacted = false;                   // cleanup.policy has compact: every record needs a key
-  bool allow_control = false;               // coordinators and the controller write control batches, clients don't
+  // Coordinators and the controller write control batches, and transactional ones without sequences; clients don't.
+  bool allow_control = false;
   TimestampType timestamp_type = TimestampType::create_time;
   std::int64_t now_ms = 0;                  // wall clock, for the two limits
   std::int64_t before_max_ms = INT64_MAX;   // message.timestamp.before.max.ms

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "protocol/broker/describe.h"
+#include "protocol/broker/describe_producers.h"
 #include "protocol/broker/fetch.h"
 #include "protocol/broker/find_coordinator.h"
 #include "protocol/broker/forward.h"
@@ -150,6 +151,8 @@ void BrokerNode::dispatch(ExchangePtr exchange) {
       return handle_describe_cluster(*context_, exchange);
     case wire::ApiKey::DescribeConfigs:
       return handle_describe_configs(*context_, exchange);
+    case wire::ApiKey::DescribeProducers:
+      return handle_describe_producers(*context_, exchange);
     case wire::ApiKey::CreateTopics:
       return topics_->create(exchange);
     case wire::ApiKey::DeleteTopics:

@@ -29,7 +29,7 @@ constexpr std::array kApis{
     ApiRange{wire::ApiKey::CreateTopics, 2, 7},    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},
     ApiRange{wire::ApiKey::InitProducerId, 0, 5},  ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
     ApiRange{wire::ApiKey::DescribeConfigs, 1, 4}, ApiRange{wire::ApiKey::UpdateFeatures, 0, 2},
-    ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
+    ApiRange{wire::ApiKey::DescribeCluster, 0, 2}, ApiRange{wire::ApiKey::DescribeProducers, 0, 0},
 };
 
 // Bits of AclOperation, without an authorizer: everything that the resource knows.

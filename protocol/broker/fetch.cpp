@@ -21,7 +21,9 @@ constexpr std::int8_t kReadCommitted = 1;
 struct Finding {
   PartitionPtr partition;  // null: an error only
   replication::FetchDecision decision;
+  Offset last_stable = kNoOffset;
   storage::ReadSlice slice;
+  std::vector<storage::AbortedTxn> aborted;  // read_committed: with records in the slice
 
   // This broker has never heard of it; what others host it knows.
   bool unknown() const { return partition == nullptr && decision.error != ErrorCode::NOT_LEADER_OR_FOLLOWER; }
@@ -42,6 +44,7 @@ struct Job {
   bool must_answer = false;  // an error or a divergence: there is no use in waiting
 
   bool follower() const { return replica != kNoNode; }
+  bool committed_only() const { return !follower() && request.isolation_level == kReadCommitted; }
   bool by_id() const { return exchange.version() >= kIdsFrom; }
   Finding decide(const FetchWish& wish);
   bool is_news(const FetchWish& wish, const Finding& finding) const;
@@ -70,6 +73,10 @@ Finding Job::decide(const FetchWish& wish) {
                                                             .fetch_offset = wish.fetch_offset,
                                                             .last_fetched_epoch = wish.last_fetched_epoch});
   }
+  if (finding.decision.error == ErrorCode::NONE) {
+    finding.last_stable = finding.partition->last_stable_offset();
+    if (committed_only()) finding.decision.read_limit = std::min(finding.decision.read_limit, finding.last_stable);
+  }
   return finding;
 }
 
@@ -77,7 +84,8 @@ Finding Job::decide(const FetchWish& wish) {
 bool Job::is_news(const FetchWish& wish, const Finding& finding) const {
   const replication::FetchDecision& decision = finding.decision;
   return decision.error != ErrorCode::NONE || decision.diverging.known() || !finding.slice.empty() ||
-         decision.high_watermark != wish.told_high_watermark || decision.log_start != wish.told_log_start;
+         decision.high_watermark != wish.told_high_watermark || decision.log_start != wish.told_log_start ||
+         (committed_only() && finding.last_stable != wish.told_last_stable);
 }
 
 Task<std::expected<storage::ReadSlice, storage::LogError>> read_cold(PartitionPtr partition, Offset from,
@@ -113,6 +121,8 @@ Task<void> look(Job* job) {
       }
       if (*slice) finding.slice = std::move(**slice);
       job->bytes += finding.slice.size;
+      if (job->committed_only() && !finding.slice.empty())
+        finding.aborted = finding.partition->log().aborted_transactions(wish.fetch_offset, finding.slice.next);
     }
     job->findings[index] = std::move(finding);
   }
@@ -152,10 +162,20 @@ struct AnswerWriter {
   std::vector<Response::FetchableTopicResponse> topics;  // each with a part of `partitions`, which never moves
   std::vector<Response::PartitionData> partitions;
 
+  std::span<Response::AbortedTransaction> aborted_of(const Finding& finding);
   Response::PartitionData part(const FetchWish& wish, Finding& finding);
   void add(std::size_t index);
   Response whole();
 };
+
+std::span<Response::AbortedTransaction> AnswerWriter::aborted_of(const Finding& finding) {
+  const auto list = job.exchange.arena().make_span<Response::AbortedTransaction>(finding.aborted.size());
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    list[i].producer_id = finding.aborted[i].producer_id.value();
+    list[i].first_offset = finding.aborted[i].first.value();
+  }
+  return list;
+}
 
 Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& finding) {
   const replication::FetchDecision& decision = finding.decision;
@@ -179,10 +199,9 @@ Response::PartitionData AnswerWriter::part(const FetchWish& wish, Finding& findi
     return data;
   }
   data.high_watermark = decision.high_watermark.value();
-  data.last_stable_offset = decision.high_watermark.value();
+  data.last_stable_offset = finding.last_stable.value();
   data.log_start_offset = decision.log_start.value();
-  if (job.request.isolation_level == kReadCommitted)
-    data.aborted_transactions = std::span<Response::AbortedTransaction>{};
+  if (job.committed_only()) data.aborted_transactions = aborted_of(finding);
   if (decision.diverging.known()) {
     data.diverging_epoch = {.epoch = decision.diverging.epoch.value(), .end_offset = decision.diverging.end.value()};
   }
@@ -202,9 +221,10 @@ void AnswerWriter::add(std::size_t index) {
   if (job.fetch.incremental && !job.is_news(wish, finding)) return;
   if (finding.decision.error == ErrorCode::NONE) {
     wish.told_high_watermark = finding.decision.high_watermark;
+    wish.told_last_stable = finding.last_stable;
     wish.told_log_start = finding.decision.log_start;
   } else {
-    wish.told_high_watermark = wish.told_log_start = kNoOffset;
+    wish.told_high_watermark = wish.told_last_stable = wish.told_log_start = kNoOffset;
   }
   if (!finding.slice.empty()) session.first = (index + 1) % session.wishes.size();
   if (topics.empty() || topics.back().topic_id != wish.key.topic || topics.back().topic != wish.topic_name) {

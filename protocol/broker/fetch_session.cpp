@@ -50,10 +50,11 @@ void update(FetchSession& session, const wire::FetchRequest& request) {
       } else {
         // Who asks again from no further on, or in another epoch, may have taken nothing from the last answer but a
         // truncation, or have dropped it as stale: it must hear the high watermark again.
-        const bool went_on = wish.current_leader_epoch == known->current_leader_epoch &&
-                             wish.fetch_offset > known->fetch_offset;
+        const bool went_on =
+            wish.current_leader_epoch == known->current_leader_epoch && wish.fetch_offset > known->fetch_offset;
         if (went_on) {
           wish.told_high_watermark = known->told_high_watermark;
+          wish.told_last_stable = known->told_last_stable;
           wish.told_log_start = known->told_log_start;
         }
         *known = std::move(wish);

@@ -25,6 +25,7 @@ struct FetchWish {
   std::int32_t max_bytes = 0;
 
   Offset told_high_watermark = kNoOffset;
+  Offset told_last_stable = kNoOffset;
   Offset told_log_start = kNoOffset;
 };
 

@@ -1,5 +1,6 @@
 #include "protocol/broker/offsets.h"
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -21,6 +22,7 @@ constexpr std::int64_t kEarliestLocal = -4;  // KIP-405, from version 8
 constexpr std::int64_t kLatestTiered = -5;   // KIP-1005, from version 9
 
 constexpr int kLeaderEpochFrom = 4;
+constexpr std::int8_t kReadCommitted = 1;
 
 constexpr int lowest_version_for(std::int64_t timestamp) {
   switch (timestamp) {
@@ -39,6 +41,7 @@ struct Question {
   std::string_view topic;
   ListRequest::ListOffsetsPartition asked;
   std::int32_t replica_id;
+  bool committed_only;  // isolation.level=read_committed
   int version;
 };
 
@@ -86,9 +89,11 @@ Task<ListPart> answer_one(BrokerContext* context, Question question) {
     refuse(part, decision.error);
     co_return part;
   }
+  const bool stable_only = question.committed_only && question.replica_id < 0;
+  const Offset bound = stable_only ? std::min(decision.latest, partition->last_stable_offset()) : decision.latest;
   part.leader_epoch = decision.leader_epoch.value();
   if (timestamp == kLatest) {
-    part.offset = decision.latest.value();
+    part.offset = bound.value();
     co_return part;
   }
   if (timestamp == kEarliest || timestamp == kEarliestLocal) {
@@ -103,7 +108,7 @@ Task<ListPart> answer_one(BrokerContext* context, Question question) {
   const auto timed = co_await look_up(partition, timestamp, &context->replicas.decompressor());
   if (!timed) {
     refuse(part, ErrorCode::KAFKA_STORAGE_ERROR);
-  } else if (*timed && (*timed)->offset < decision.latest) {
+  } else if (*timed && (*timed)->offset < bound) {
     part.timestamp = (*timed)->timestamp;
     part.offset = (*timed)->offset.value();
     part.leader_epoch = (*timed)->epoch.value();
@@ -145,8 +150,11 @@ Task<void> handle_list_offsets(BrokerContext* context, ExchangePtr exchange) {
         refuse(part, ErrorCode::INVALID_REQUEST);
         continue;
       }
-      const Question question{
-          .topic = topic.name, .asked = once[k], .replica_id = request.replica_id, .version = exchange->version()};
+      const Question question{.topic = topic.name,
+                              .asked = once[k],
+                              .replica_id = request.replica_id,
+                              .committed_only = request.isolation_level == kReadCommitted,
+                              .version = exchange->version()};
       part = co_await answer_one(context, question);
       if (exchange->version() < kLeaderEpochFrom) part.leader_epoch = -1;
     }

@@ -23,6 +23,7 @@ storage::LogConfig log_config(const protocol::TopicConfig& config) {
   log.retention_ms = config.retention_ms;
   log.delete_old = config.cleanup_delete;
   log.compacted = config.cleanup_compact;
+  log.producer_id_expiration_ms = config.producer_id_expiration_ms;
   return log;
 }
 
@@ -53,6 +54,23 @@ ErrorCode error_of(storage::BatchError error) {
       return ErrorCode::INVALID_RECORD;
   }
   return ErrorCode::UNKNOWN_SERVER_ERROR;
+}
+
+ErrorCode error_of(storage::LogErrorKind kind) {
+  switch (kind) {
+    case storage::LogErrorKind::too_large:
+      return ErrorCode::RECORD_LIST_TOO_LARGE;
+    case storage::LogErrorKind::out_of_order_sequence:
+      return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    case storage::LogErrorKind::invalid_producer_epoch:
+      return ErrorCode::INVALID_PRODUCER_EPOCH;
+    case storage::LogErrorKind::invalid_txn_state:
+      return ErrorCode::INVALID_TXN_STATE;
+    case storage::LogErrorKind::coordinator_fenced:
+      return ErrorCode::TRANSACTION_COORDINATOR_FENCED;
+    default:
+      return ErrorCode::KAFKA_STORAGE_ERROR;
+  }
 }
 
 Partition::Partition(const Context& context, PartitionKey key, std::string topic)
@@ -252,11 +270,13 @@ storage::ValidationRules Partition::rules() const {
   return rules;
 }
 
-ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter) {
+ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter,
+                                  storage::AppendOrigin origin) {
   ProduceOutcome outcome;
   outcome.error = turn(replication::ProduceRequested{.acks = acks});
   if (outcome.error != ErrorCode::NONE) return outcome;
-  const storage::ValidationRules asked = rules();
+  storage::ValidationRules asked = rules();
+  asked.allow_control = origin == storage::AppendOrigin::coordinator;
   const auto valid = storage::validate_batch_verbose(batch, asked, *decompressor_);
   if (!valid) {
     outcome.error = error_of(valid.error().error);
@@ -264,33 +284,72 @@ ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks,
     outcome.bad_record = valid.error().record_index;
     return outcome;
   }
-  const WallTime now = runtime_->wall_now();
   storage::stamp_timestamps(batch, *valid, asked);
-  if (config_.log_append_time) outcome.append_time_ms = asked.now_ms;
-  const auto done = log_->append_as_leader(batch, replica_.leader_epoch(), now);
-  if (!done) {
-    outcome.error = done.error().kind == storage::LogErrorKind::too_large ? ErrorCode::RECORD_LIST_TOO_LARGE
-                                                                          : ErrorCode::KAFKA_STORAGE_ERROR;
-    if (!failed(done.error())) {
-      if (done.error().kind == storage::LogErrorKind::append_failed) runtime_->mark(Mark::AppendFailedCutBack);
-      turn(replication::AppendFailed{});
-    }
-    return outcome;
+  outcome = append(batch, acks, waiter, origin);
+  // Kafka names the time of a batch that it recognises whatever the topic's message.timestamp.type is.
+  if (outcome.waits && !outcome.duplicate && config_.log_append_time) outcome.append_time_ms = asked.now_ms;
+  return outcome;
+}
+
+ProduceOutcome Partition::write_marker(const storage::TxnMarker& marker, WaiterId waiter) {
+  constexpr std::int16_t kAll = -1;
+  ProduceOutcome outcome;
+  outcome.error = turn(replication::ProduceRequested{.acks = kAll});
+  if (outcome.error != ErrorCode::NONE) return outcome;
+  std::vector<std::byte> batch = storage::build_marker(marker, to_ms(runtime_->wall_now()));
+  return append(batch, kAll, waiter, storage::AppendOrigin::coordinator);
+}
+
+ProduceOutcome Partition::refused(const storage::LogError& error) {
+  ProduceOutcome outcome;
+  outcome.error = error_of(error.kind);
+  if (outcome.error == ErrorCode::KAFKA_STORAGE_ERROR || outcome.error == ErrorCode::RECORD_LIST_TOO_LARGE) {
+    if (failed(error)) return outcome;
+    if (error.kind == storage::LogErrorKind::append_failed) runtime_->mark(Mark::AppendFailedCutBack);
+    turn(replication::AppendFailed{});
+  } else {
+    outcome.log_start = log_->log_start();
+    runtime_->log(LogLevel::info, kLogger, fmt::format("{}: {}", name(), error.to_string()));
   }
-  appended(*done, batch, ev::Role::leader);
+  return outcome;
+}
+
+ProduceOutcome Partition::append(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter,
+                                 storage::AppendOrigin origin) {
+  const auto done = log_->append_as_leader(batch, replica_.leader_epoch(), runtime_->wall_now(), origin);
+  if (!done) return refused(done.error());
+  ProduceOutcome outcome;
   outcome.base = done->base;
   outcome.log_start = log_->log_start();
   outcome.waits = true;
+  outcome.duplicate = done->duplicate;
+  if (done->duplicate) {
+    outcome.append_time_ms = done->max_timestamp;
+  } else {
+    appended(*done, batch, ev::Role::leader);
+  }
+  const auto header = storage::parse_header(batch);
+  // What retention took was below the high watermark: there is nothing to wait for.
+  const bool gone = done->duplicate && done->base < log_->log_start();
+  constexpr std::int16_t kLeaderOnly = 1;
   turn(replication::ProduceAppended{.batch = {.base = done->base,
                                               .last = done->last,
                                               .epoch = done->epoch,
                                               .crc = done->crc,
-                                              .producer_id = valid->header.producer_id,
-                                              .producer_epoch = valid->header.producer_epoch,
-                                              .base_sequence = valid->header.base_sequence},
-                                    .acks = acks,
+                                              .producer_id = header->producer_id,
+                                              .producer_epoch = header->producer_epoch,
+                                              .base_sequence = header->base_sequence},
+                                    .acks = gone && acks != 0 ? kLeaderOnly : acks,
                                     .waiter = waiter});
   return outcome;
+}
+
+Offset Partition::last_stable_offset() const {
+  return log_ == nullptr ? replica_.high_watermark() : log_->last_stable_offset(replica_.high_watermark());
+}
+
+void Partition::expire_producers() {
+  if (log_ != nullptr && !removed_) log_->expire_producers(runtime_->wall_now());
 }
 
 void Partition::fetch_answered(replication::FetchAnswered answer, storage::Bytes records) {

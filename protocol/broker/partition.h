@@ -52,8 +52,9 @@ struct ProduceOutcome {
   std::optional<std::int32_t> bad_record;      // which record, where one is at fault
   Offset base = kNoOffset;
   Offset log_start = kNoOffset;
-  std::int64_t append_time_ms = -1;  // message.timestamp.type=LogAppendTime
-  bool waits = false;                // acks=all: the host will be told through complete_produce
+  std::int64_t append_time_ms = -1;  // message.timestamp.type=LogAppendTime, or a duplicate
+  bool waits = false;      // the host is told the end through complete_produce (with acks=all it may be later)
+  bool duplicate = false;  // of a batch that is in the log; append_time_ms is that one's timestamp
 };
 
 // One replica on this node: the decisions of replication::Replica joined to its log. Every call is one turn: the
@@ -104,8 +105,15 @@ class Partition final : public replication::LogView {
   }
   void remove(replication::RemovedReason reason);
 
-  // `batch` is what a Produce request holds for this partition; it is stamped in place.
-  ProduceOutcome produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter);
+  // `batch` is what a Produce request holds for this partition; it is stamped in place. A retry of a batch that is in
+  // the log already is answered as that one would be: with acks=all once it is below the high watermark.
+  ProduceOutcome produce(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter,
+                         storage::AppendOrigin origin = storage::AppendOrigin::client);
+  // Ends a transaction here, with acks=all.
+  ProduceOutcome write_marker(const storage::TxnMarker& marker, WaiterId waiter);
+  // What read_committed sees is below it: the first record of an undecided transaction, or the high watermark.
+  Offset last_stable_offset() const;
+  void expire_producers();
   storage::ValidationRules rules() const;  // what produce() asks of a batch now
   void expire(WaiterId waiter) { turn(replication::WaiterExpired{waiter}); }
 
@@ -142,6 +150,8 @@ class Partition final : public replication::LogView {
   LeaderEpoch epoch_at(Offset offset) const override;
 
  private:
+  ProduceOutcome append(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter, storage::AppendOrigin origin);
+  ProduceOutcome refused(const storage::LogError& error);
   void run_effects();
   void run(const replication::AssignEpochStart& effect);
   void run(const replication::TruncateTo& effect);
@@ -183,5 +193,6 @@ using PartitionPtr = std::shared_ptr<Partition>;
 
 storage::LogConfig log_config(const protocol::TopicConfig& config);
 ErrorCode error_of(storage::BatchError error);
+ErrorCode error_of(storage::LogErrorKind kind);  // of an append that was refused
 
 }  // namespace verdict::broker

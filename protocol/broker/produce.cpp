@@ -138,8 +138,11 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
       refuse_batch(answer, **found, *outcome.invalid, batch);
     } else {
       refuse(answer, outcome.error, std::nullopt);
-      if (outcome.error == ErrorCode::NOT_ENOUGH_REPLICAS)
+      if (outcome.error == ErrorCode::NOT_ENOUGH_REPLICAS) {
         answer.log_start_offset = (*found)->log().log_start().value();
+      } else {
+        answer.log_start_offset = outcome.log_start.value();
+      }
     }
     if (outcome.error == ErrorCode::NOT_LEADER_OR_FOLLOWER) name_leader(answer, (*found)->key());
     return;

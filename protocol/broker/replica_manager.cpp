@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kLogger = "ReplicaManager";
 constexpr Duration kProposalRetry = 100ms;
+constexpr Duration kProducerCheck = 600s;  // producer.id.expiration.check.interval.ms
 constexpr int kListOffsetsVersion = 8;
 constexpr std::int64_t kLatest = -1;
 constexpr std::int64_t kEarliest = -2;
@@ -502,6 +503,10 @@ Task<void> ReplicaManager::checkpoint_recovery_points() {
 
 Task<void> ReplicaManager::check_retention() {
   for (const auto& [key, partition] : std::map(partitions_)) partition->enforce_retention();
+  if (runtime_->now() - producers_checked_ >= kProducerCheck) {
+    producers_checked_ = runtime_->now();
+    for (const auto& [key, partition] : partitions_) partition->expire_producers();
+  }
   co_return;
 }
 

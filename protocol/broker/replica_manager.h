@@ -130,6 +130,7 @@ class ReplicaManager final : public PartitionHost {
   std::vector<WaitSlot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::size_t opening_ = 0;
+  MonoTime producers_checked_{};
   bool stopping_ = false;
   Signal opened_;
   Signal stop_;

@@ -30,10 +30,10 @@ TransactionPartition::Answer answer_to(const ExchangePtr& exchange) {
 
 TransactionPartition::TransactionPartition(Context context, PartitionPtr partition, LeaderEpoch epoch,
                                            transaction::TransactionCoordinator::Options options, MarkerSender& markers,
-                                           Allocate allocate, protocol::Observer* observer)
+                                           ProducerIds& ids, protocol::Observer* observer)
     : CoordinatorPartition(std::move(context), std::move(partition), epoch),
       markers_(&markers),
-      allocate_(std::move(allocate)),
+      ids_(&ids),
       machine_(std::move(options), observer) {}
 
 std::expected<void, std::string> TransactionPartition::replay(const storage::RecordView& record,
@@ -114,12 +114,8 @@ void TransactionPartition::markers_answered(const transaction::effects::SendMark
 }
 
 void TransactionPartition::run(const transaction::effects::AllocateProducerId& effect) {
-  const auto partition = self();
-  const std::string id = effect.transactional_id;
-  allocate_([partition, id](std::expected<std::int64_t, ErrorCode> allocated) {
-    if (partition->state() != State::active) return;
-    partition->step(transaction::events_in::ProducerIdAllocated{.transactional_id = id, .producer_id = allocated});
-  });
+  step(transaction::events_in::ProducerIdAllocated{.transactional_id = effect.transactional_id,
+                                                   .producer_id = ids_->next()});
 }
 
 void TransactionPartition::run(const transaction::effects::Log& effect) {
@@ -128,11 +124,10 @@ void TransactionPartition::run(const transaction::effects::Log& effect) {
 
 // ---- requests ----
 
-TransactionRequests::TransactionRequests(BrokerContext& context, TransactionPartition::Allocate allocate)
+TransactionRequests::TransactionRequests(BrokerContext& context)
     : context_(&context),
       markers_(context.runtime, context.config, context.image),
-      allocate_(std::move(allocate)),
-      set_(context.runtime, context.replicas, std::string(kTransactionTopic),
+      set_(context.runtime, context.replicas, std::string(kTransactionsTopic),
            [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
              transaction::TransactionCoordinator::Options options;
              const protocol::BrokerConfig& config = context_->config;
@@ -146,7 +141,7 @@ TransactionRequests::TransactionRequests(BrokerContext& context, TransactionPart
              options.transaction_version = protocol::feature_level(context_->image, kVersionFeature);
              options.defects = context_->runtime.defects();
              return std::make_shared<TransactionPartition>(std::move(shell), std::move(partition), epoch,
-                                                           std::move(options), markers_, allocate_,
+                                                           std::move(options), markers_, context_->producer_ids,
                                                            context_->observer);
            }) {}
 
@@ -164,23 +159,21 @@ void TransactionRequests::features_changed() {
 
 std::expected<TransactionRequests::Ptr, ErrorCode> TransactionRequests::coordinator_of(
     std::string_view transactional_id) const {
-  const auto index = coordinator_partition(context_->image, kTransactionTopic, transactional_id);
-  if (!index) return std::unexpected(ErrorCode::NOT_COORDINATOR);
-  const auto found = set_.find(*index);
+  const auto key = broker::coordinator_of(CoordinatorType::transaction, transactional_id, context_->image);
+  if (!key) return std::unexpected(ErrorCode::NOT_COORDINATOR);
+  const auto found = set_.find(key->index);
   if (!found) return std::unexpected(found.error());
   return std::static_pointer_cast<TransactionPartition>(*found);
 }
 
-void TransactionRequests::init_producer_id(const ExchangePtr& exchange) {
-  const auto request = std::make_shared<wire::InitProducerIdRequest>();
-  if (!exchange->decode(*request)) return;
+void TransactionRequests::init_producer_id(const ExchangePtr& exchange, const wire::InitProducerIdRequest& request) {
   const auto answer = answer_to<wire::InitProducerIdResponse>(exchange);
-  const auto found = coordinator_of(request->transactional_id.value_or(std::string_view()));
+  const auto found = coordinator_of(request.transactional_id.value_or(std::string_view()));
   if (!found) return answer(std::unexpected(found.error()));
   (*found)->ask(
       [&](transaction::Token token) {
         return transaction::events_in::InitProducerId{
-            .token = token, .version = exchange->version(), .request = *request};
+            .token = token, .version = exchange->version(), .request = request};
       },
       answer);
 }
@@ -191,12 +184,12 @@ void TransactionRequests::add_offsets(const ExchangePtr& exchange) {
   const auto answer = answer_to<wire::AddOffsetsToTxnResponse>(exchange);
   const auto found = coordinator_of(request.transactional_id);
   if (!found) return answer(std::unexpected(found.error()));
-  const auto group = coordinator_partition(context_->image, kGroupTopic, request.group_id);
+  const auto group = broker::coordinator_of(CoordinatorType::group, request.group_id, context_->image);
   if (!group) return answer(std::unexpected(ErrorCode::COORDINATOR_NOT_AVAILABLE));
   (*found)->ask(
       [&](transaction::Token token) {
         return transaction::events_in::AddOffsetsToTxn{
-            .token = token, .version = exchange->version(), .request = request, .offsets_partition = *group};
+            .token = token, .version = exchange->version(), .request = request, .offsets_partition = group->index};
       },
       answer);
 }

@@ -20,11 +20,9 @@ class TransactionPartition final : public CoordinatorPartition {
  public:
   // The machine's answer, or why there is none.
   using Answer = std::function<void(std::expected<transaction::Response, ErrorCode>)>;
-  // Calls back once, perhaps before it returns.
-  using Allocate = std::function<void(std::function<void(std::expected<std::int64_t, ErrorCode>)>)>;
 
   TransactionPartition(Context context, PartitionPtr partition, LeaderEpoch epoch,
-                       transaction::TransactionCoordinator::Options options, MarkerSender& markers, Allocate allocate,
+                       transaction::TransactionCoordinator::Options options, MarkerSender& markers, ProducerIds& ids,
                        protocol::Observer* observer);
 
   // One event that a request makes; `make` gets the token that the answer will come under.
@@ -64,7 +62,7 @@ class TransactionPartition final : public CoordinatorPartition {
   }
 
   MarkerSender* markers_;
-  Allocate allocate_;
+  ProducerIds* ids_;
   transaction::TransactionCoordinator machine_;
   transaction::Token tokens_ = 0;
   std::map<transaction::Token, Answer> open_;
@@ -73,14 +71,14 @@ class TransactionPartition final : public CoordinatorPartition {
 // The requests that a transaction coordinator answers.
 class TransactionRequests {
  public:
-  TransactionRequests(BrokerContext& context, TransactionPartition::Allocate allocate);
+  explicit TransactionRequests(BrokerContext& context);
   TransactionRequests(const TransactionRequests&) = delete;
   TransactionRequests& operator=(const TransactionRequests&) = delete;
 
   void role_changed(const PartitionPtr& partition) { set_.role_changed(partition); }
   void features_changed();
 
-  void init_producer_id(const ExchangePtr& exchange);  // with a transactional id
+  void init_producer_id(const ExchangePtr& exchange, const wire::InitProducerIdRequest& request);
   void add_partitions(const ExchangePtr& exchange);
   void add_offsets(const ExchangePtr& exchange);
   void end(const ExchangePtr& exchange);
@@ -98,7 +96,6 @@ class TransactionRequests {
 
   BrokerContext* context_;
   MarkerSender markers_;
-  TransactionPartition::Allocate allocate_;
   CoordinatorSet set_;
 };
 

@@ -11,7 +11,10 @@ void Waiters::push(const Waiter& waiter) {
     ring_ = std::move(larger);
     head_ = 0;
   }
-  ring_[at(size_)] = waiter;
+  std::size_t place = size_;
+  for (; place > 0 && waiter.batch.last < ring_[at(place - 1)].batch.last; --place)
+    ring_[at(place)] = ring_[at(place - 1)];
+  ring_[at(place)] = waiter;
   ++size_;
 }
 

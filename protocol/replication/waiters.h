@@ -14,8 +14,9 @@ struct Waiter {
   ProducedBatch batch;
 };
 
-// First in, first out, in a ring that allocates only while it grows. One waits per produce request in flight, so the
-// broker's limit on requests in flight bounds it.
+// By their batches' places, equal ones in their order, in a ring that allocates only while it grows. Batches come in
+// order, but for those that were in the log before (see ProduceAppended). One waits per produce request in flight, so
+// the broker's limit on requests in flight bounds it.
 class Waiters {
  public:
   bool empty() const { return size_ == 0; }
