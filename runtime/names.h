@@ -121,15 +121,16 @@ namespace verdict {
   X(LateMetadata, "late-metadata")                /* what was fetched of the metadata is applied later */
 
 // What a random number is for: draws of different purposes never disturb each other.
-#define VERDICT_PURPOSES(X)      \
-  X(TopicId, "topic-id")         \
-  X(Incarnation, "incarnation")  \
-  X(ClusterId, "cluster-id")     \
-  X(DirectoryId, "directory-id") \
-  X(Backoff, "backoff")          \
-  X(Placement, "placement")      \
-  X(Workload, "workload")        \
-  X(FetchSession, "fetch-session")
+#define VERDICT_PURPOSES(X)        \
+  X(TopicId, "topic-id")           \
+  X(Incarnation, "incarnation")    \
+  X(ClusterId, "cluster-id")       \
+  X(DirectoryId, "directory-id")   \
+  X(Backoff, "backoff")            \
+  X(Placement, "placement")        \
+  X(Workload, "workload")          \
+  X(FetchSession, "fetch-session") \
+  X(MemberId, "member-id")
 
 #define VERDICT_ENUMERATOR(id, text) id,
 enum class Defect : std::uint8_t { VERDICT_DEFECTS(VERDICT_ENUMERATOR) };

@@ -12,6 +12,7 @@
 #include "protocol/broker/init_producer_id.h"
 #include "protocol/broker/offsets.h"
 #include "protocol/broker/produce.h"
+#include "protocol/broker/write_markers.h"
 #include "protocol/wire/gen/update_features.h"
 
 namespace verdict::broker {
@@ -107,6 +108,15 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
                                                            .observer = observer_,
                                                            .init_transactional_id = {}});
   topics_ = std::make_unique<TopicRequests>(*context_);
+  groups_ = std::make_unique<GroupRequests>(*context_);
+  transactions_ = std::make_unique<TransactionRequests>(*context_);
+  context_->init_transactional_id = [this](ExchangePtr exchange, const wire::InitProducerIdRequest& request) {
+    transactions_->init_producer_id(exchange, request);
+  };
+  replicas_->on_role([this](const PartitionPtr& partition) {
+    groups_->role_changed(partition);
+    transactions_->role_changed(partition);
+  });
   lifecycle_->start();
   scope_.spawn(serve_when_unfenced());
   co_return std::expected<void, std::string>();
@@ -130,6 +140,12 @@ Task<void> BrokerNode::publish(const protocol::MetadataDelta* delta) {
   co_await replicas_->apply(&metadata_->image(), delta, first);
   const protocol::BrokerRegistration* self = metadata_->image().broker(config_->node_id());
   if (self != nullptr && self->epoch == lifecycle_->epoch()) first_publish_ = false;
+  if (!delta->features.empty()) transactions_->features_changed();
+  if (!delta->topics_removed.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [id, topic] : delta->topics_removed) names.push_back(topic.name);
+    groups_->topics_deleted(names);
+  }
   lifecycle_->beat_now();
 }
 
@@ -164,7 +180,20 @@ void BrokerNode::dispatch(ExchangePtr exchange) {
       return handle_find_coordinator(*context_, *topics_, exchange);
     case wire::ApiKey::InitProducerId:
       return handle_init_producer_id(*context_, exchange);
+    case wire::ApiKey::AddPartitionsToTxn:
+      return transactions_->add_partitions(exchange);
+    case wire::ApiKey::AddOffsetsToTxn:
+      return transactions_->add_offsets(exchange);
+    case wire::ApiKey::EndTxn:
+      return transactions_->end(exchange);
+    case wire::ApiKey::DescribeTransactions:
+      return transactions_->describe(exchange);
+    case wire::ApiKey::ListTransactions:
+      return transactions_->list(exchange);
+    case wire::ApiKey::WriteTxnMarkers:
+      return handlers_.spawn(handle_write_txn_markers(context_.get(), &groups_->coordinators(), exchange));
     default:
+      if (groups_->serves(exchange->api())) return groups_->handle(exchange);
       return exchange->close(fmt::format("api {} is not served", static_cast<int>(exchange->api())));
   }
 }
@@ -181,8 +210,12 @@ Task<BrokerNode::Stopped> BrokerNode::stop() {
   co_await lifecycle_->stop();
   co_await metadata_->stop();
   for (const std::unique_ptr<Server>& server : servers_) co_await server->stop();
+  groups_->drop_all();
+  transactions_->drop_all();
   replicas_->answer_all();
   co_await handlers_.join();
+  co_await groups_->stop();
+  co_await transactions_->stop();
   co_await topics_->stop();
   co_await producer_ids_->stop();
   co_await scope_.join();

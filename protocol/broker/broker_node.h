@@ -6,11 +6,13 @@
 #include <vector>
 
 #include "protocol/broker/context.h"
+#include "protocol/broker/group_requests.h"
 #include "protocol/broker/lifecycle.h"
 #include "protocol/broker/metadata_follower.h"
 #include "protocol/broker/producer_ids.h"
 #include "protocol/broker/server.h"
 #include "protocol/broker/topic_requests.h"
+#include "protocol/broker/transaction_requests.h"
 
 namespace verdict::broker {
 
@@ -58,6 +60,8 @@ class BrokerNode {
   std::unique_ptr<ReplicaManager> replicas_;
   std::unique_ptr<BrokerContext> context_;
   std::unique_ptr<TopicRequests> topics_;
+  std::unique_ptr<GroupRequests> groups_;
+  std::unique_ptr<TransactionRequests> transactions_;
   std::vector<std::unique_ptr<Server>> servers_;
   std::vector<ListenerAddress> advertised_;
   bool first_publish_ = true;

@@ -82,8 +82,9 @@ Task<void> CoordinatorPartition::load(Self self) {
   }
   partition_->unwatch(watcher_);
   if (state_ != State::active) co_return;
-  runtime().log(LogLevel::info, kLogger,
-                fmt::format("{} is loaded up to offset {} in epoch {}", partition_->name(), at.value(), epoch_.value()));
+  runtime().log(
+      LogLevel::info, kLogger,
+      fmt::format("{} is loaded up to offset {} in epoch {}", partition_->name(), at.value(), epoch_.value()));
   loaded();
 }
 
@@ -154,8 +155,8 @@ void CoordinatorPartition::append(std::span<const CoordinatorRecord> records,
   wait->parts.push_back({.partition = partition_, .waiter = {}, .finished = false});
   wait->parts[0].waiter = context_.replicas->begin_wait(*wait, 0);
   wait->unfinished = 1;
-  const ProduceOutcome outcome =
-      partition_->produce(builder_.finish(compressor_), kAll, wait->parts[0].waiter, storage::AppendOrigin::coordinator);
+  const ProduceOutcome outcome = partition_->produce(builder_.finish(compressor_), kAll, wait->parts[0].waiter,
+                                                     storage::AppendOrigin::coordinator);
   if (!outcome.waits) {
     context_.replicas->end_wait(wait->parts[0].waiter);
     lose(fmt::format("a record can't be appended: {}", wire::to_string(outcome.error)));

@@ -64,8 +64,8 @@ class CoordinatorPartition : public std::enable_shared_from_this<CoordinatorPart
   // What a request is told instead of being served; NONE: it is served.
   ErrorCode refusal() const;
 
-  void start();                    // loads; once
-  void drop();                     // the leadership is lost or the broker stops: open requests are answered
+  void start();  // loads; once
+  void drop();   // the leadership is lost or the broker stops: open requests are answered
   void marker_appended(const CoordinatorProducer& producer, bool committed);  // by WriteTxnMarkers, in this turn
 
  protected:

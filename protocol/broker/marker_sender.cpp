@@ -15,11 +15,12 @@ using Request = wire::WriteTxnMarkersRequest;
 using Response = wire::WriteTxnMarkersResponse;
 
 constexpr int kVersion = 1;
-constexpr Duration kTimeout = 30s;       // request.timeout.ms of the inter-broker client
+constexpr Duration kTimeout = 30s;  // request.timeout.ms of the inter-broker client
 constexpr Duration kConnectTimeout = 2s;
 
 // By topic, in the order of the partitions.
-std::span<Request::WritableTxnMarkerTopic> topics_of(wire::Arena& arena, const std::vector<TopicPartition>& partitions) {
+std::span<Request::WritableTxnMarkerTopic> topics_of(wire::Arena& arena,
+                                                     const std::vector<TopicPartition>& partitions) {
   std::map<std::string_view, std::vector<std::int32_t>> by_topic;
   for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
   auto topics = arena.make_span<Request::WritableTxnMarkerTopic>(by_topic.size());
@@ -56,8 +57,7 @@ MarkerSender::Results results_of(const Response* answer, std::int64_t producer_i
 
 }  // namespace
 
-MarkerSender::MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config,
-                           const protocol::MetadataImage& image)
+MarkerSender::MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image)
     : runtime_(&runtime), config_(&config), image_(&image), scope_(runtime) {}
 
 MarkerSender::Outbox* MarkerSender::outbox_of(NodeId leader) {
@@ -129,7 +129,7 @@ Task<void> MarkerSender::send_batch(client::RpcChannel* channel, std::vector<Wai
   }
   const auto answer = co_await channel->call<Response>(kVersion, request, runtime_->now() + kTimeout);
   for (const Waiting& one : batch)
-    one.done(results_of(answer ? &**answer : nullptr, one.marker.producer_id, one.partitions));
+    one.done(results_of(answer ? &answer->value : nullptr, one.marker.producer_id, one.partitions));
 }
 
 Task<void> MarkerSender::stop() {

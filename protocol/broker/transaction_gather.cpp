@@ -10,7 +10,6 @@ namespace {
 // ---- AddPartitionsToTxn ----
 
 constexpr int kBrokersFrom = 4;
-constexpr std::int16_t code(ErrorCode error) { return static_cast<std::int16_t>(error); }
 
 using AddRequest = wire::AddPartitionsToTxnRequest;
 using AddResponse = wire::AddPartitionsToTxnResponse;
@@ -113,7 +112,8 @@ void TransactionRequests::add_to_each(const ExchangePtr& exchange) {
     const TransactionPartition::Answer answer = [gathered, i](std::expected<transaction::Response, ErrorCode> said) {
       AddResponse::AddPartitionsToTxnResult& into = gathered->response.results_by_transaction[i];
       if (said) {
-        auto part = std::make_shared<wire::Message<AddResponse>>(std::move(std::get<wire::Message<AddResponse>>(*said)));
+        auto part =
+            std::make_shared<wire::Message<AddResponse>>(std::move(std::get<wire::Message<AddResponse>>(*said)));
         if (!part->value.results_by_transaction.empty()) into = part->value.results_by_transaction[0];
         gathered->parts.push_back(std::move(part));
       } else {

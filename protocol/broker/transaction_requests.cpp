@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::string_view kLogger = "TransactionCoordinator";
 constexpr std::string_view kVersionFeature = "transaction.version";
-constexpr std::int16_t code(ErrorCode error) { return static_cast<std::int16_t>(error); }
 
 // Answers an exchange with what the machine says, or with an answer that holds an error alone.
 template <class Response>
@@ -60,8 +59,7 @@ void TransactionPartition::answer_open(ErrorCode error) {
 
 void TransactionPartition::run(transaction::Effects& effects) {
   for (const Mark mark : effects.marks) runtime().mark(mark);
-  for (transaction::Effect& effect : effects.list)
-    std::visit([this](auto& what) { run(std::move(what)); }, effect);
+  for (transaction::Effect& effect : effects.list) std::visit([this](auto& what) { run(std::move(what)); }, effect);
 }
 
 void TransactionPartition::run(const transaction::effects::Append& effect) {
@@ -107,8 +105,8 @@ void TransactionPartition::markers_answered(const transaction::effects::SendMark
                                                  .partitions = {}};
   for (const auto& [at, error] : results) {
     // This broker's metadata is behind or ahead of the leader's: only what it has seen gone itself is gone.
-    written.partitions.push_back({.partition = {.topic = at.topic, .partition = at.partition},
-                                  .outcome = transaction::marker_outcome(error)});
+    written.partitions.push_back(
+        {.partition = {.topic = at.topic, .partition = at.partition}, .outcome = transaction::marker_outcome(error)});
   }
   step(written);
 }

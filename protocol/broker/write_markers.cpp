@@ -41,12 +41,11 @@ void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic
   written.push_back({.result = &result,
                      .producer = {.id = marker.producer_id, .epoch = marker.producer_epoch},
                      .commit = marker.transaction_result});
-  const ProduceOutcome outcome =
-      (*found)->write_marker({.producer_id = ProducerId(marker.producer_id),
-                              .producer_epoch = ProducerEpoch(marker.producer_epoch),
-                              .coordinator_epoch = marker.coordinator_epoch,
-                              .commit = marker.transaction_result},
-                             wait.parts[part].waiter);
+  const ProduceOutcome outcome = (*found)->write_marker({.producer_id = ProducerId(marker.producer_id),
+                                                         .producer_epoch = ProducerEpoch(marker.producer_epoch),
+                                                         .coordinator_epoch = marker.coordinator_epoch,
+                                                         .commit = marker.transaction_result},
+                                                        wait.parts[part].waiter);
   if (outcome.waits) return;
   wait.parts[part].finished = true;
   wait.parts[part].error = outcome.error;

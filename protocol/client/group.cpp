@@ -4,12 +4,12 @@
 #include <set>
 #include <utility>
 
+#include "protocol/wire/codec.h"
 #include "protocol/wire/gen/data_records.h"
 #include "protocol/wire/gen/heartbeat.h"
 #include "protocol/wire/gen/join_group.h"
 #include "protocol/wire/gen/leave_group.h"
 #include "protocol/wire/gen/sync_group.h"
-#include "protocol/wire/codec.h"
 #include "storage/bytes.h"
 
 namespace verdict::client {
@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::string_view kProtocolType = "consumer";
 constexpr std::string_view kRange = "range";
-constexpr int kDataVersion = 1;    // of subscription and assignment
-constexpr int kMembersFrom = 3;    // LeaveGroup
+constexpr int kDataVersion = 1;  // of subscription and assignment
+constexpr int kMembersFrom = 3;  // LeaveGroup
 constexpr std::size_t kVersionSize = 2;
 
 using Bytes = std::vector<std::byte>;
@@ -190,8 +190,7 @@ Task<bool> GroupMember::assign(const wire::JoinGroupResponse* response, std::vec
     wire::ConsumerProtocolSubscription subscription;
     given[std::string(member.member_id)];
     if (!parse_versioned(arena, member.metadata, subscription)) continue;
-    for (const std::string_view topic : subscription.topics)
-      wanted_by[std::string(topic)].emplace(member.member_id);
+    for (const std::string_view topic : subscription.topics) wanted_by[std::string(topic)].emplace(member.member_id);
   }
   for (const auto& [topic, who] : wanted_by) metadata_.want(topic);
   metadata_.make_stale();
@@ -213,8 +212,7 @@ Task<bool> GroupMember::assign(const wire::JoinGroupResponse* response, std::vec
     std::map<std::string_view, std::vector<std::int32_t>> by_topic;
     for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
     wire::ConsumerProtocolAssignment assignment;
-    assignment.assigned_partitions =
-        arena.make_span<wire::ConsumerProtocolAssignment::TopicPartition>(by_topic.size());
+    assignment.assigned_partitions = arena.make_span<wire::ConsumerProtocolAssignment::TopicPartition>(by_topic.size());
     std::size_t i = 0;
     for (const auto& [topic, indexes] : by_topic)
       assignment.assigned_partitions[i++] = {.topic = topic, .partitions = arena.copy_span<std::int32_t>(indexes)};
@@ -275,8 +273,7 @@ Task<bool> GroupMember::beat() {
                                        .member_id = member_id_,
                                        .group_instance_id = if_any(options_.instance)};
   const auto answer = co_await channel->call<wire::HeartbeatResponse>(*version, request, limit);
-  const ErrorCode error =
-      answer ? wire::error_from_code((*answer)->error_code) : ErrorCode::NETWORK_EXCEPTION;
+  const ErrorCode error = answer ? wire::error_from_code((*answer)->error_code) : ErrorCode::NETWORK_EXCEPTION;
   failed(error);
   co_return error == ErrorCode::NONE || error == ErrorCode::REBALANCE_IN_PROGRESS;
 }

@@ -24,13 +24,13 @@ struct JoinGroupResponse;
 namespace verdict::client {
 
 struct GroupOptions {
-  std::string group;                        // group.id
-  std::string instance;                     // group.instance.id; empty: a dynamic member
-  std::vector<std::string> topics;          // subscribed to
-  Duration session_timeout = 45s;           // session.timeout.ms
-  Duration rebalance_timeout = 300s;        // max.poll.interval.ms
-  Duration heartbeat_interval = 3s;         // heartbeat.interval.ms
-  bool leave_on_close = true;               // a static member stays (internal.leave.group.on.close)
+  std::string group;                  // group.id
+  std::string instance;               // group.instance.id; empty: a dynamic member
+  std::vector<std::string> topics;    // subscribed to
+  Duration session_timeout = 45s;     // session.timeout.ms
+  Duration rebalance_timeout = 300s;  // max.poll.interval.ms
+  Duration heartbeat_interval = 3s;   // heartbeat.interval.ms
+  bool leave_on_close = true;         // a static member stays (internal.leave.group.on.close)
 };
 
 struct CommittedOffset {

@@ -9,8 +9,8 @@
 namespace verdict::client {
 namespace {
 
-constexpr int kLastByName = 9;   // OffsetCommit and OffsetFetch; the next version knows topics by id
-constexpr int kGroupsFrom = 8;   // OffsetFetch
+constexpr int kLastByName = 9;  // OffsetCommit and OffsetFetch; the next version knows topics by id
+constexpr int kGroupsFrom = 8;  // OffsetFetch
 constexpr int kStableFrom = 7;
 
 template <class Parts>
@@ -23,9 +23,8 @@ std::map<std::string_view, std::vector<std::int32_t>> by_topic(const Parts& part
 wire::OffsetCommitRequest commit_request(wire::Arena& arena, const GroupMembership& member,
                                          const OffsetsToCommit& offsets) {
   using Request = wire::OffsetCommitRequest;
-  Request request{.group_id = member.group,
-                  .generation_id_or_member_epoch = member.generation,
-                  .member_id = member.member_id};
+  Request request{
+      .group_id = member.group, .generation_id_or_member_epoch = member.generation, .member_id = member.member_id};
   if (!member.instance.empty()) request.group_instance_id = member.instance;
   std::map<std::string_view, std::vector<const OffsetsToCommit::value_type*>> topics;
   for (const auto& entry : offsets) topics[entry.first.topic].push_back(&entry);
@@ -146,7 +145,7 @@ Task<std::expected<OffsetsToCommit, ErrorCode>> GroupMember::committed(std::vect
         if (*version >= kGroupsFrom && !response.groups.empty())
           error = wire::error_from_code(response.groups[0].error_code);
         if (error == ErrorCode::NONE) {
-          error = *version < kGroupsFrom     ? take_offsets(response.topics, offsets)
+          error = *version < kGroupsFrom    ? take_offsets(response.topics, offsets)
                   : response.groups.empty() ? ErrorCode::UNKNOWN_SERVER_ERROR
                                             : take_offsets(response.groups[0].topics, offsets);
         }

@@ -66,8 +66,8 @@ Task<bool> Transaction::pause(int failures, MonoTime deadline) {
   co_return !closed_;
 }
 
-// What the request points to lives in the caller's frame. Each of these may be repeated: the coordinator knows a request
-// again.
+// What the request points to lives in the caller's frame. Each of these may be repeated: the coordinator knows a
+// request again.
 template <class Response, class Request, class ErrorOf>
 Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request request, ErrorOf error_of,
                                  MonoTime deadline) {

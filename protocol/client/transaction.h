@@ -16,8 +16,8 @@
 namespace verdict::client {
 
 struct TransactionOptions {
-  std::string id;                // transactional.id
-  Duration timeout = 60s;        // transaction.timeout.ms
+  std::string id;          // transactional.id
+  Duration timeout = 60s;  // transaction.timeout.ms
   // KIP-890: transaction.version 2. Partitions are added by producing to them, and each end brings a new epoch.
   bool version_two = false;
 };

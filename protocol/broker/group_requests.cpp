@@ -1,0 +1,338 @@
+#include "protocol/broker/group_requests.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "protocol/broker/coordinators.h"
+#include "protocol/broker/server.h"
+
+namespace verdict::broker {
+namespace {
+
+constexpr std::string_view kLogger = "GroupCoordinator";
+
+group::GroupCoordinator::Options options_of(const BrokerContext& context) {
+  const protocol::BrokerConfig& config = context.config;
+  const auto number = [&](std::string_view key) { return static_cast<std::int32_t>(config.integer(key)); };
+  const auto ms = [&](std::string_view key) { return to_ms(config.duration_ms(key)); };
+  group::GroupCoordinator::Options options;
+  options.group_min_session_timeout_ms = number("group.min.session.timeout.ms");
+  options.group_max_session_timeout_ms = number("group.max.session.timeout.ms");
+  options.group_initial_rebalance_delay_ms = number("group.initial.rebalance.delay.ms");
+  options.group_max_size = number("group.max.size");
+  options.offset_metadata_max_bytes = number("offset.metadata.max.bytes");
+  options.offsets_retention_ms = config.integer("offsets.retention.minutes") * 60'000;
+  options.offsets_retention_check_interval_ms = ms("offsets.retention.check.interval.ms");
+  options.defects = context.runtime.defects();
+  return options;
+}
+
+group::Producer to_machine(const CoordinatorProducer& producer) { return {.id = producer.id, .epoch = producer.epoch}; }
+
+}  // namespace
+
+// ---- one partition ----
+
+GroupPartition::GroupPartition(Context context, PartitionPtr partition, LeaderEpoch epoch,
+                               group::GroupCoordinator::Options options, protocol::Observer* observer)
+    : CoordinatorPartition(std::move(context), std::move(partition), epoch), machine_(std::move(options), observer) {}
+
+std::expected<void, std::string> GroupPartition::replay(const storage::RecordView& record,
+                                                        const std::optional<CoordinatorProducer>& transactional) {
+  if (!record.key) return std::unexpected(std::string("a record without a key"));
+  return machine_.replay(*record.key, record.value, record.timestamp,
+                         transactional ? std::optional(to_machine(*transactional)) : std::nullopt);
+}
+
+void GroupPartition::replay_marker(const CoordinatorProducer& producer, bool committed) {
+  machine_.replay_marker(to_machine(producer), committed);
+}
+
+void GroupPartition::loaded() {
+  group::Effects effects;
+  machine_.loaded(runtime().now(), runtime().wall_now(), effects);
+  run(effects);
+}
+
+void GroupPartition::marker(const CoordinatorProducer& producer, bool committed) {
+  step(group::events_in::Marker{.producer = to_machine(producer), .committed = committed});
+}
+
+void GroupPartition::topics_deleted(std::span<const std::string> names) {
+  if (state() == State::active) step(group::events_in::TopicsDeleted{names});
+}
+
+void GroupPartition::answer_open(ErrorCode error) {
+  for (auto& [token, answer] : std::exchange(open_, {})) answer(std::unexpected(error));
+}
+
+void GroupPartition::run(group::Effects& effects) {
+  for (const Mark mark : effects.marks) runtime().mark(mark);
+  for (group::Effect& effect : effects.list) std::visit([this](auto& what) { run(std::move(what)); }, effect);
+}
+
+void GroupPartition::run(const group::effects::Append& effect) {
+  std::vector<CoordinatorRecord> records;
+  for (const group::LogRecord& record : effect.records) records.push_back({.key = record.key, .value = record.value});
+  std::optional<CoordinatorProducer> transactional;
+  if (effect.transactional) transactional = {.id = effect.transactional->id, .epoch = effect.transactional->epoch};
+  append(records, transactional);
+}
+
+void GroupPartition::run(group::effects::Respond effect) {
+  const auto held = std::make_shared<group::effects::Respond>(std::move(effect));
+  when_committed([this, held] {
+    const auto at = open_.find(held->token);
+    if (at == open_.end()) return;
+    const Answer answer = std::move(at->second);
+    open_.erase(at);
+    answer(std::move(held->response));
+  });
+}
+
+void GroupPartition::run(const group::effects::Log& effect) {
+  runtime().log(effect.warning ? LogLevel::warn : LogLevel::info, kLogger, effect.text);
+}
+
+// ---- requests of one group ----
+
+GroupRequests::GroupRequests(BrokerContext& context)
+    : context_(&context),
+      set_(context.runtime, context.replicas, std::string(kOffsetsTopic),
+           [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
+             return std::make_shared<GroupPartition>(std::move(shell), std::move(partition), epoch,
+                                                     options_of(*context_), context_->observer);
+           }) {}
+
+std::expected<GroupRequests::Ptr, ErrorCode> GroupRequests::coordinator_of(std::string_view group) const {
+  const auto key = broker::coordinator_of(CoordinatorType::group, group, context_->image);
+  if (!key) return std::unexpected(ErrorCode::NOT_COORDINATOR);
+  const auto found = set_.find(key->index);
+  if (!found) return std::unexpected(found.error());
+  return std::static_pointer_cast<GroupPartition>(*found);
+}
+
+void GroupRequests::topics_deleted(const std::vector<std::string>& names) {
+  for (const auto& [index, partition] : std::map(set_.all()))
+    std::static_pointer_cast<GroupPartition>(partition)->topics_deleted(names);
+}
+
+bool GroupRequests::serves(wire::ApiKey api) const {
+  switch (api) {
+    case wire::ApiKey::JoinGroup:
+    case wire::ApiKey::SyncGroup:
+    case wire::ApiKey::Heartbeat:
+    case wire::ApiKey::LeaveGroup:
+    case wire::ApiKey::OffsetCommit:
+    case wire::ApiKey::OffsetFetch:
+    case wire::ApiKey::TxnOffsetCommit:
+    case wire::ApiKey::OffsetDelete:
+    case wire::ApiKey::DescribeGroups:
+    case wire::ApiKey::DeleteGroups:
+    case wire::ApiKey::ListGroups:
+      return true;
+    default:
+      return false;
+  }
+}
+
+void GroupRequests::handle(const ExchangePtr& exchange) {
+  switch (exchange->api()) {
+    case wire::ApiKey::JoinGroup:
+      return join(exchange);
+    case wire::ApiKey::SyncGroup:
+      return one_group<group::events_in::SyncGroup, wire::SyncGroupRequest, wire::SyncGroupResponse>(exchange);
+    case wire::ApiKey::Heartbeat:
+      return one_group<group::events_in::Heartbeat, wire::HeartbeatRequest, wire::HeartbeatResponse>(exchange);
+    case wire::ApiKey::LeaveGroup:
+      return one_group<group::events_in::LeaveGroup, wire::LeaveGroupRequest, wire::LeaveGroupResponse>(exchange);
+    case wire::ApiKey::OffsetDelete:
+      return one_group<group::events_in::OffsetDelete, wire::OffsetDeleteRequest, wire::OffsetDeleteResponse>(exchange);
+    case wire::ApiKey::OffsetCommit:
+      return commit(exchange);
+    case wire::ApiKey::TxnOffsetCommit:
+      return commit_in_transaction(exchange);
+    case wire::ApiKey::OffsetFetch:
+      return fetch_offsets(exchange);
+    case wire::ApiKey::DescribeGroups:
+      return describe(exchange);
+    case wire::ApiKey::DeleteGroups:
+      return remove(exchange);
+    default:
+      return list(exchange);
+  }
+}
+
+namespace {
+
+// Kafka's form of a client's address.
+std::string host_of(Exchange& exchange) {
+  const std::string& peer = exchange.connection().peer();
+  return "/" + peer.substr(0, peer.rfind(':'));
+}
+
+}  // namespace
+
+template <class Event, class Request, class Response>
+void GroupRequests::one_group(const ExchangePtr& exchange) {
+  Request request;
+  if (!exchange->decode(request)) return;
+  const GroupPartition::Answer answer = [exchange](std::expected<group::Response, ErrorCode> said) {
+    if (said) return exchange->respond(std::get<wire::Message<Response>>(*said).value);
+    Response response;
+    response.error_code = code(said.error());
+    exchange->respond(response);
+  };
+  const auto found = coordinator_of(request.group_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  const std::string host = host_of(*exchange);
+  (*found)->ask(
+      [&](group::Token token) {
+        return Event{.token = token,
+                     .version = exchange->version(),
+                     .client_id = exchange->client_id(),
+                     .client_host = host,
+                     .request = request};
+      },
+      answer);
+}
+
+void GroupRequests::join(const ExchangePtr& exchange) {
+  wire::JoinGroupRequest request;
+  if (!exchange->decode(request)) return;
+  const GroupPartition::Answer answer = [exchange](std::expected<group::Response, ErrorCode> said) {
+    if (said) return exchange->respond(std::get<wire::Message<wire::JoinGroupResponse>>(*said).value);
+    wire::JoinGroupResponse response;
+    response.error_code = code(said.error());
+    exchange->respond(response);
+  };
+  const auto found = coordinator_of(request.group_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  const std::string host = host_of(*exchange);
+  const std::uint64_t high = context_->runtime.random(Purpose::MemberId, 0);
+  const std::uint64_t low = context_->runtime.random(Purpose::MemberId, 0);
+  (*found)->ask(
+      [&](group::Token token) {
+        return group::events_in::JoinGroup{.token = token,
+                                           .version = exchange->version(),
+                                           .client_id = exchange->client_id(),
+                                           .client_host = host,
+                                           .request = request,
+                                           .random = {.high = high, .low = low}};
+      },
+      answer);
+}
+
+// ---- committed offsets ----
+namespace {
+
+// Topics and partitions that don't exist are refused here; the machine sees the others.
+template <class Request, class Response>
+struct Split {
+  using RequestTopic = typename std::remove_cvref_t<decltype(Request{}.topics)>::value_type;
+  using ResponseTopic = typename std::remove_cvref_t<decltype(Response{}.topics)>::value_type;
+  using RequestPartition = typename std::remove_cvref_t<decltype(RequestTopic{}.partitions)>::value_type;
+  using ResponsePartition = typename std::remove_cvref_t<decltype(ResponseTopic{}.partitions)>::value_type;
+
+  std::vector<RequestTopic> known;
+  std::vector<ResponseTopic> refused;
+
+  Split(const Request& request, const protocol::MetadataImage& image, wire::Arena& arena) {
+    for (const RequestTopic& topic : request.topics) {
+      const protocol::TopicImage* there = image.topic(topic.name);
+      std::vector<RequestPartition> good;
+      std::vector<ResponsePartition> bad;
+      for (const RequestPartition& at : topic.partitions) {
+        if (there != nullptr && there->partitions.contains(at.partition_index)) {
+          good.push_back(at);
+        } else {
+          bad.push_back(
+              {.partition_index = at.partition_index, .error_code = code(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)});
+        }
+      }
+      if (!good.empty() || topic.partitions.empty()) {
+        RequestTopic& kept = known.emplace_back(topic);
+        kept.partitions = arena.copy_span<RequestPartition>(good);
+      }
+      if (!bad.empty()) {
+        ResponseTopic& told = refused.emplace_back();
+        told.name = topic.name;
+        told.partitions = arena.copy_span<ResponsePartition>(bad);
+      }
+    }
+  }
+};
+
+// The machine's answer with what was refused before, or one error for all.
+template <class Request, class Response>
+GroupPartition::Answer merge_refused(const ExchangePtr& exchange, std::shared_ptr<Split<Request, Response>> split) {
+  return [exchange, split](std::expected<group::Response, ErrorCode> said) {
+    using Parts = Split<Request, Response>;
+    std::vector<typename Parts::ResponseTopic> topics;
+    Response response;
+    if (said) {
+      response = std::get<wire::Message<Response>>(*said).value;
+      topics.assign(response.topics.begin(), response.topics.end());
+    } else {
+      for (const auto& topic : split->known) {
+        auto& told = topics.emplace_back();
+        told.name = topic.name;
+        told.partitions =
+            exchange->arena().template make_span<typename Parts::ResponsePartition>(topic.partitions.size());
+        for (std::size_t i = 0; i < topic.partitions.size(); ++i)
+          told.partitions[i] = {.partition_index = topic.partitions[i].partition_index,
+                                .error_code = code(said.error())};
+      }
+    }
+    topics.insert(topics.end(), split->refused.begin(), split->refused.end());
+    response.topics = exchange->arena().template copy_span<typename Parts::ResponseTopic>(topics);
+    exchange->respond(response);
+  };
+}
+
+}  // namespace
+
+void GroupRequests::commit(const ExchangePtr& exchange) {
+  using Parts = Split<wire::OffsetCommitRequest, wire::OffsetCommitResponse>;
+  wire::OffsetCommitRequest request;
+  if (!exchange->decode(request)) return;
+  const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
+  const GroupPartition::Answer answer = merge_refused(exchange, split);
+  const auto found = coordinator_of(request.group_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
+  const std::string host = host_of(*exchange);
+  (*found)->ask(
+      [&](group::Token token) {
+        return group::events_in::OffsetCommit{.token = token,
+                                              .version = exchange->version(),
+                                              .client_id = exchange->client_id(),
+                                              .client_host = host,
+                                              .request = request};
+      },
+      answer);
+}
+
+void GroupRequests::commit_in_transaction(const ExchangePtr& exchange) {
+  using Parts = Split<wire::TxnOffsetCommitRequest, wire::TxnOffsetCommitResponse>;
+  wire::TxnOffsetCommitRequest request;
+  if (!exchange->decode(request)) return;
+  const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
+  const GroupPartition::Answer answer = merge_refused(exchange, split);
+  const auto found = coordinator_of(request.group_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
+  const std::string host = host_of(*exchange);
+  (*found)->ask(
+      [&](group::Token token) {
+        return group::events_in::TxnOffsetCommit{.token = token,
+                                                 .version = exchange->version(),
+                                                 .client_id = exchange->client_id(),
+                                                 .client_host = host,
+                                                 .request = request};
+      },
+      answer);
+}
+
+}  // namespace verdict::broker
