@@ -46,6 +46,15 @@ TEST(TimeOut, CountsFromTheBeginningOfEachTransaction) {
   }
 }
 
+TEST(TimeOut, IsNotYetOverWhenItIsReached) {
+  Harness h(1);
+  h.add("id", h.init("id", std::nullopt, 5, 10000)->producer, {kA0});
+  h.wait(19s);
+  EXPECT_EQ(h.state("id"), ongoing);
+  h.wait(1s);
+  EXPECT_EQ(h.state("id"), prepare_abort);
+}
+
 TEST(TimeOut, GoesOnAfterAChangeOfCoordinators) {
   Harness h(1);
   const Producer producer = h.init("id", std::nullopt, 5, 15000)->producer;
