@@ -154,11 +154,20 @@ TEST_P(EndTxn, AtVersion2TheLastEpochLeadsToANewProducerId) {
   EXPECT_EQ(h.end("id", last, commit, 5)->error, CONCURRENT_TRANSACTIONS);
   h.mark();
   EXPECT_EQ(h.end("id", last, commit, 5), (Answer{NONE, {60, 0}}));
+  EXPECT_EQ(h.find("id")->next_producer_id, kNoProducerId);
   h.fail_over();
   EXPECT_EQ(h.end("id", last, commit, 5), (Answer{NONE, {60, 0}})) << "known to the next coordinator, too";
   EXPECT_EQ(h.end("id", last, !commit, 5)->error, INVALID_TXN_STATE);
   EXPECT_EQ(h.add("id", {60, 0}, {kA0}), NONE);
   EXPECT_EQ(h.end("id", last, commit, 5)->error, INVALID_PRODUCER_ID_MAPPING);
+}
+
+TEST(EndTxnV2, AProducerThatLostTheAnswerMayGoOn) {  // KIP-360
+  Harness h(2);
+  const Producer producer = begin(h);
+  h.end("id", producer, true, 5);
+  h.mark();
+  EXPECT_EQ(h.init("id", producer), (Answer{NONE, {1000, 1}}));
 }
 
 TEST_P(EndTxn, AnOlderClientOfANewClusterKeepsItsEpoch) {
@@ -207,6 +216,8 @@ TEST(Markers, OfAnEarlierTransactionCountForNothing) {
   h.marked(late);
   EXPECT_EQ(h.state("id"), prepare_abort);
   h.marked({.transactional_id = "unknown"});
+  h.marked({.transactional_id = "id", .producer_id = 999, .producer_epoch = 2, .partitions = {{kA0}}});
+  EXPECT_EQ(h.state("id"), prepare_abort);
   h.mark();
   EXPECT_EQ(h.state("id"), complete_abort);
 }
@@ -244,6 +255,24 @@ TEST(Markers, APreparedTransactionWithoutPartitionsIsCompletedAtLoad) {
   h.rewrite("id", {.producer_id = 7, .producer_epoch = 3, .timeout_ms = 1, .state = prepare_abort, .start_ms = 1});
   EXPECT_EQ(h.state("id"), complete_abort);
   EXPECT_EQ(h.log.size(), 2U);
+}
+
+TEST(TransactionStates, FollowEachOther) {
+  const std::map<TransactionState, std::set<TransactionState>> rules{
+      {empty, {empty, complete_commit, complete_abort}},
+      {ongoing, {empty, ongoing, complete_commit, complete_abort}},
+      {prepare_commit, {ongoing}},
+      {prepare_abort, {empty, ongoing, complete_commit, complete_abort, prepare_epoch_fence}},
+      {complete_commit, {prepare_commit}},
+      {complete_abort, {prepare_abort}},
+      {dead, {empty, complete_commit, complete_abort}},
+      {prepare_epoch_fence, {ongoing}}};
+  for (const auto& [to, before] : rules) {
+    for (const auto& [from, unused] : rules) {
+      EXPECT_EQ(may_follow(from, to), before.contains(from)) << name_of(from) << " -> " << name_of(to);
+    }
+    EXPECT_EQ(find_state(name_of(to)), to);
+  }
 }
 
 TEST(Markers, WhatAnErrorMeans) {

@@ -175,8 +175,8 @@ wire::Message<wire::ListTransactionsResponse> Harness::list(const wire::ListTran
   return out;
 }
 
-void Harness::allocated(const std::string& id, std::expected<std::int64_t, ErrorCode> producer_id) {
-  std::erase(allocations, std::string(id));
+void Harness::allocated(std::string id, std::expected<std::int64_t, ErrorCode> producer_id) {
+  std::erase(allocations, id);
   step(events_in::ProducerIdAllocated{.transactional_id = id, .producer_id = producer_id});
   if (!allocate_at_once) {
     for (const Token token : [&] {

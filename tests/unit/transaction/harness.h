@@ -46,7 +46,7 @@ class Harness {
   wire::Message<wire::DescribeTransactionsResponse> describe(const std::string& id);
   wire::Message<wire::ListTransactionsResponse> list(const wire::ListTransactionsRequest&, int version = 2);
 
-  void allocated(const std::string& id, std::expected<std::int64_t, ErrorCode>);
+  void allocated(std::string id, std::expected<std::int64_t, ErrorCode>);
   // The oldest SendMarkers: what came of its partitions (the last outcome repeats).
   void mark(std::vector<MarkerOutcome> outcomes = {MarkerOutcome::done});
   void marked(const events_in::MarkersWritten&);

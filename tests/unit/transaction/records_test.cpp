@@ -38,7 +38,8 @@ TEST(TransactionLog, ReadsAndWritesWhatKafkaWrote) {
   std::set<TransactionState> states;
   std::size_t records = 0;
   for (const char* name :
-       {"golden-logs/clean/__transaction_state-0/00000000000000000000.log", "transaction/kafka-4.1-version-2.log"}) {
+       {"golden-logs/clean/__transaction_state-0/00000000000000000000.log", "transaction/kafka-4.1-version-2.log",
+        "transaction/kafka-4.1-conversation-version-0.log", "transaction/kafka-4.1-conversation-version-2.log"}) {
     for (const LogRecord& record : records_of_kafka(name)) {
       const auto id = decode_key(record.key);
       ASSERT_TRUE(id) << id.error();
@@ -46,12 +47,13 @@ TEST(TransactionLog, ReadsAndWritesWhatKafkaWrote) {
       ASSERT_TRUE(record.value);
       const auto value = decode_value(*record.value);
       ASSERT_TRUE(value) << value.error();
-      EXPECT_EQ(encode_value(*value, 1), *record.value) << *id << " " << name_of(value->state);
+      EXPECT_EQ(encode_value(*value, std::to_integer<int>(record.value->at(1))), *record.value)
+          << *id << " " << name_of(value->state);
       states.insert(value->state);
       ++records;
     }
   }
-  EXPECT_EQ(records, 21U + 13U);
+  EXPECT_EQ(records, 21U + 13U + 20U + 23U);
   EXPECT_EQ(states.size(), 6U) << "each state is there";
 }
 
