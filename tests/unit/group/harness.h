@@ -44,7 +44,8 @@ inline std::string subscription(const std::vector<std::string>& topics) {
 
 struct Logged {
   LogRecord record;
-  std::optional<Producer> transactional;
+  std::optional<Producer> transactional = std::nullopt;
+  std::optional<bool> marker = std::nullopt;  // not a record: the end of the producer's transaction; true: committed
 };
 
 struct Joiner {  // what a test says of a JoinGroup; the rest is as usual
@@ -97,9 +98,17 @@ struct Fetched {
 // A coordinator whose log is a vector; answers are there at once.
 class Harness {
  public:
-  explicit Harness(GroupCoordinator::Options o = {}, const std::vector<Logged>& from = {})
-      : options(o), machine(o, nullptr) {
+  explicit Harness(GroupCoordinator::Options o = {}, const std::vector<Logged>& from = {},
+                   MonoTime at = MonoTime{1000s})
+      : options(o),
+        now(at),
+        wall(std::chrono::milliseconds(1'700'000'000'000 + to_ms(at - MonoTime{}))),
+        machine(o, nullptr) {
     for (const Logged& one : from) {
+      if (one.marker) {
+        machine.replay_marker(*one.transactional, *one.marker);
+        continue;
+      }
       const auto& value = one.record.value;
       const auto done =
           machine.replay(one.record.key, value ? std::optional<std::span<const std::byte>>(*value) : std::nullopt,
@@ -117,7 +126,7 @@ class Harness {
       if (auto* append = std::get_if<effects::Append>(&effect)) {
         batches.push_back(append->records.size());
         for (LogRecord& record : append->records) {
-          log.push_back({std::move(record), append->transactional});
+          log.push_back({.record = std::move(record), .transactional = append->transactional});
         }
       } else if (auto* respond = std::get_if<effects::Respond>(&effect)) {
         logged_before[respond->token] = log.size();
@@ -276,7 +285,9 @@ class Harness {
     return wire::error_from_code(answer<wire::TxnOffsetCommitResponse>(last).topics[0].partitions[0].error_code);
   }
   void marker(std::int64_t producer, bool committed) {
-    step(events_in::Marker{.producer = {.id = producer, .epoch = 3}, .committed = committed});
+    const Producer ended{.id = producer, .epoch = 3};
+    log.push_back({.record = {}, .transactional = ended, .marker = committed});
+    step(events_in::Marker{.producer = ended, .committed = committed});
   }
 
   Fetched fetch(const std::string& topic, std::int32_t partition, bool stable = false, const std::string& group = "g") {
@@ -367,8 +378,8 @@ class Harness {
   }
 
   GroupCoordinator::Options options;
-  MonoTime now{1000s};
-  WallTime wall{std::chrono::milliseconds(1'700'000'000'000)};
+  MonoTime now;
+  WallTime wall;
   GroupCoordinator machine;
   std::vector<Logged> log;
   std::vector<std::size_t> batches;
