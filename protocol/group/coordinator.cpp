@@ -209,12 +209,12 @@ void GroupCoordinator::step(const events_in::OffsetDelete& event, MonoTime now, 
   state_->delete_offsets(event, turn);
 }
 
-void GroupCoordinator::step(const events_in::DescribeGroups& event, MonoTime now, WallTime wall, Effects& out) {
+void GroupCoordinator::step(const events_in::DescribeGroup& event, MonoTime now, WallTime wall, Effects& out) {
   Turn turn{now, wall, out};
   state_->describe(event, turn);
 }
 
-void GroupCoordinator::step(const events_in::DeleteGroups& event, MonoTime now, WallTime wall, Effects& out) {
+void GroupCoordinator::step(const events_in::DeleteGroup& event, MonoTime now, WallTime wall, Effects& out) {
   Turn turn{now, wall, out};
   const ErrorCode error = state_->delete_group(event.group_id, turn);
   wire::DeleteGroupsResponse::DeletableGroupResult result{.group_id = event.group_id, .error_code = code(error)};

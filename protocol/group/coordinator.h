@@ -86,12 +86,12 @@ struct OffsetFetch {
   bool require_stable = false;
   const wire::OffsetFetchRequest::OffsetFetchRequestGroup& group;  // topics none: all
 };
-struct DescribeGroups {
+struct DescribeGroup {
   Token token = 0;
   int version = 0;
   std::string_view group_id;
 };
-struct DeleteGroups {
+struct DeleteGroup {
   Token token = 0;
   std::string_view group_id;
 };
@@ -107,7 +107,7 @@ struct Tick {};
 
 }  // namespace events_in
 
-// OffsetFetch: exactly one element in `groups`, whatever the version. DescribeGroups and DeleteGroups: one as well.
+// OffsetFetch: exactly one element in `groups`, whatever the version. DescribeGroup and DeleteGroup: one as well.
 using Response = std::variant<wire::Message<wire::JoinGroupResponse>, wire::Message<wire::SyncGroupResponse>,
                               wire::Message<wire::HeartbeatResponse>, wire::Message<wire::LeaveGroupResponse>,
                               wire::Message<wire::OffsetCommitResponse>, wire::Message<wire::TxnOffsetCommitResponse>,
@@ -177,8 +177,8 @@ class GroupCoordinator {
   void step(const events_in::TxnOffsetCommit&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::OffsetFetch&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::OffsetDelete&, MonoTime now, WallTime wall, Effects&);
-  void step(const events_in::DescribeGroups&, MonoTime now, WallTime wall, Effects&);
-  void step(const events_in::DeleteGroups&, MonoTime now, WallTime wall, Effects&);
+  void step(const events_in::DescribeGroup&, MonoTime now, WallTime wall, Effects&);
+  void step(const events_in::DeleteGroup&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::ListGroups&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::TopicsDeleted&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::Marker&, MonoTime now, WallTime wall, Effects&);

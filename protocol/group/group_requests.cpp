@@ -36,7 +36,7 @@ bool names(std::span<const std::string_view> filter, std::string_view value) {
 
 }  // namespace
 
-void GroupCoordinator::State::describe(const events_in::DescribeGroups& event, Turn& turn) {
+void GroupCoordinator::State::describe(const events_in::DescribeGroup& event, Turn& turn) {
   wire::DescribeGroupsResponse::DescribedGroup out{.group_id = event.group_id, .group_state = kDead};
   std::vector<wire::DescribeGroupsResponse::DescribedGroupMember> members;
   const ClassicGroup* group = find(event.group_id);

@@ -95,7 +95,7 @@ struct GroupCoordinator::State {
   bool expire_offsets_of(const ClassicGroup&, std::int64_t now_ms, std::vector<LogRecord>&);  // true: none is left
 
   // ---- groups as a whole (group_requests.cpp) ----
-  void describe(const events_in::DescribeGroups&, Turn&);
+  void describe(const events_in::DescribeGroup&, Turn&);
   void list(const events_in::ListGroups&, Turn&);
   ErrorCode delete_group(std::string_view id, Turn&);
 

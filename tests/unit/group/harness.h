@@ -323,11 +323,11 @@ class Harness {
         response.topics.empty() ? ErrorCode::NONE : wire::error_from_code(response.topics[0].partitions[0].error_code)};
   }
   ErrorCode delete_group(const std::string& group = "g") {
-    step(events_in::DeleteGroups{.token = ++last, .group_id = group});
+    step(events_in::DeleteGroup{.token = ++last, .group_id = group});
     return wire::error_from_code(answer<wire::DeleteGroupsResponse>(last).results[0].error_code);
   }
   const wire::DescribeGroupsResponse::DescribedGroup& describe(const std::string& group = "g", int version = 6) {
-    step(events_in::DescribeGroups{.token = ++last, .version = version, .group_id = group});
+    step(events_in::DescribeGroup{.token = ++last, .version = version, .group_id = group});
     return answer<wire::DescribeGroupsResponse>(last).groups[0];
   }
   std::string state(const std::string& group = "g") { return std::string(describe(group).group_state); }
