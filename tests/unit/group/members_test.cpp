@@ -288,6 +288,24 @@ TEST(GroupStatic, MembersThatDoNotJoinAgainAreKeptUntilTheirSessionEnds) {
   EXPECT_EQ(h.joined(changed).leader, ids[1]);
 }
 
+TEST(GroupStatic, AReplacementOwesTheSyncOfItsOlderSelf) {
+  for (const bool syncs : {true, false}) {
+    Harness h;
+    const Token a = h.join({.instance = "i0", .session_ms = 1'800'000});
+    h.join({.instance = "i1", .session_ms = 1'800'000});
+    h.wait(6'000);
+    h.sync({.member = std::string(h.joined(a).member_id), .instance = "i0"});
+    const std::string anew(h.joined(h.join({.instance = "i1", .session_ms = 1'800'000})).member_id);
+    EXPECT_EQ(h.state(), "Stable");
+    if (syncs) {
+      EXPECT_EQ(h.synced(h.sync({.member = anew, .instance = "i1"})).error_code, 0);
+    }
+    h.wait(60'000);
+    EXPECT_EQ(h.state(), syncs ? "Stable" : "PreparingRebalance");
+    EXPECT_EQ(h.heartbeat(anew) == ErrorCode::UNKNOWN_MEMBER_ID, !syncs);
+  }
+}
+
 TEST(GroupStatic, LeaveByInstanceId) {
   Harness h;
   const auto ids = h.stable(2, {.instance = ""});
