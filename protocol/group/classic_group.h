@@ -120,9 +120,8 @@ class ClassicGroup {
   void transition(GroupState to, WallTime wall);
   void next_generation(WallTime wall);  // completing_rebalance, or empty without members
 
-  // What all members of this protocol type subscribe to; none: not known.
+  // By any member. Where that can't be read of a consumer's metadata, all topics are.
   bool is_subscribed(std::string_view topic) const;
-  bool knows_subscriptions() const { return subscribed_.has_value(); }
   bool uses_consumer_protocol() const { return protocol_type_ && *protocol_type_ == kConsumerProtocolType; }
 
   ErrorCode check_member(std::string_view member, std::optional<std::string_view> instance) const;

@@ -80,7 +80,7 @@ using TxnOffsetCommit = Call<wire::TxnOffsetCommitRequest>;  // of a producer wh
 using OffsetDelete = Call<wire::OffsetDeleteRequest>;
 using ListGroups = Call<wire::ListGroupsRequest>;  // answered with this partition's groups
 
-// One group of a request that may name several. The answer is a response with this one group.
+// One group of a request that may name several: the answer is a response with this one group.
 struct OffsetFetch {
   Token token = 0;
   bool require_stable = false;

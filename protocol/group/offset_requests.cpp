@@ -41,7 +41,7 @@ bool expired(const CommittedOffset& offset, const ClassicGroup& group, std::int6
 
 bool may_expire(const ClassicGroup& group) {
   return !group.protocol_type() || group.is(GroupState::empty) ||
-         (group.is(GroupState::stable) && group.uses_consumer_protocol() && group.knows_subscriptions());
+         (group.is(GroupState::stable) && group.uses_consumer_protocol());
 }
 
 }  // namespace
