@@ -96,7 +96,8 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
       *runtime_, controller_at_, config_->node_id(), epoch,
       [this](const protocol::MetadataDelta* delta) { return publish(delta); }, observer_);
   replicas_ = std::make_unique<ReplicaManager>(*runtime_, *config_, *directory_, controller_, epoch, observer_);
-  producer_ids_ = std::make_unique<ProducerIds>(*runtime_, controller_, config_->node_id(), epoch);
+  producer_ids_ = std::make_unique<ProducerIds>(*runtime_, controller_, config_->node_id(), epoch,
+                                                config_->duration_ms("request.timeout.ms"));
   context_ = std::make_unique<BrokerContext>(BrokerContext{.runtime = *runtime_,
                                                            .config = *config_,
                                                            .cluster_id = cluster_id_,

@@ -22,16 +22,15 @@ struct Range {
 };
 
 // The first character. Of a broken sequence the longest part that could have begun a character becomes one U+FFFD, as
-// Java and Unicode (3.9, "maximal subparts") have it.
+// Unicode (3.9, "maximal subparts") has it; but a surrogate is one too, as in Java.
 Decoded decode_first(std::string_view text) {
   const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
   if (lead < 0x80) return {.code_point = lead};
   if (lead < 0xc2 || lead > 0xf4) return {};
   const std::size_t length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  Range second;  // no overlong forms, no surrogates, nothing above U+10FFFF
+  Range second;  // no overlong forms, nothing above U+10FFFF
   if (lead == 0xe0) second.low = 0xa0;
-  if (lead == 0xed) second.high = 0x9f;
   if (lead == 0xf0) second.low = 0x90;
   if (lead == 0xf4) second.high = 0x8f;
   std::uint32_t code_point = lead & (0x7fU >> length);
@@ -39,7 +38,8 @@ Decoded decode_first(std::string_view text) {
     if (i >= text.size() || !(i == 1 ? second : Range{}).contains(byte(i))) return {.bytes = i};
     code_point = code_point << 6U | (byte(i) & 0x3fU);
   }
-  return {.code_point = code_point, .bytes = length};
+  const bool surrogate = code_point >= 0xd800 && code_point < 0xe000;
+  return {.code_point = surrogate ? kReplacement : code_point, .bytes = length};
 }
 
 }  // namespace

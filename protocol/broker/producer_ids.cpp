@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::string_view kLogger = "ProducerIdManager";
 constexpr int kVersion = 0;
-constexpr Duration kTimeout = 30s;           // request.timeout.ms towards the controller
 constexpr Duration kRetryBackoff = 50ms;     // Kafka's RETRY_BACKOFF_MS
 constexpr std::int64_t kPrefetchShare = 10;  // a tenth of the block is left
 
@@ -39,7 +38,7 @@ Task<void> ProducerIds::fetch_block() {
   wire::AllocateProducerIdsRequest request;
   request.broker_id = self_.value();
   request.broker_epoch = epoch_().value();
-  const MonoTime deadline = runtime_->now() + kTimeout;
+  const MonoTime deadline = runtime_->now() + timeout_;
   auto answer = co_await controller_->call<wire::AllocateProducerIdsResponse>(kVersion, request, deadline);
   fetching_ = false;
   not_before_ = runtime_->now() + kRetryBackoff;

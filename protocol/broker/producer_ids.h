@@ -8,7 +8,6 @@
 #include "protocol/types.h"
 #include "protocol/wire/errors.h"
 #include "runtime/scope.h"
-#include "runtime/signal.h"
 
 namespace verdict::broker {
 
@@ -17,8 +16,15 @@ namespace verdict::broker {
 // when 10% of a block is left.
 class ProducerIds {
  public:
-  ProducerIds(Runtime& runtime, client::RpcChannel& controller, NodeId self, std::function<BrokerEpoch()> epoch)
-      : runtime_(&runtime), controller_(&controller), self_(self), epoch_(std::move(epoch)), scope_(runtime) {}
+  // timeout: request.timeout.ms, of the requests to the controller
+  ProducerIds(Runtime& runtime, client::RpcChannel& controller, NodeId self, std::function<BrokerEpoch()> epoch,
+              Duration timeout)
+      : runtime_(&runtime),
+        controller_(&controller),
+        self_(self),
+        epoch_(std::move(epoch)),
+        timeout_(timeout),
+        scope_(runtime) {}
   ProducerIds(const ProducerIds&) = delete;
   ProducerIds& operator=(const ProducerIds&) = delete;
 
@@ -40,6 +46,7 @@ class ProducerIds {
   client::RpcChannel* controller_;
   NodeId self_;
   std::function<BrokerEpoch()> epoch_;
+  Duration timeout_;
   Block block_;
   Block next_block_;
   std::int64_t highest_ = -1;  // of all ids that the controller gave to this broker

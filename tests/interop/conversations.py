@@ -6,6 +6,8 @@ A conversation is a list of steps on one connection:
       the answer
   {"await": topic} / {"await_gone": topic}           until the broker serves the topic, or has forgotten it
   {"id_of": topic}                                   binds the topic's id
+  {"until_ready": step}                              until its answer is none of NOT_YET
+  {"await_feature": name, "level": 2}                until the broker knows that this level is finalized
 In a stage of several brokers ("@brokers"), also
   {..., "to": 2}                                     asked of that broker, not of 1
   {"await_leader": topic, "leader", "isr", "at": [1, 2, 3]}    until these brokers know it and the leader serves
@@ -34,11 +36,14 @@ KEYS = {
     "Fetch": 1,
     "ListOffsets": 2,
     "Metadata": 3,
+    "FindCoordinator": 10,
     "ApiVersions": 18,
     "CreateTopics": 19,
     "DeleteTopics": 20,
+    "InitProducerId": 22,
     "OffsetForLeaderEpoch": 23,
     "DescribeConfigs": 32,
+    "UpdateFeatures": 57,
     "DescribeCluster": 60,
 }
 FLEXIBLE = {
@@ -46,11 +51,14 @@ FLEXIBLE = {
     "Fetch": 12,
     "ListOffsets": 6,
     "Metadata": 9,
+    "FindCoordinator": 3,
     "ApiVersions": 3,
     "CreateTopics": 5,
     "DeleteTopics": 4,
+    "InitProducerId": 2,
     "OffsetForLeaderEpoch": 4,
     "DescribeConfigs": 4,
+    "UpdateFeatures": 0,
     "DescribeCluster": 0,
 }
 
@@ -60,8 +68,8 @@ FLEXIBLE = {
 BOUND = {"topicId", "sessionId", "port"}
 # A clock's reading: any time of the last hour.
 CLOCKS = {"logAppendTimeMs"}
-# The number of records in a cluster's metadata log: any number >= 0.
-COUNTS = {"finalizedFeaturesEpoch"}
+# The number of records in a cluster's metadata log, and that of producers so far: any number >= 0.
+COUNTS = {"finalizedFeaturesEpoch", "producerId"}
 # Lists in the order of a Java hash map, and DeleteTopics' answers, which Kafka shuffles: compared as sorted by this
 # key.
 UNORDERED = {
@@ -73,11 +81,15 @@ UNORDERED = {
     ("Produce", "responses"): "name",
     ("Produce", "partitionResponses"): "index",
     ("Metadata", "partitions"): "partitionIndex",
+    ("ApiVersions", "supportedFeatures"): "name",
+    ("ApiVersions", "finalizedFeatures"): "name",
 }
 # The broker's clock within a sentence.
 CLOCK_SENTENCE = re.compile(r"(timestamp should be within) \[-?\d+, -?\d+\]")
 # ApiVersions names what a broker serves: of Kafka's answer only the APIs and features that we serve are kept.
-SERVED_FEATURES = {"metadata.version"}
+SERVED_FEATURES = {"group.version", "metadata.version", "transaction.version"}
+# COORDINATOR_LOAD_IN_PROGRESS and COORDINATOR_NOT_AVAILABLE: clients ask again.
+NOT_YET = {14, 15}
 # Prose of Kafka's own manual: whether there is one is compared, not its words.
 PROSE = {"documentation"}
 
@@ -367,6 +379,10 @@ class Player:
             found = self.ask("Metadata", 12, {"topics": [{"name": step["id_of"]}]})["topics"][0]
             self.names.bind("topicId", found["topicId"])
             return None
+        if "until_ready" in step:
+            return self.wait_until_ready(step["until_ready"])
+        if "await_feature" in step:
+            return self.wait_for_feature(step["await_feature"], step["level"])
         if "await" in step or "await_gone" in step:
             return self.wait(step)
         if "await_leader" in step:
@@ -382,6 +398,28 @@ class Player:
         if answer == "closed":
             self.connections.pop(broker).close()
         return answer if isinstance(answer, str) else canonical(step["api"], answer, self.names)
+
+    def wait_until_ready(self, step):
+        deadline = time.monotonic() + 15
+        while True:
+            answer = self.ask(step["api"], step["version"], step["request"])
+            errors = {answer.get("errorCode", 0)} | {one["errorCode"] for one in answer.get("coordinators", ())}
+            if not errors & NOT_YET:
+                return None
+            if time.monotonic() > deadline:
+                raise Fault(f"waited 15 s for {step}")
+            time.sleep(0.05)
+
+    def wait_for_feature(self, name, level):
+        deadline = time.monotonic() + 15
+        asked = {"clientSoftwareName": "a", "clientSoftwareVersion": "b"}
+        while True:
+            found = self.ask("ApiVersions", 4, asked)["finalizedFeatures"]
+            if level in [one["maxVersionLevel"] for one in found if one["name"] == name]:
+                return
+            if time.monotonic() > deadline:
+                raise Fault(f"waited 15 s for {name}={level}")
+            time.sleep(0.05)
 
     def wait(self, step):
         topic = self.names.fill(step.get("await") or step["await_gone"])

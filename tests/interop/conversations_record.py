@@ -25,6 +25,14 @@ STAGES = {
         "message.max.bytes": "2000000",
         "log.retention.hours": "48",
     },
+    "coordinators": {
+        "log.retention.ms": "-1",
+        "offsets.topic.num.partitions": "5",
+        "offsets.topic.replication.factor": "1",
+        "transaction.state.log.num.partitions": "3",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.min.isr": "1",
+    },
     "cluster": {"log.retention.ms": "-1", "@brokers": "3"},
 }
 
@@ -46,9 +54,8 @@ def record(player, conversation):
 
 
 def run_stage(codec, stage, chosen):
-    properties = {"offsets.topic.replication.factor": "1", **STAGES[stage]}
     with tempfile.TemporaryDirectory() as folder, Nodes(
-        codec, folder, properties, lambda verb, path: [HERE / "kafka.sh", verb, path]
+        codec, folder, STAGES[stage], lambda verb, path: [HERE / "kafka.sh", verb, path]
     ) as nodes:
         player = c.Player(codec, nodes)
         for conversation in chosen:
