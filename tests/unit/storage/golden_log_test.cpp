@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -210,6 +211,111 @@ TEST(GoldenLog, CompactedLogHasHolesAndServesTheNextRecord) {
   ASSERT_TRUE(slice);
   EXPECT_EQ(slice->first, Offset(40));
   EXPECT_EQ(harness.log->log_end(), Offset(60));
+}
+
+// As DumpLogSegments prints a snapshot, without the first line.
+std::vector<std::string> describe(const ProducerState& state) {
+  std::vector<std::string> lines;
+  const auto optional = [](Offset offset) {
+    return offset == kNoOffset ? std::string("OptionalLong.empty") : fmt::format("OptionalLong[{}]", offset.value());
+  };
+  for (const auto& [id, entry] : state.producers()) {
+    std::string line = fmt::format(
+        "producerId: {} producerEpoch: {} coordinatorEpoch: {} currentTxnFirstOffset: {} lastTimestamp: {} ",
+        id.value(), entry.epoch.value(), entry.coordinator_epoch, optional(entry.txn_first), entry.last_timestamp);
+    if (entry.batch_count() > 0) {
+      const SequencedBatch& last = entry.batch(entry.batch_count() - 1);
+      line +=
+          fmt::format("firstSequence: {} lastSequence: {} lastOffset: {} offsetDelta: {} timestamp: {}",
+                      last.first_sequence(), last.last_sequence, last.last.value(), last.offset_delta, last.timestamp);
+    }
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+std::vector<std::string> dumped_snapshot(const fs::path& dump) {
+  auto lines = lines_of(dump);
+  lines.erase(lines.begin());
+  std::ranges::sort(lines);
+  return lines;
+}
+
+TEST(GoldenLog, KafkasSnapshotsAreRead) {
+  int compared = 0;
+  for (const auto& entry : fs::directory_iterator(kGolden / "dump")) {
+    const std::string name = entry.path().filename();
+    if (!name.ends_with(".snapshot.txt")) continue;
+    SCOPED_TRACE(name);
+    std::string file = name.substr(0, name.size() - 4);
+    file[file.find('_')] = '/';
+    const std::string bytes = read_text(kGolden / "clean" / file);
+    ProducerState state;
+    ASSERT_TRUE(state.decode(as_bytes(bytes)));
+    EXPECT_EQ(describe(state), dumped_snapshot(entry.path()));
+    if (state.producers().size() < 2) EXPECT_EQ(as_text(state.encode()), bytes);
+    ++compared;
+  }
+  EXPECT_GE(compared, 19);
+}
+
+// What is built from the batches alone is what Kafka wrote down, state and aborted transactions.
+TEST(GoldenLog, ProducersAreRebuiltAsKafkaHasThem) {
+  const std::map<std::string, std::string> ends{{"txn-0", "00000000000000000036"},
+                                                {"txn-1", "00000000000000000031"},
+                                                {"rolled-0", "00000000000000000112"},
+                                                {"codec-lz4-0", "00000000000000000120"}};
+  for (const auto& [partition, end] : ends) {
+    SCOPED_TRACE(partition);
+    LogHarness harness({.producer_id_expiration_ms = INT64_MAX});
+    auto& disk = harness.runtime.disk();
+    disk.load(kGolden / "clean" / partition, "p-0");
+    std::map<std::string, testing::Content> indexes;
+    for (const auto& [path, content] : disk.copy().files) {
+      if (path.ends_with(".txnindex") && !content->empty()) indexes[path] = *content;
+      if (path.ends_with(".txnindex") || path.ends_with(".snapshot")) ASSERT_TRUE(disk.remove(path));
+    }
+    harness.open({.clean = false}, "p-0");
+    ProducerState as_stored;  // the last batch gets the time of the marker after it
+    ASSERT_TRUE(as_stored.decode(harness.log->producers().encode()));
+    EXPECT_EQ(describe(as_stored), dumped_snapshot(kGolden / "dump" / (partition + "_" + end + ".snapshot.txt")));
+    ASSERT_TRUE(harness.runtime.run(harness.log->close_cleanly()));
+    for (const auto& [path, content] : indexes) EXPECT_EQ(disk.file(path), content) << path;
+  }
+}
+
+// read_committed.json: what Kafka's consumer got of the topic txn.
+TEST(GoldenLog, ReadCommittedGetsWhatKafkasConsumerGot) {
+  std::string got;
+  for (int partition = 0; partition < 2; ++partition) {
+    LogHarness harness({.producer_id_expiration_ms = INT64_MAX});
+    harness.runtime.disk().load(kGolden / "clean" / fmt::format("txn-{}", partition), "p-0");
+    const Offset end(partition == 0 ? 36 : 31);
+    harness.open({.clean = true, .recovery_point = end, .high_watermark = end}, "p-0");
+    const Offset stable = harness.log->last_stable_offset(end);
+    EXPECT_EQ(stable, Offset(partition == 0 ? 36 : 30));
+    const auto aborted = harness.log->aborted_transactions(Offset(0), stable);
+    for (Offset at{0}; at < stable;) {
+      const auto bytes = harness.runtime.run(harness.log->read_bytes(at, 1 << 20, stable, true)).value();
+      Bytes rest(bytes);
+      while (!rest.empty()) {
+        const auto batch = take_batch(rest).value();
+        at = batch.header().next_offset();
+        const bool lost = std::ranges::any_of(aborted, [&](const AbortedTxn& txn) {
+          return batch.header().transactional() && txn.producer_id == batch.header().producer_id &&
+                 txn.first <= batch.header().base_offset && batch.header().base_offset <= txn.last;
+        });
+        if (batch.header().control() || lost) continue;
+        Decompressor decompressor;
+        auto records = open_records(batch, decompressor).value();
+        for (RecordView record; records.next(record).value();) {
+          got += fmt::format("{}[{}, {}, \"{}\"]", got.empty() ? "" : ", ", partition, record.offset.value(),
+                             as_text(*record.value));
+        }
+      }
+    }
+  }
+  EXPECT_EQ("[" + got + "]", read_text(kGolden / "read_committed.json").substr(0, got.size() + 2));
 }
 
 }  // namespace
