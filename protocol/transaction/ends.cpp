@@ -204,7 +204,7 @@ void TransactionCoordinator::State::markers_written(const events_in::MarkersWrit
       case MarkerOutcome::fenced:
         log(out, true,
             id + ": the marker for " + partition.topic + "-" + std::to_string(partition.partition) +
-                " was refused for good; no more are sent under coordinator epoch " +
+                " was refused for good and is not sent again under coordinator epoch " +
                 std::to_string(options.coordinator_epoch));
         unsent.erase(id);
         return;
