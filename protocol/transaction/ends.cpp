@@ -59,7 +59,10 @@ Decision decide_bumped_epoch(const Transaction& t, const End& call, bool waits) 
   }
   const bool current = t.producer_epoch == call.producer.epoch;
   const bool complete = t.state == complete_commit || t.state == complete_abort;
-  const bool retry = (t.prepared() && after_bump) || (complete && (after_bump || after_overflow));
+  // At the highest epoch, without a new id to tell: a fence before version 2, or Kafka 4.1 lost it with its
+  // coordinator.
+  const bool untold = complete && t.producer_epoch == kMaxProducerEpoch;
+  const bool retry = !untold && ((t.prepared() && after_bump) || (complete && (after_bump || after_overflow)));
   if (!retry && (t.prepared() || !current || after_overflow)) {
     return {ErrorCode::PRODUCER_FENCED};
   }
