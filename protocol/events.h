@@ -407,6 +407,24 @@ struct MetadataApplied {  // a broker published all records below `to` to its pa
   VERDICT_EVENT("metadata_applied") { visit("to", to); }
 };
 
+// A coordinator is about to append this state of a transactional id; it is decided once that record is committed.
+struct TransactionMoved {
+  std::string_view transactional_id;
+  std::int64_t producer_id;
+  std::int16_t producer_epoch;
+  std::string_view state;  // Kafka's name; Dead: expired
+  std::int32_t coordinator_epoch;
+  std::int32_t partitions;  // how many it has
+  VERDICT_EVENT("transaction_moved") {
+    visit("transactional_id", transactional_id);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("state", state);
+    visit("coordinator_epoch", coordinator_epoch);
+    visit("partitions", partitions);
+  }
+};
+
 #undef VERDICT_EVENT
 
 }  // namespace verdict::protocol::events
@@ -419,7 +437,8 @@ using Event =
                  events::FollowerFetched, events::HighWatermarkAdvanced, events::IsrProposed, events::IsrAdopted,
                  events::DivergenceAnswered, events::ProduceAcknowledged, events::BatchDelivered, events::TopicCreated,
                  events::TopicDeleted, events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered,
-                 events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied>;
+                 events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied,
+                 events::TransactionMoved>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

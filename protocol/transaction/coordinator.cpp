@@ -20,6 +20,7 @@ void TransactionCoordinator::State::put(const std::string& id, Transaction next,
   VERDICT_ASSERT(next.producer_id >= 0 && next.producer_epoch >= 0, "a transaction without a producer");
   next.previous_producer_id = held.producer_id == kNoProducerId ? next.producer_id : held.producer_id;
   held = std::move(next);
+  announce(id, held, held.state);
   const int version = options.transaction_version >= 1 ? 1 : 0;
   out.list.push_back(effects::Append{{{.key = encode_key(id), .value = encode_value(held, version)}}});
   if (held.state == TransactionState::ongoing && !abort_at) {
@@ -27,6 +28,17 @@ void TransactionCoordinator::State::put(const std::string& id, Transaction next,
   }
   if (!expire_at) {
     expire_at = times.now + options.remove_expired_interval;
+  }
+}
+
+void TransactionCoordinator::State::announce(std::string_view id, const Transaction& t, TransactionState state) {
+  if (observer != nullptr) {
+    observer->observe(protocol::events::TransactionMoved{.transactional_id = id,
+                                                         .producer_id = t.producer_id,
+                                                         .producer_epoch = t.producer_epoch,
+                                                         .state = name_of(state),
+                                                         .coordinator_epoch = options.coordinator_epoch,
+                                                         .partitions = static_cast<std::int32_t>(t.partitions.size())});
   }
 }
 
@@ -107,6 +119,7 @@ void TransactionCoordinator::State::remove_expired(Times times, Effects& out) {
     batch.records.push_back({.key = encode_key(id), .value = std::nullopt});
     bytes += batch.records.back().key.size();
     log(out, false, "transactional id " + id + " expired");
+    announce(id, t, TransactionState::dead);
     at = transactions.erase(at);
     if (bytes >= kBatchBytes) {
       out.list.push_back(std::exchange(batch, {}));

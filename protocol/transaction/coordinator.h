@@ -47,7 +47,7 @@ enum class MarkerOutcome : std::uint8_t {
   done,         // written
   retry_later,  // no leader, not enough replicas, no answer
   gone,         // the partition does not exist (any more), so there is nothing to mark
-  fenced,       // a newer coordinator or producer epoch was there first: this machine marks no more of the transaction
+  fenced,       // a newer coordinator or producer epoch was there first: not sent again, Prepare* stays
 };
 // Of an error code in WriteTxnMarkersResponse. An error that Kafka has no rule for is retried.
 MarkerOutcome marker_outcome(wire::ErrorCode);

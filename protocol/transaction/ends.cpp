@@ -59,7 +59,10 @@ Decision decide_bumped_epoch(const Transaction& t, const End& call, bool waits) 
   }
   const bool current = t.producer_epoch == call.producer.epoch;
   const bool complete = t.state == complete_commit || t.state == complete_abort;
-  const bool retry = (t.prepared() && after_bump) || (complete && (after_bump || after_overflow));
+  // At the highest epoch, without a new id to tell: a fence before version 2, or Kafka 4.1 lost it with its
+  // coordinator.
+  const bool untold = complete && t.producer_epoch == kMaxProducerEpoch;
+  const bool retry = !untold && ((t.prepared() && after_bump) || (complete && (after_bump || after_overflow)));
   if (!retry && (t.prepared() || !current || after_overflow)) {
     return {ErrorCode::PRODUCER_FENCED};
   }
@@ -204,7 +207,7 @@ void TransactionCoordinator::State::markers_written(const events_in::MarkersWrit
       case MarkerOutcome::fenced:
         log(out, true,
             id + ": the marker for " + partition.topic + "-" + std::to_string(partition.partition) +
-                " was refused for good; no more are sent under coordinator epoch " +
+                " was refused for good and is not sent again under coordinator epoch " +
                 std::to_string(options.coordinator_epoch));
         unsent.erase(id);
         return;

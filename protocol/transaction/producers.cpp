@@ -92,8 +92,8 @@ std::expected<Transaction, ErrorCode> TransactionCoordinator::State::initialized
     next.last_producer_epoch = call.expected ? t.producer_epoch : kNoProducerEpoch;
     return next;
   }
-  // The retry of a request whose answer got lost: the epoch is bumped already. Nobody may be told the highest epoch.
-  if (call.expected->epoch == t.last_producer_epoch && t.producer_epoch != kMaxProducerEpoch) {
+  if (call.expected->epoch == t.last_producer_epoch) {  // a retry, or after its own end: the epoch is bumped already
+    VERDICT_ASSERT(t.producer_epoch != kMaxProducerEpoch, "nobody is told the highest epoch");
     return next;
   }
   return std::unexpected(ErrorCode::PRODUCER_FENCED);

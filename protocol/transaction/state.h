@@ -58,6 +58,7 @@ struct TransactionCoordinator::State {
   // ---- state and timers (coordinator.cpp) ----
   Transaction* find(std::string_view id);
   void put(const std::string& id, Transaction next, Times, Effects&);
+  void announce(std::string_view id, const Transaction&, TransactionState);
   template <class T>
   void respond(Token token, const T& value, Effects& out) {
     out.list.push_back(effects::Respond{.token = token, .response = wire::Message<T>::copy(value)});

@@ -170,6 +170,19 @@ TEST(EndTxnV2, AProducerThatLostTheAnswerMayGoOn) {  // KIP-360
   EXPECT_EQ(h.init("id", producer), (Answer{NONE, {1000, 1}}));
 }
 
+TEST(EndTxnV2, NobodyIsToldTheHighestEpoch) {  // left by Kafka 4.1, or by a fence before version 2
+  Harness h(2);
+  h.rewrite("id", {.producer_id = 7,
+                   .producer_epoch = kMaxProducerEpoch,
+                   .timeout_ms = 60000,
+                   .state = complete_abort,
+                   .start_ms = 1,
+                   .client_version = 2});
+  EXPECT_EQ(h.end("id", {7, kLast}, false, 5)->error, PRODUCER_FENCED);
+  EXPECT_EQ(h.init("id", Producer{7, kLast})->error, PRODUCER_FENCED);
+  EXPECT_EQ(h.init("id"), (Answer{NONE, {1000, 0}}));
+}
+
 TEST_P(EndTxn, AnOlderClientOfANewClusterKeepsItsEpoch) {
   Harness h(2);
   const Producer producer = begin(h);

@@ -73,7 +73,7 @@ const std::vector<Step>& conversation() {
 }
 
 std::string run(std::int16_t feature, const std::vector<Step>& steps, const std::function<bool(std::size_t)>& dies) {
-  Talk talk{.h = Harness(feature), .client = feature == 2 ? 5 : 4};
+  Talk talk{.h{feature}, .client = feature == 2 ? 5 : 4};
   for (std::size_t i = 0; i < steps.size(); ++i) {
     steps[i](talk);
     if (dies(i)) {

@@ -41,7 +41,7 @@ Harness::Harness(std::int16_t transaction_version) {
 
 void Harness::fail_over() {
   ++options.coordinator_epoch;
-  coordinator_ = std::make_unique<TransactionCoordinator>(options, nullptr);
+  coordinator_ = std::make_unique<TransactionCoordinator>(options, &feed);
   markers.clear();
   allocations.clear();
   timer.reset();

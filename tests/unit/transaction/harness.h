@@ -28,11 +28,23 @@ inline void PrintTo(const Answer& a, std::ostream* out) {
 }
 inline void PrintTo(const Producer& p, std::ostream* out) { *out << p.id << "/" << p.epoch; }
 
+struct Feed final : protocol::Observer {
+  void observe(const protocol::Event& event) override {
+    const auto& e = std::get<protocol::events::TransactionMoved>(event);
+    seen.push_back(std::string(e.transactional_id) + " " + std::string(e.state) + " " + std::to_string(e.producer_id) +
+                   "/" + std::to_string(e.producer_epoch) + " by " + std::to_string(e.coordinator_epoch) + " with " +
+                   std::to_string(e.partitions));
+  }
+  std::vector<std::string> seen;
+};
+
 // A coordinator with a log whose appends are committed at once, a source of producer ids and a queue of markers that
 // are written when told.
 class Harness {
  public:
   explicit Harness(std::int16_t transaction_version);
+  Harness(const Harness&) = delete;
+  Harness& operator=(const Harness&) = delete;
 
   // Requests; an answer that waits for a producer id is in later_answers, by token.
   std::optional<Answer> init(const std::string& id, std::optional<Producer> expected = std::nullopt, int version = 5,
@@ -62,6 +74,7 @@ class Harness {
   bool allocate_at_once = true;
   std::int64_t next_producer_id = 1000;
   TransactionCoordinator::Options options;
+  Feed feed;
   std::vector<LogRecord> log;
   std::vector<std::size_t> batches;  // sizes of the appends
   std::deque<effects::SendMarkers> markers;

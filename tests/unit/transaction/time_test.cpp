@@ -104,6 +104,25 @@ TEST(Expiration, WritesTombstonesForWhatNobodyUses) {
   EXPECT_EQ(h.init("idle"), (Answer{NONE, {1003, 0}})) << "it begins anew";
 }
 
+TEST(Expiration, GoesOnAfterAChangeOfCoordinators) {
+  Harness h(1);
+  h.init("id");
+  h.fail_over();
+  h.wait(std::chrono::hours(8 * 24));
+  EXPECT_EQ(h.find("id"), nullptr);
+}
+
+TEST(Expiration, LeavesAnIdAloneThatWaitsForAProducerId) {
+  Harness h(1);
+  h.allocate_at_once = false;
+  h.rewrite("id", {.producer_id = 7, .producer_epoch = kMaxProducerEpoch - 1, .timeout_ms = 1000});
+  EXPECT_EQ(h.init("id"), std::nullopt);
+  h.wait(std::chrono::hours(8 * 24));
+  ASSERT_NE(h.find("id"), nullptr);
+  h.allocated("id", 70);
+  EXPECT_EQ(h.later_answers.at(1), (Answer{NONE, {70, 0}}));
+}
+
 TEST(Expiration, KeepsItsBatchesSmall) {
   Harness h(1);
   for (int i = 0; i < 1000; ++i) {
@@ -113,6 +132,20 @@ TEST(Expiration, KeepsItsBatchesSmall) {
   h.wait(std::chrono::hours(8 * 24));
   EXPECT_THAT(h.batches, ElementsAre(154U, 154U, 154U, 154U, 154U, 154U, 76U));
   EXPECT_EQ(h.timer, std::nullopt) << "nothing is left to wait for";
+}
+
+TEST(Feed, TellsEachStateOnce) {
+  Harness h(2);
+  const Producer producer = h.init("id")->producer;
+  h.add("id", producer, {kA0, kB0});
+  h.end("id", producer, true, 5);
+  h.fail_over();
+  EXPECT_EQ(h.feed.seen.size(), 3U) << "nothing is told again";
+  h.mark();
+  h.wait(std::chrono::hours(8 * 24));
+  EXPECT_THAT(h.feed.seen, ElementsAre("id Empty 1000/0 by 0 with 0", "id Ongoing 1000/0 by 0 with 2",
+                                       "id PrepareCommit 1000/1 by 0 with 2", "id CompleteCommit 1000/1 by 1 with 0",
+                                       "id Dead 1000/1 by 1 with 0"));
 }
 
 TEST(Timer, RestsWithoutTransactions) {
