@@ -155,7 +155,8 @@ class GroupCoordinator {
         1'048'588;  // of __consumer_offsets (max.message.bytes): more is refused, not appended
     DefectSet defects;
   };
-  GroupCoordinator(Options options, protocol::Observer* observer);  // `observer` may be null
+  // `observer` may be null; the feed has no events of groups yet.
+  GroupCoordinator(Options options, protocol::Observer* observer);
   ~GroupCoordinator();
   GroupCoordinator(const GroupCoordinator&) = delete;
   GroupCoordinator& operator=(const GroupCoordinator&) = delete;

@@ -269,6 +269,13 @@ TEST(GroupJoin, AnIdThatNoRecordCouldHoldIsRefused) {
   EXPECT_EQ(h.joined(h.join({.client = std::string(32'700, 'x')})).error_code, c(ErrorCode::UNKNOWN_SERVER_ERROR));
 }
 
+TEST(GroupJoin, NoClientWritesALineOfTheLogFile) {
+  Harness h;
+  h.join({.version = 3, .client = "x\nERROR all is lost"});
+  ASSERT_FALSE(h.lines.empty());
+  EXPECT_NE(h.lines.back().find("x?ERROR"), std::string::npos) << h.lines.back();
+}
+
 TEST(GroupJoin, AProtocolNamedTwiceCountsOnce) {
   Harness h;
   const Token a = h.join({.protocols = {{"x", "1"}, {"x", "2"}}, .version = 3});
