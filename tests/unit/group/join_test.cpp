@@ -117,6 +117,31 @@ TEST(GroupJoin, MembersVoteForAProtocolThatAllHave) {
   }
 }
 
+TEST(GroupJoin, NobodyVotesForAProtocolThatNotAllHave) {
+  Harness h;
+  h.join({.protocols = {{"w", ""}, {"x", ""}}, .version = 3});
+  h.join({.protocols = {{"w", ""}, {"x", ""}}, .version = 3});
+  const Token last = h.join({.protocols = {{"x", ""}}, .version = 3});
+  h.wait(30'000);
+  EXPECT_EQ(h.joined(last).protocol_name, "x");
+}
+
+TEST(GroupJoin, TheLongestRebalanceTimeoutCounts) {
+  Harness h;
+  const Token a = h.join({.version = 3, .session_ms = 1'800'000, .rebalance_ms = 60'000});
+  const Token b = h.join({.version = 3, .session_ms = 1'800'000, .rebalance_ms = 5'000});
+  h.wait(6'000);
+  ASSERT_LT(h.joined(a).member_id, h.joined(b).member_id);
+  const Token again = h.join({.member = std::string(h.joined(b).member_id),
+                              .protocols = {{"range", "new"}},
+                              .session_ms = 1'800'000,
+                              .rebalance_ms = 5'000});
+  h.wait(59'999);
+  EXPECT_FALSE(h.answered(again));
+  h.wait(1);
+  EXPECT_EQ(h.joined(again).generation_id, 2);
+}
+
 TEST(GroupJoin, AProtocolThatNotAllHaveIsNotSharedByANewMember) {
   Harness h;
   h.stable(1, {.protocols = {{"x", ""}, {"y", ""}}});
