@@ -1,6 +1,7 @@
 #include "protocol/group/classic_group.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "protocol/wire/gen/data_records.h"
@@ -244,7 +245,7 @@ void ClassicGroup::transition(GroupState to, WallTime wall) {
 }
 
 void ClassicGroup::next_generation(WallTime wall) {
-  ++generation_;
+  generation_ = generation_ == std::numeric_limits<std::int32_t>::max() ? 0 : generation_ + 1;
   if (members_.empty()) {
     protocol_.reset();
     transition(GroupState::empty, wall);

@@ -38,6 +38,12 @@ void GroupCoordinator::State::append_in_parts(std::vector<LogRecord> records, Tu
   }
 }
 
+// Ids and reasons are what clients say: no line of the log file is theirs.
+void GroupCoordinator::State::log(Turn& turn, std::string text) {
+  std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, '?');
+  turn.out.list.push_back(effects::Log{.warning = false, .text = std::move(text)});
+}
+
 // At least a millisecond ahead: what a timer leads to may set it again at once.
 void GroupCoordinator::State::set_timer(TimerKind kind, const ClassicGroup& group, std::string_view member,
                                         std::int64_t ms, Turn& turn) {

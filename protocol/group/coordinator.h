@@ -151,11 +151,11 @@ class GroupCoordinator {
     std::int32_t offset_metadata_max_bytes = 4'096;
     std::int64_t offsets_retention_ms = 604'800'000;
     std::int64_t offsets_retention_check_interval_ms = 600'000;
-    std::size_t max_batch_bytes =
-        1'048'588;  // of __consumer_offsets (max.message.bytes): more is refused, not appended
+    std::size_t max_batch_bytes = 1'048'588;  // of __consumer_offsets (max.message.bytes): larger ones are refused
     DefectSet defects;
   };
-  GroupCoordinator(Options options, protocol::Observer* observer);  // `observer` may be null
+  // `observer` may be null; the feed has no events of groups yet.
+  GroupCoordinator(Options options, protocol::Observer* observer);
   ~GroupCoordinator();
   GroupCoordinator(const GroupCoordinator&) = delete;
   GroupCoordinator& operator=(const GroupCoordinator&) = delete;

@@ -12,7 +12,8 @@ namespace {
 constexpr std::int64_t kNewMemberTimeoutMs = 300'000;
 constexpr int kMemberIdRequired = 4;  // KIP-394
 constexpr int kNullableProtocol = 7;
-constexpr int kSkipAssignment = 9;                // KIP-814
+constexpr int kSkipAssignment = 9;  // KIP-814
+constexpr std::size_t kLongestReason = 255;
 constexpr std::size_t kLongestIdPrefix = 32'000;  // a string has at most 32767 bytes
 
 // Java's form of a UUID.
@@ -35,7 +36,9 @@ struct GroupCoordinator::State::Joining {
         protocols(protocols_of(e.request)),
         rebalance_timeout_ms(e.version == 0 ? e.request.session_timeout_ms : e.request.rebalance_timeout_ms) {}
   Waiting waiting() const { return {.token = event.token, .version = event.version}; }
-  std::string reason() const { return request.reason ? std::string(*request.reason) : "not provided"; }
+  std::string reason() const {
+    return request.reason ? std::string(request.reason->substr(0, kLongestReason)) : "not provided";
+  }
 };
 
 void GroupCoordinator::State::refuse_join(Waiting call, ErrorCode error, std::string_view member, Turn& turn,

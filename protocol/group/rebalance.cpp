@@ -141,13 +141,10 @@ void GroupCoordinator::State::remove_member(ClassicGroup& group, std::string_vie
   }
 }
 
-// To those who wait for it. With an error the assignments are void.
+// To those who wait for it.
 void GroupCoordinator::State::propagate_assignments(ClassicGroup& group, ErrorCode error, Turn& turn) {
   for (const std::string& id : group.member_ids()) {
     Member& member = group.member(id);
-    if (error != ErrorCode::NONE) {
-      member.assignment.clear();
-    }
     const auto call = std::exchange(member.sync, std::nullopt);
     if (!call) {
       continue;

@@ -32,9 +32,7 @@ struct GroupCoordinator::State {
   void respond(Token token, const T& value, Turn& turn) {
     turn.out.list.push_back(effects::Respond{.token = token, .response = wire::Message<T>::copy(value)});
   }
-  void log(Turn& turn, std::string text) {
-    turn.out.list.push_back(effects::Log{.warning = false, .text = std::move(text)});
-  }
+  void log(Turn&, std::string text);
   void set_timer(TimerKind kind, const ClassicGroup&, std::string_view member, std::int64_t ms, Turn&);
   void cancel_timer(TimerKind kind, const ClassicGroup&, std::string_view member = {});
   void arm(Turn&);

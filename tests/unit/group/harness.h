@@ -133,6 +133,8 @@ class Harness {
         EXPECT_TRUE(answers.emplace(respond->token, std::move(respond->response)).second) << "answered twice";
       } else if (const auto* timer = std::get_if<effects::ArmTimer>(&effect)) {
         timer_at = timer->when;
+      } else {
+        lines.push_back(std::get<effects::Log>(effect).text);
       }
     }
   }
@@ -383,6 +385,7 @@ class Harness {
   GroupCoordinator machine;
   std::vector<Logged> log;
   std::vector<std::size_t> batches;
+  std::vector<std::string> lines;
   std::map<Token, Response> answers;
   std::map<Token, std::size_t> logged_before;  // how long the log was when the answer was given
   std::optional<MonoTime> timer_at;

@@ -117,6 +117,31 @@ TEST(GroupJoin, MembersVoteForAProtocolThatAllHave) {
   }
 }
 
+TEST(GroupJoin, NobodyVotesForAProtocolThatNotAllHave) {
+  Harness h;
+  h.join({.protocols = {{"w", ""}, {"x", ""}}, .version = 3});
+  h.join({.protocols = {{"w", ""}, {"x", ""}}, .version = 3});
+  const Token last = h.join({.protocols = {{"x", ""}}, .version = 3});
+  h.wait(30'000);
+  EXPECT_EQ(h.joined(last).protocol_name, "x");
+}
+
+TEST(GroupJoin, TheLongestRebalanceTimeoutCounts) {
+  Harness h;
+  const Token a = h.join({.version = 3, .session_ms = 1'800'000, .rebalance_ms = 60'000});
+  const Token b = h.join({.version = 3, .session_ms = 1'800'000, .rebalance_ms = 5'000});
+  h.wait(6'000);
+  ASSERT_LT(h.joined(a).member_id, h.joined(b).member_id);
+  const Token again = h.join({.member = std::string(h.joined(b).member_id),
+                              .protocols = {{"range", "new"}},
+                              .session_ms = 1'800'000,
+                              .rebalance_ms = 5'000});
+  h.wait(59'999);
+  EXPECT_FALSE(h.answered(again));
+  h.wait(1);
+  EXPECT_EQ(h.joined(again).generation_id, 2);
+}
+
 TEST(GroupJoin, AProtocolThatNotAllHaveIsNotSharedByANewMember) {
   Harness h;
   h.stable(1, {.protocols = {{"x", ""}, {"y", ""}}});
@@ -267,6 +292,13 @@ TEST(GroupJoin, TheEarlierOfTwoJoinsOfAMemberIsAnswered) {
 TEST(GroupJoin, AnIdThatNoRecordCouldHoldIsRefused) {
   Harness h;
   EXPECT_EQ(h.joined(h.join({.client = std::string(32'700, 'x')})).error_code, c(ErrorCode::UNKNOWN_SERVER_ERROR));
+}
+
+TEST(GroupJoin, NoClientWritesALineOfTheLogFile) {
+  Harness h;
+  h.join({.version = 3, .client = "x\nERROR all is lost"});
+  ASSERT_FALSE(h.lines.empty());
+  EXPECT_NE(h.lines.back().find("x?ERROR"), std::string::npos) << h.lines.back();
 }
 
 TEST(GroupJoin, AProtocolNamedTwiceCountsOnce) {

@@ -123,6 +123,22 @@ TEST(GroupLoad, PendingOffsetsWaitForTheirMarker) {
   EXPECT_EQ(answer.partitions[1].committed_offset, -1);
 }
 
+TEST(GroupLoad, TheLaterRecordWinsAsItDidBefore) {
+  for (const bool transaction_last : {true, false}) {
+    Harness first;
+    if (!transaction_last) {
+      first.txn_commit(7, "t", 0, 5);
+    }
+    first.commit("t", 0, 8);
+    if (transaction_last) {
+      first.txn_commit(7, "t", 0, 5);
+    }
+    Harness second({}, first.log);
+    second.marker(7, true);
+    EXPECT_EQ(second.fetch("t", 0).offset, transaction_last ? 5 : 8);
+  }
+}
+
 TEST(GroupLoad, OlderRecordsOfKafkaAreRead) {
   const auto read = [](std::string_view key, std::string_view value) {
     const auto k = bytes_of(key);

@@ -43,6 +43,30 @@ TEST(GroupSync, WhoTheLeaderLeftOutHasNothing) {
   EXPECT_EQ(h.synced(late).assignment.size(), 0U);
 }
 
+TEST(GroupSync, WhoTheLeaderLeavesOutLosesWhatItHad) {
+  Harness h;
+  const auto ids = h.stable(2);
+  h.join({.member = ids[0]});
+  h.join({.member = ids[1]});
+  h.sync({.member = ids[0], .generation = 2, .assignments = {{ids[0], "A"}}});
+  EXPECT_EQ(text_of(h.synced(h.sync({.member = ids[1], .generation = 2})).assignment), "");
+}
+
+TEST(GroupSync, ASessionThatEndedDuringTheWaitBeginsAnewWithTheAssignment) {
+  Harness h;
+  const Token a = h.join({.version = 3, .session_ms = 60'000});
+  const Token b = h.join({.version = 3});
+  h.wait(6'000);
+  const Token waiting = h.sync({.member = std::string(h.joined(b).member_id)});
+  h.wait(30'000);
+  h.sync({.member = std::string(h.joined(a).member_id)});
+  EXPECT_EQ(h.synced(waiting).error_code, 0);
+  h.wait(9'999);
+  EXPECT_EQ(h.state(), "Stable");
+  h.wait(1);
+  EXPECT_EQ(h.state(), "PreparingRebalance");
+}
+
 TEST(GroupSync, ChecksMemberGenerationAndProtocol) {
   Harness h;
   const auto ids = two_joined(h);

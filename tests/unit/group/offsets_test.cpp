@@ -298,6 +298,23 @@ TEST(Expiry, APendingOffsetHoldsItsPartitionAndItsGroupBack) {
   EXPECT_EQ(h.state("only pending"), "Dead");
 }
 
+TEST(Expiry, AnOpenTransactionOrAPendingMemberHoldsAGroupWithoutOffsets) {
+  Harness h;
+  h.txn_commit(7, "t", 0, 2);
+  h.delete_offset("t", 0);
+  const Token given = h.join({.session_ms = 1'800'000, .group = "joining"});
+  h.wait(kCheckMs);
+  EXPECT_EQ(h.state(), "Empty");
+  EXPECT_EQ(h.state("joining"), "Empty");
+  const std::string id(h.answer<wire::JoinGroupResponse>(given).member_id);
+  const Token joined = h.join({.member = id, .session_ms = 1'800'000, .group = "joining"});
+  h.wait(3'000);
+  EXPECT_EQ(h.joined(joined).error_code, 0);
+  h.marker(7, true);
+  h.wait(kCheckMs);
+  EXPECT_EQ(h.state(), "Dead");
+}
+
 TEST(Expiry, AnEmptyGroupWithoutOffsetsGoesAtTheNextCheck) {
   Harness h;
   const auto ids = h.stable(1);
