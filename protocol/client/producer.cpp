@@ -26,6 +26,7 @@ Producer::Producer(Runtime& runtime, const ClientOptions& client, ProducerOption
       progress_(runtime),
       scope_(runtime) {
   VERDICT_ASSERT(options_.max_in_flight >= 1 && options_.acks >= -1 && options_.acks <= 1);
+  VERDICT_ASSERT(!options_.idempotent || (options_.acks == -1 && options_.retries > 0 && options_.max_in_flight <= 5));
   scope_.spawn(run());
 }
 
@@ -89,6 +90,7 @@ Producer::BatchPtr Producer::new_batch(Partition& partition) {
   batch->created = runtime_->now();
   batch->not_before = batch->created;
   batch->attempts = 0;
+  batch->base_sequence = -1;
   batch->maybe_appended = false;
   batch->last_error = ErrorCode::NONE;
   return batch;
@@ -202,16 +204,17 @@ void Producer::finish(BatchPtr batch, Delivery delivery, ErrorCode error, Offset
 void Producer::give_up(BatchPtr batch, ErrorCode error) {
   const Delivery delivery = batch->maybe_appended ? Delivery::unknown : Delivery::failed;
   if (batch->last_error != ErrorCode::NONE) error = batch->last_error;
+  if (batch->base_sequence >= 0) batch->partition->gap = true;
   finish(std::move(batch), delivery, error, kNoOffset);
 }
 
-void Producer::attempt_failed(BatchPtr batch, ErrorCode error, bool maybe) {
+void Producer::attempt_failed(BatchPtr batch, ErrorCode error, bool maybe, bool retriable) {
   batch->maybe_appended = batch->maybe_appended || maybe;
   batch->last_error = error;
   if (metadata_may_cure(error)) metadata_.make_stale();
   const MonoTime now = runtime_->now();
   const bool late = now - batch->created >= options_.delivery_timeout;
-  if (closed_ || late || batch->attempts > options_.retries || !wire::is_retriable(error)) {
+  if (closed_ || late || batch->attempts > options_.retries || !retriable) {
     give_up(std::move(batch), error);
     return;
   }

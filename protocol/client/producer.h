@@ -32,6 +32,9 @@ struct ProducerOptions {
   Duration delivery_timeout = 120s;     // delivery.timeout.ms: no new attempt after it
   std::size_t buffer_bytes = 32 << 20;  // buffer.memory: send() refuses beyond it
   storage::Codec codec = storage::Codec::none;  // none, lz4, zstd
+  // enable.idempotence (KIP-98): brokers drop what a retry sends twice, and each partition keeps its order. Needs
+  // acks=all, retries, and at most 5 requests in flight.
+  bool idempotent = false;
 };
 
 enum class Delivery : std::uint8_t {
@@ -78,10 +81,11 @@ struct ProducerRecord {
 struct ProducerStats {
   std::uint64_t acknowledged = 0, failed = 0, unknown = 0;  // records
   std::uint64_t requests = 0, retried_batches = 0, bytes = 0;
+  std::uint64_t epoch_bumps = 0;  // of an idempotent producer
 };
 
-// Sends records in batches, each to its partition's leader, and reports what became of each. Not idempotent: a retry
-// after an ambiguous attempt may append twice. Ends with close() on the real machine.
+// Sends records in batches, each to its partition's leader, and reports what became of each. Unless it is idempotent, a
+// retry after an ambiguous attempt may append twice. Ends with close() on the real machine.
 class Producer {
  public:
   Producer(Runtime& runtime, const ClientOptions& client, ProducerOptions options, DeliverySink& sink);
@@ -132,10 +136,24 @@ class Producer {
   Task<void> attempt(Request* request);
   void announce(Request& request);
 
+  // Idempotence (producer_idempotence.cpp).
+  struct Identity {
+    ProducerId id = kNoProducerId;
+    ProducerEpoch epoch = kNoProducerEpoch;
+    friend bool operator==(const Identity&, const Identity&) = default;
+  };
+  bool may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& next);
+  bool start_anew(Partition& partition);
+  void give_sequence(Batch& batch);
+  bool refused_in_sequence(const Batch& batch, ErrorCode error, std::int64_t log_start);
+  Task<void> identify();
+  Task<ErrorCode> ask_identity(std::shared_ptr<RpcChannel> channel);
+
   // Outcomes.
+  void landed(Batch& batch);
   void take_answer(Request& request, const wire::ProduceResponse& response, bool by_id);
   void settle_all(Request& request, ErrorCode error, bool maybe);
-  void attempt_failed(BatchPtr batch, ErrorCode error, bool maybe);
+  void attempt_failed(BatchPtr batch, ErrorCode error, bool maybe, bool retriable);
   void finish(BatchPtr batch, Delivery delivery, ErrorCode error, Offset base);
   void give_up(BatchPtr batch, ErrorCode error);
 
@@ -162,6 +180,9 @@ class Producer {
   bool lost_ = false;                   // a connection, and no refresh has begun since
   std::uint64_t wants_generation_ = 0;  // of the metadata, before anything is sent or it is hold_until_
   MonoTime hold_until_{};
+  Identity identity_;  // of batches that get their first sequence now
+  bool identifying_ = false;
+  ErrorCode no_identity_ = ErrorCode::NONE;  // why there will never be one
   ProducerStats stats_;
   Signal wake_;
   Signal progress_;

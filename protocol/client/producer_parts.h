@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Producer::Batch {
   MonoTime created{};
   MonoTime not_before{};
   int attempts = 0;
+  std::int32_t base_sequence = -1;  // -1: none yet
   bool maybe_appended = false;
   ErrorCode last_error = ErrorCode::NONE;
 };
@@ -38,6 +40,12 @@ struct Producer::Partition {
   std::optional<Leader> leader;
   Uuid topic_id;
   std::uint64_t wants_generation = 0;  // of the metadata, after an error that newer one may cure
+  // Of an idempotent producer; sequences are given in the order of the batches' ids.
+  Identity identity;  // whose sequences these are
+  std::int32_t next_sequence = 0;
+  std::int32_t expected_sequence = 0;  // the first that the broker has not acknowledged
+  std::set<std::uint64_t> flying;      // ids of the batches in flight
+  bool gap = false;                    // a sequence is lost: all begins anew, in another epoch, when nothing flies
 };
 
 // One request: at most one batch of a partition, ordered by topic.
@@ -52,5 +60,8 @@ struct Producer::Node {
   int in_flight = 0;
   std::unique_ptr<Request> next;  // being collected
 };
+
+// The sequence behind `records` records that begin with `first`: after the largest number comes 0.
+std::int32_t sequence_after(std::int32_t first, std::int64_t records);
 
 }  // namespace verdict::client

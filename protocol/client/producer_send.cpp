@@ -123,6 +123,7 @@ bool Producer::collect(Partition& partition, MonoTime now, MonoTime& next) {
   Node& node = nodes_[partition.leader->node];
   // Before the connection stands a second request might overtake the first.
   if (node.in_flight >= (channel->connected() ? options_.max_in_flight : 1)) return false;
+  if (options_.idempotent && !may_go_in_sequence(partition, now, next)) return false;
   if (partition.sealed.empty()) seal(partition);
   const std::size_t size = partition.sealed.front()->bytes.size();
   if (node.next == nullptr) {
@@ -131,10 +132,12 @@ bool Producer::collect(Partition& partition, MonoTime now, MonoTime& next) {
   } else if (node.next->bytes + size > options_.max_request_bytes) {
     return false;
   }
+  if (options_.idempotent) give_sequence(*partition.sealed.front());
   node.next->bytes += size;
   node.next->batches.push_back(std::move(partition.sealed.front()));
   partition.sealed.pop_front();
   ++partition.in_flight;
+  partition.flying.insert(node.next->batches.back()->id);
   return true;
 }
 
@@ -223,7 +226,7 @@ Task<void> Producer::attempt(Request* request) {
       co_return;
     }
     for (BatchPtr& batch : request->batches) {
-      --batch->partition->in_flight;
+      landed(*batch);
       finish(std::move(batch), Delivery::acknowledged, ErrorCode::NONE, kNoOffset);
     }
     co_return;
@@ -237,11 +240,16 @@ Task<void> Producer::attempt(Request* request) {
   take_answer(*request, answer->value, by_id);
 }
 
+void Producer::landed(Batch& batch) {
+  --batch.partition->in_flight;
+  batch.partition->flying.erase(batch.id);
+}
+
 void Producer::settle_all(Request& request, ErrorCode error, bool maybe) {
   for (BatchPtr& batch : request.batches) {
     if (batch == nullptr) continue;
-    --batch->partition->in_flight;
-    attempt_failed(std::move(batch), error, maybe);
+    landed(*batch);
+    attempt_failed(std::move(batch), error, maybe, wire::is_retriable(error));
   }
 }
 
@@ -260,14 +268,21 @@ void Producer::take_answer(Request& request, const wire::ProduceResponse& respon
       const bool found = batch != nullptr && batch->partition->index == part.index &&
                          (by_id ? batch->partition->topic_id == topic.topic_id : batch->partition->topic == topic.name);
       if (!found) continue;
-      --batch->partition->in_flight;
-      if (part.error_code == 0) {
-        finish(std::move(batch), Delivery::acknowledged, ErrorCode::NONE, Offset(part.base_offset));
+      landed(*batch);
+      const ErrorCode error = wire::error_from_code(part.error_code);
+      Partition& partition = *batch->partition;
+      // A duplicate of what the broker has forgotten the offset of was appended all the same.
+      const bool duplicate = options_.idempotent && error == ErrorCode::DUPLICATE_SEQUENCE_NUMBER;
+      if (error == ErrorCode::NONE || duplicate) {
+        if (options_.idempotent)
+          partition.expected_sequence = sequence_after(batch->base_sequence, std::ssize(batch->tokens));
+        finish(std::move(batch), Delivery::acknowledged, ErrorCode::NONE,
+               duplicate ? kNoOffset : Offset(part.base_offset));
         continue;
       }
-      const ErrorCode error = wire::error_from_code(part.error_code);
-      const Partition& partition = *batch->partition;
-      attempt_failed(std::move(batch), error, !definitely_not_appended(error));
+      const bool again = wire::is_retriable(error) ||
+                         (options_.idempotent && refused_in_sequence(*batch, error, part.log_start_offset));
+      attempt_failed(std::move(batch), error, !definitely_not_appended(error), again);
       if (part.current_leader.leader_id >= 0) {
         metadata_.hint(partition.topic, partition.index,
                        {NodeId(part.current_leader.leader_id), LeaderEpoch(part.current_leader.leader_epoch)});

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/wire/gen/api_versions.h"
+#include "protocol/wire/gen/init_producer_id.h"
 #include "protocol/wire/gen/list_offsets.h"
 #include "protocol/wire/gen/metadata.h"
 #include "protocol/wire/gen/offset_for_leader_epoch.h"
@@ -41,10 +42,33 @@ void FakePartition::append(std::span<const std::byte> batch) {
   log.push_back({base, epoch, std::move(bytes)});
 }
 
+ErrorCode FakePartition::check_sequence(const storage::BatchHeader& batch, std::optional<Offset>& base) {
+  if (batch.producer_id == kNoProducerId) return ErrorCode::NONE;
+  FakeProducer& known = producers[batch.producer_id.value()];
+  const std::int16_t batch_epoch = batch.producer_epoch.value();
+  if (batch_epoch < known.epoch) return ErrorCode::INVALID_PRODUCER_EPOCH;
+  if (batch_epoch > known.epoch) {
+    if (batch.base_sequence != 0) return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    known = {.epoch = batch_epoch};
+  }
+  for (const auto& [first, count, at] : known.last) {
+    if (first == batch.base_sequence && count == batch.count) {
+      base = at;
+      return ErrorCode::NONE;
+    }
+  }
+  if (batch.base_sequence != known.next) return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+  known.next += batch.count;
+  known.last.emplace_back(batch.base_sequence, batch.count, end());
+  if (known.last.size() > 5) known.last.erase(known.last.begin());
+  return ErrorCode::NONE;
+}
+
 FakeCluster::FakeCluster(Runtime& runtime, const std::string& host, int nodes)
     : runtime_(runtime), host_(host), scope_(runtime) {
-  served = {{ApiKey::Produce, {3, 13}},  {ApiKey::Fetch, {4, 18}},      {ApiKey::ListOffsets, {1, 10}},
-            {ApiKey::Metadata, {0, 13}}, {ApiKey::ApiVersions, {0, 4}}, {ApiKey::OffsetForLeaderEpoch, {2, 4}}};
+  served = {{ApiKey::InitProducerId, {0, 5}},      {ApiKey::Produce, {3, 13}},  {ApiKey::Fetch, {4, 18}},
+            {ApiKey::ListOffsets, {1, 10}},        {ApiKey::Metadata, {0, 13}}, {ApiKey::ApiVersions, {0, 4}},
+            {ApiKey::OffsetForLeaderEpoch, {2, 4}}};
   for (int i = 0; i < nodes; ++i) {
     nodes_.push_back(std::make_unique<Node>());
     nodes_.back()->listener = std::move(*runtime_.network().listen({host, 0}, 50));
@@ -150,6 +174,8 @@ FakeCluster::Answer FakeCluster::answer(int node, const ParsedHeader& header, co
       return metadata(header, frame);
     case ApiKey::Produce:
       return produce(node, header, frame);
+    case ApiKey::InitProducerId:
+      return init_producer_id(node, header);
     case ApiKey::Fetch:
       return fetch(node, header, frame, wait);
     case ApiKey::ListOffsets:
@@ -222,6 +248,13 @@ ErrorCode FakeCluster::check(int node, const FakeTopic* topic, int index, std::i
   return ErrorCode::NONE;
 }
 
+Frame FakeCluster::init_producer_id(int node, const ParsedHeader& header) {
+  wire::InitProducerIdResponse response;
+  response.error_code = wire::code(on_init_producer ? on_init_producer(node) : ErrorCode::NONE);
+  response.producer_id = response.error_code == 0 ? next_producer_id++ : -1;
+  return *wire::encode_response(header.version, header.header.correlation_id, response);
+}
+
 FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, const Frame& frame) {
   wire::ProduceRequest request;
   VERDICT_ASSERT(decode(header, frame, request));
@@ -243,15 +276,18 @@ FakeCluster::Answer FakeCluster::produce(int node, const ParsedHeader& header, c
           if (&known == topic) error = on_produce(node, name, index);
         }
       }
+      const auto batch = storage::BatchView::parse(data.partition_data[p].records.bytes());
+      VERDICT_ASSERT(batch && batch->crc_valid() && batch->bytes().size() == data.partition_data[p].records.size);
+      std::optional<Offset> before;
+      if (error == ErrorCode::NONE)
+        error = topic->partitions[static_cast<std::size_t>(index)].check_sequence(batch->header(), before);
       auto& part = answers[t].partition_responses[p];
       part = {.index = index, .error_code = wire::code(error), .base_offset = -1};
       refused = refused || error != ErrorCode::NONE;
       if (error != ErrorCode::NONE) continue;
       FakePartition& partition = topic->partitions[static_cast<std::size_t>(index)];
-      part.base_offset = partition.end().value();
-      const auto batch = storage::BatchView::parse(data.partition_data[p].records.bytes());
-      VERDICT_ASSERT(batch && batch->crc_valid() && batch->bytes().size() == data.partition_data[p].records.size);
-      partition.append(batch->bytes());
+      part.base_offset = before.value_or(partition.end()).value();
+      if (!before) partition.append(batch->bytes());
     }
   }
   if (request.acks == 0) return refused ? Answer(Frame()) : std::nullopt;

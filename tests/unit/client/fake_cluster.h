@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "protocol/client/connections.h"
@@ -28,14 +29,24 @@ struct FakeBatch {
   std::vector<std::byte> bytes;
 };
 
+// What a partition knows of an idempotent producer.
+struct FakeProducer {
+  std::int16_t epoch = -1;
+  std::int32_t next = 0;                                             // sequence
+  std::vector<std::tuple<std::int32_t, std::int32_t, Offset>> last;  // first sequence, count, base: of 5 batches
+};
+
 struct FakePartition {
   int leader = 0;  // node
   LeaderEpoch epoch{1};
   Offset start{0};
   std::vector<FakeBatch> log;
   std::vector<wire::FetchResponse::AbortedTransaction> aborted;
+  std::map<std::int64_t, FakeProducer> producers;
   Offset end() const;
   void append(std::span<const std::byte> batch);
+  // As brokers check it: NONE, and `base` of the batch as it was appended before; or none, and it is to be appended.
+  ErrorCode check_sequence(const storage::BatchHeader& batch, std::optional<Offset>& base);
 };
 
 struct FakeTopic {
@@ -71,12 +82,14 @@ class FakeCluster {
   // Hooks; absent: serve.
   std::function<Verdict(int node, wire::ApiKey api)> on_request;
   std::function<ErrorCode(int node, const std::string& topic, int partition)> on_produce;  // instead of an append
-  std::function<ErrorCode(int node, const wire::FetchRequest&)> on_fetch;                  // of the whole answer
+  std::function<ErrorCode(int node)> on_init_producer;
+  std::function<ErrorCode(int node, const wire::FetchRequest&)> on_fetch;  // of the whole answer
   std::function<void(const wire::FetchRequest&, int version)> saw_fetch;
   std::vector<std::pair<int, wire::ApiKey>> requests;  // by arrival
   std::map<wire::ApiKey, int> versions;                // of the last request
   Duration answer_delay{};                             // of Produce
   bool session_support = true;
+  std::int64_t next_producer_id = 1000;
   int produces_waiting = 0;
   int most_produces_waiting = 0;
 
@@ -98,6 +111,7 @@ class FakeCluster {
 
   std::vector<std::byte> api_versions(const wire::ParsedHeader& header);
   std::vector<std::byte> metadata(const wire::ParsedHeader& header, const std::vector<std::byte>& frame);
+  std::vector<std::byte> init_producer_id(int node, const wire::ParsedHeader& header);
   Answer produce(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame);
   std::vector<std::byte> fetch(int node, const wire::ParsedHeader& header, const std::vector<std::byte>& frame,
                                Duration& wait);
