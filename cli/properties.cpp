@@ -23,7 +23,10 @@ constexpr std::string_view kEmbedded =
     "controller.quorum.voters=1@127.0.0.1:9093\n"
     "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n"
     "controller.listener.names=CONTROLLER\n"
-    "log.dirs=verdict-data\n";
+    "log.dirs=verdict-data\n"
+    "offsets.topic.replication.factor=1\n"
+    "transaction.state.log.replication.factor=1\n"
+    "transaction.state.log.min.isr=1\n";
 
 Pairs environment() {
   Pairs pairs;
