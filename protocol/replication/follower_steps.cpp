@@ -27,8 +27,7 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   if (old_epoch) [[unlikely]]
     effects.mark(Mark::DefectKafka18991);
   if (event.error == ErrorCode::OFFSET_OUT_OF_RANGE) {
-    following_.phase = FollowerPhase::asking_offsets;
-    effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
+    ask_offsets(effects);
   } else if (event.error != ErrorCode::NONE) {
     effects.emit(DelayFetch{event.error});
   } else if (event.diverging.known()) {
@@ -36,10 +35,8 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   } else if (restarts_at(event.log_start, log_.log_end(), effects)) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start, log_.last_epoch()});
-  } else if (restarts_empty(event.log_start)) {
-    following_.phase = FollowerPhase::truncating;
-    effects.mark(Mark::RestartedAtLeaderStart);
-    effects.emit(TruncateFullyAndStartAt{event.log_start});
+  } else if (says_nothing()) {
+    ask_offsets(effects);
   } else {
     // Before KIP-595 a follower truncated once an epoch and then fetched without asking. That is safe while both are
     // fenced.
@@ -69,7 +66,7 @@ void Replica::truncate_for(const FetchAnswered& answer, Effects& effects) {
     if (defects_.has(Defect::Kip320Truncate)) [[unlikely]]
       following_.unchecked = true;
   }
-  cut_to(to, own.known() ? own.epoch : diverging.epoch, answer.log_start, effects);
+  cut_to(to, answer.log_start, effects);
 }
 
 // Of an epoch that ended below its log start a leader knows no end any more and names its log start. What would be kept
@@ -84,21 +81,26 @@ bool Replica::restarts_at(Offset leader_log_start, Offset kept_to, Effects& effe
   return true;
 }
 
-// An empty log without an epoch says nothing of what led to its place: its records were removed, perhaps in a history
-// that was lost since. What the leader has below that place is missing here.
-bool Replica::restarts_empty(Offset leader_log_start) const {
-  return log_.log_start() == log_.log_end() && log_.last_epoch() == kNoEpoch && leader_log_start < log_.log_start();
+// A log that was empty when it was opened, and knows no epoch: its records were removed, perhaps in a history that was
+// lost since, so what a leader has below its place may be missing here.
+bool Replica::says_nothing() const {
+  return opened_empty_ && log_.log_start() == log_.log_end() && log_.last_epoch() == kNoEpoch &&
+         log_.log_start() > Offset(0);
 }
 
-// `epoch` lasts at `to` as far as leader and follower know: a log that is left empty is known by it.
-void Replica::cut_to(Offset to, LeaderEpoch epoch, Offset leader_log_start, Effects& effects) {
+void Replica::ask_offsets(Effects& effects) {
+  following_.phase = FollowerPhase::asking_offsets;
+  effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
+}
+
+void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
   following_.phase = FollowerPhase::truncating;
   if (to < log_.log_start()) {
     effects.emit(TruncateFullyAndStartAt{to});
   } else if (restarts_at(leader_log_start, to, effects)) {
-    effects.emit(TruncateFullyAndStartAt{leader_log_start, epoch});
+    effects.emit(TruncateFullyAndStartAt{leader_log_start, log_.last_epoch()});
   } else {
-    effects.emit(TruncateTo{to, epoch});
+    effects.emit(TruncateTo{to});
   }
 }
 
@@ -181,11 +183,12 @@ void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effect
       effects.emit(DelayFetch{ErrorCode::OFFSET_OUT_OF_RANGE});
       return;
     }
-    cut_to(event.log_end, kNoEpoch, event.log_start, effects);
-  } else if (event.log_start > own_end) {
+    cut_to(event.log_end, event.log_start, effects);
+  } else if (event.log_start > own_end || (says_nothing() && event.log_start < own_end)) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start});
   }
+  if (event.error == ErrorCode::NONE) opened_empty_ = false;
 }
 
 }  // namespace verdict::replication
