@@ -8,6 +8,13 @@ namespace verdict::replication {
 
 std::optional<FetchPosition> Replica::next_fetch() const {
   if (following_.phase != FollowerPhase::fetching) return std::nullopt;
+  // From the beginning, so that nothing is counted and the answer tells where the leader's log begins.
+  if (opened_empty_)
+    return FetchPosition{.leader = leader_,
+                         .current_leader_epoch = leader_epoch_,
+                         .fetch_offset = Offset(0),
+                         .last_fetched_epoch = kNoEpoch,
+                         .log_start = Offset(0)};
   return FetchPosition{.leader = leader_,
                        .current_leader_epoch = leader_epoch_,
                        .fetch_offset = log_.log_end(),
@@ -19,7 +26,8 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   // KAFKA-18991: an answer to an older question may diverge where the present log does not. Before it, the offset alone
   // told the answers apart.
   const bool old_epoch = event.leader_epoch != leader_epoch_;
-  if (following_.phase != FollowerPhase::fetching || event.fetch_offset != log_.log_end() ||
+  if (following_.phase != FollowerPhase::fetching ||
+      event.fetch_offset != (opened_empty_ ? Offset(0) : log_.log_end()) ||
       (old_epoch && !defects_.has(Defect::Kafka18991))) {
     effects.mark(Mark::StaleFetchAnswerDropped);
     return;
@@ -27,16 +35,17 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   if (old_epoch) [[unlikely]]
     effects.mark(Mark::DefectKafka18991);
   if (event.error == ErrorCode::OFFSET_OUT_OF_RANGE) {
-    ask_offsets(effects);
+    following_.phase = FollowerPhase::asking_offsets;
+    effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
   } else if (event.error != ErrorCode::NONE) {
     effects.emit(DelayFetch{event.error});
+  } else if (opened_empty_) {
+    restart_empty(event.log_start, effects);
   } else if (event.diverging.known()) {
     truncate_for(event, effects);
   } else if (restarts_at(event.log_start, log_.log_end(), effects)) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start, log_.last_epoch()});
-  } else if (says_nothing()) {
-    ask_offsets(effects);
   } else {
     // Before KIP-595 a follower truncated once an epoch and then fetched without asking. That is safe while both are
     // fenced.
@@ -81,16 +90,14 @@ bool Replica::restarts_at(Offset leader_log_start, Offset kept_to, Effects& effe
   return true;
 }
 
-// A log that was empty when it was opened, and knows no epoch: its records were removed, perhaps in a history that was
-// lost since, so what a leader has below its place may be missing here.
-bool Replica::says_nothing() const {
-  return opened_empty_ && log_.log_start() == log_.log_end() && log_.last_epoch() == kNoEpoch &&
-         log_.log_start() > Offset(0);
-}
-
-void Replica::ask_offsets(Effects& effects) {
-  following_.phase = FollowerPhase::asking_offsets;
-  effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
+// A log that was opened empty: its records were removed, perhaps in a history that was lost since, so what the leader
+// has below its place may be missing here.
+void Replica::restart_empty(Offset leader_log_start, Effects& effects) {
+  opened_empty_ = false;
+  if (leader_log_start >= log_.log_start()) return;
+  following_.phase = FollowerPhase::truncating;
+  effects.mark(Mark::RestartedAtLeaderStart);
+  effects.emit(TruncateFullyAndStartAt{leader_log_start});
 }
 
 void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
@@ -184,9 +191,11 @@ void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effect
       return;
     }
     cut_to(event.log_end, event.log_start, effects);
-  } else if (event.log_start > own_end || (says_nothing() && event.log_start < own_end)) {
+  } else if (event.log_start > own_end) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start});
+  } else if (opened_empty_) {
+    return restart_empty(event.log_start, effects);
   }
   if (event.error == ErrorCode::NONE) opened_empty_ = false;
 }

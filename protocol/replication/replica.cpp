@@ -17,7 +17,7 @@ void Replica::step(const LogOpened& event, MonoTime, Effects&) {
   VERDICT_ASSERT(!opened_ && !removed_);
   opened_ = true;
   high_watermark_ = std::clamp(event.high_watermark_checkpoint, log_.log_start(), log_.log_end());
-  opened_empty_ = log_.log_start() == log_.log_end();
+  opened_empty_ = log_.log_start() == log_.log_end() && log_.log_start() > Offset(0) && log_.last_epoch() == kNoEpoch;
 }
 
 void Replica::step(const MetadataChanged& event, MonoTime now, Effects& effects) {
@@ -170,7 +170,6 @@ void Replica::become_follower(const MetadataChanged& event, Effects& effects) {
   }
   following_.phase = FollowerPhase::fetching;
   effects.emit(StartFetching{leader_, leader_epoch_});
-  if (says_nothing()) ask_offsets(effects);
   if (defects_.has(Defect::Kip101)) [[unlikely]] {
     following_.unchecked = true;
     if (high_watermark_ < log_.log_end()) {
