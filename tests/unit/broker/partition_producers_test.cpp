@@ -139,9 +139,12 @@ TEST_F(PartitionProducers, ARetryOfWhatRetentionTookIsAnsweredAtOnce) {
   produce(1, {.sequence = 0});
   produce(2, {.sequence = 3});
   follower_fetches(6);
-  partition->log().advance_log_start(Offset(6));
+  partition->log().advance_log_start(Offset(4));  // within the batch (DeleteRecords)
   produce(3, {.sequence = 3});
   EXPECT_EQ(answer(3), Offset(3));
+  partition->log().advance_log_start(Offset(6));
+  produce(4, {.sequence = 3});
+  EXPECT_EQ(answer(4), Offset(3));
 }
 
 TEST_F(PartitionProducers, RefusalsAreKafkasCodes) {

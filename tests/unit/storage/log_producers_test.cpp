@@ -181,6 +181,32 @@ TEST_F(LogProducers, ADamagedSnapshotIsSkippedOnceAndWrittenAnew) {
   }
 }
 
+// A power loss may leave anything of a snapshot above the recovery point: recovery doesn't look at it.
+TEST_F(LogProducers, SnapshotsAboveTheRecoveryPointAreWrittenAnew) {
+  for (int i = 0; i < 12; ++i) h.must_produce({.sequence = i * 3});
+  const Offsets before = h.snapshots();
+  ASSERT_GE(before.size(), 2U);
+  const auto good = h.runtime.disk().file(h.path(before.back().value(), ".snapshot"));
+  h.runtime.disk().file(h.path(before.back().value(), ".snapshot")).resize(3);
+  kill_and_open(0, 36);
+  EXPECT_EQ(h.log->recovery().snapshots_skipped, 0U);
+  EXPECT_EQ(h.snapshots(), before);
+  EXPECT_EQ(h.runtime.disk().file(h.path(before.back().value(), ".snapshot")), good);
+}
+
+TEST_F(LogProducers, AnAbortAloneReachesItsFile) {
+  for (int i = 0; i < 4; ++i) h.must_produce({.producer = 1, .sequence = i, .records = 1});
+  ASSERT_TRUE(h.runtime.run(h.log->flush()));  // the indexes have all entries that there are
+  h.must_produce({.producer = 2, .sequence = 0, .records = 1, .transactional = true});
+  h.end(2, 0, false);
+  ASSERT_TRUE(h.log->roll(h.runtime.wall_now()));
+  const Offset point = h.runtime.run(h.log->flush()).value();
+  const auto index = aborted();
+  EXPECT_EQ(index.size(), 1U);
+  kill_and_open(point.value(), point.value());
+  EXPECT_EQ(aborted(), index);
+}
+
 TEST_F(LogProducers, WithoutAnyUsableSnapshotTheWholeLogIsRead) {
   for (int i = 0; i < 12; ++i) h.must_produce({.producer = 1 + i, .sequence = 0});
   ASSERT_TRUE(h.runtime.run(h.log->close_cleanly()));
