@@ -59,7 +59,15 @@ std::expected<std::optional<Appended>, LogError> Log::admit(const BatchHeader& h
   duplicate.last = first.last;
   duplicate.epoch = duplicate.base < log_start_ ? kNoEpoch : epochs_.epoch_of(duplicate.base).value_or(kNoEpoch);
   duplicate.segment_base = duplicate.base;
-  duplicate.crc = first.crc != 0 ? first.crc : header.crc;
+  duplicate.crc = first.crc;
+  if (first.crc == 0 && duplicate.epoch != kNoEpoch) {
+    // Known from a snapshot. With LogAppendTime the retry's CRC is another one than the batch got.
+    const auto seen = walk(duplicate.base, duplicate.base + 1, [&](const BatchHeader& there, Bytes) {
+      duplicate.crc = there.crc;
+      return false;
+    });
+    if (!seen) return std::unexpected(seen.error());
+  }
   duplicate.max_timestamp = first.timestamp;
   duplicate.duplicate = true;
   return duplicate;

@@ -116,6 +116,17 @@ TEST_F(LogProducers, SnapshotsAreTakenAtRollsAndAtTheEnd) {
   EXPECT_NE(before, "");
 }
 
+// With message.timestamp.type=LogAppendTime a retry is stamped before it is recognised: its CRC says nothing.
+TEST_F(LogProducers, ARetryIsAnsweredWithTheFirstOnesCrcAfterARestartToo) {
+  const Appended first = h.must_produce({.sequence = 0, .timestamp = 1'700'000'000'077});
+  h.append(0);
+  stop_and_open(6);
+  const Appended again = h.must_produce({.sequence = 0, .timestamp = 1'700'000'000'088});
+  EXPECT_TRUE(again.duplicate);
+  EXPECT_EQ(again.crc, first.crc);
+  EXPECT_EQ(again.max_timestamp, 1'700'000'000'077);
+}
+
 TEST_F(LogProducers, ASegmentTakesItsSnapshotWithIt) {
   for (int i = 0; i < 9; ++i) h.must_produce({.sequence = i * 3});
   const Offsets before = h.snapshots();
