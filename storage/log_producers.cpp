@@ -206,14 +206,16 @@ Log::Done Log::walk(Offset from, Offset to, const See& see) {
       position = *start;
     }
     ScanWindow window(*file, segment.size, kRecoveryChunk);
+    Offset expected = segment.base;
     while (position < segment.size) {
       if (!window.has(position, kBatchHeaderSize)) {
         if (const auto error = window.load_now(position, kBatchHeaderSize))
           return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       }
       const auto header = parse_header(window.view(position));
-      if (!header || header->size() > segment.size - position)
+      if (!header || header->size() > segment.size - position || header->base_offset < expected)
         return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
+      expected = header->next_offset();
       if (header->base_offset >= to) return {};
       if (header->control() && !window.has(position, header->size())) {
         if (const auto error = window.load_now(position, header->size()))
