@@ -187,7 +187,8 @@ void Partition::run(const replication::SendAlterPartition& effect) {
   host_->propose_isr(*this, effect, effects_->members(effect));
 }
 
-void Partition::run(const replication::WakeFetchers&) {
+void Partition::run(const replication::WakeFetchers& effect) {
+  if (effect.reason == replication::WakeReason::high_watermark) log_->note_high_watermark(replica_.high_watermark());
   for (FetchWatcher* watcher : watchers_) {
     watcher->woken = true;
     watcher->wake.notify();
