@@ -215,11 +215,12 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
   read_to_.clear();
   world_.start(reader_);
   bool reached = false;
-  // What a guest's workload wrote is nothing that the history knows: there the reader's position tells.
+  // What a guest's workload wrote is nothing that the history knows, nor are markers: there the reader's position
+  // tells.
   const auto got_to = [this](const client::TopicPartition& partition) {
     auto* process = static_cast<ConsumerMachine*>(world_.node(reader_).process());
-    const bool foreign = process != nullptr && process->load.stats().foreign > 0;
-    return foreign ? process->load.consumer().position(partition).value() : read_to_[partition];
+    const std::int64_t read = read_to_[partition];
+    return process == nullptr ? read : std::max(read, process->load.consumer().position(partition).value());
   };
   const auto behind = [&] {
     return std::ranges::find_if(goals, [&](const auto& goal) { return got_to(goal.first) < goal.second.value(); });

@@ -122,6 +122,8 @@ class Log {
 
   const ProducerState& producers() const { return producers_; }
   void expire_producers(WallTime now);  // producer.id.expiration.ms
+  // Forgets the transactions whose ends it has passed.
+  void note_high_watermark(Offset high_watermark) { producers_.on_high_watermark(high_watermark); }
   // First record of the oldest transaction whose end is not known to be below the high watermark, which goes back only
   // with a truncation. None: no such.
   std::optional<Offset> first_unstable_offset(Offset high_watermark);

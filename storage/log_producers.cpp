@@ -59,7 +59,15 @@ std::expected<std::optional<Appended>, LogError> Log::admit(const BatchHeader& h
   duplicate.last = first.last;
   duplicate.epoch = duplicate.base < log_start_ ? kNoEpoch : epochs_.epoch_of(duplicate.base).value_or(kNoEpoch);
   duplicate.segment_base = duplicate.base;
-  duplicate.crc = first.crc != 0 ? first.crc : header.crc;
+  duplicate.crc = first.crc;
+  if (first.crc == 0 && duplicate.epoch != kNoEpoch) {
+    // Known from a snapshot. With LogAppendTime the retry's CRC is another one than the batch got.
+    const auto seen = walk(duplicate.base, duplicate.base + 1, [&](const BatchHeader& there, Bytes) {
+      duplicate.crc = there.crc;
+      return false;
+    });
+    if (!seen) return std::unexpected(seen.error());
+  }
   duplicate.max_timestamp = first.timestamp;
   duplicate.duplicate = true;
   return duplicate;
@@ -198,14 +206,16 @@ Log::Done Log::walk(Offset from, Offset to, const See& see) {
       position = *start;
     }
     ScanWindow window(*file, segment.size, kRecoveryChunk);
+    Offset expected = segment.base;
     while (position < segment.size) {
       if (!window.has(position, kBatchHeaderSize)) {
         if (const auto error = window.load_now(position, kBatchHeaderSize))
           return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
       }
       const auto header = parse_header(window.view(position));
-      if (!header || header->size() > segment.size - position)
+      if (!header || header->size() > segment.size - position || header->base_offset < expected)
         return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
+      expected = header->next_offset();
       if (header->base_offset >= to) return {};
       if (header->control() && !window.has(position, header->size())) {
         if (const auto error = window.load_now(position, header->size()))

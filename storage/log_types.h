@@ -64,8 +64,8 @@ struct Appended {
   std::uint32_t crc = 0;       // as in the batch
   std::int64_t max_timestamp = -1;
   bool rolled = false;  // a new segment was begun for it
-  // A retry: nothing was appended. Base, last, max_timestamp and (if it is known) crc are those of the batch that came
-  // first, epoch too, or kNoEpoch if retention took it meanwhile; the rest means nothing.
+  // A retry: nothing was appended. Base, last, max_timestamp, crc and epoch are those of the batch that came first; of
+  // one that retention took, crc may be 0 and epoch is kNoEpoch. The rest means nothing.
   bool duplicate = false;
 };
 

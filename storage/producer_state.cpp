@@ -143,6 +143,7 @@ std::optional<CompletedTxn> ProducerState::append(const BatchHeader& header, con
     return std::nullopt;
   }
   entry.coordinator_epoch = marker->coordinator_epoch;
+  ++entry.markers;
   if (entry.txn_first == kNoOffset) return std::nullopt;
   CompletedTxn done{.producer_id = header.producer_id,
                     .first = entry.txn_first,

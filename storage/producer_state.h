@@ -52,6 +52,7 @@ struct ProducerEntry {
   std::int32_t coordinator_epoch = -1;
   std::int64_t last_timestamp = kNoTimestamp;  // ms, of the newest batch or marker
   Offset txn_first = kNoOffset;                // of the open transaction; kNoOffset: none is open
+  std::uint32_t markers = 0;                   // that were met since the state was loaded
 
   std::size_t batch_count() const { return count_; }  // of the newest batches of this epoch
   const SequencedBatch& batch(std::size_t index) const { return batches_[(first_ + index) % kKept]; }  // oldest first

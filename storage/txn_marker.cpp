@@ -26,7 +26,7 @@ std::vector<std::byte> build_marker(const TxnMarker& marker, std::int64_t timest
 
 std::optional<TxnMarker> parse_marker(const BatchView& batch) {
   const BatchHeader& header = batch.header();
-  if (!header.control() || header.producer_id == kNoProducerId) return std::nullopt;
+  if (!header.control() || header.producer_id <= kNoProducerId || header.codec() != Codec::none) return std::nullopt;
   RecordReader reader(header, batch.payload());
   RecordView record;
   const auto more = reader.next(record);

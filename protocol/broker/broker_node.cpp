@@ -98,6 +98,7 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
   replicas_ = std::make_unique<ReplicaManager>(*runtime_, *config_, *directory_, controller_, epoch, observer_);
   producer_ids_ = std::make_unique<ProducerIds>(*runtime_, controller_, config_->node_id(), epoch,
                                                 config_->duration_ms("request.timeout.ms"));
+  verifier_ = std::make_unique<TransactionVerifier>(*runtime_, *config_, metadata_->image());
   context_ = std::make_unique<BrokerContext>(BrokerContext{.runtime = *runtime_,
                                                            .config = *config_,
                                                            .cluster_id = cluster_id_,
@@ -106,6 +107,7 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
                                                            .sessions = sessions_,
                                                            .controller = controller_,
                                                            .producer_ids = *producer_ids_,
+                                                           .verifier = *verifier_,
                                                            .observer = observer_,
                                                            .init_transactional_id = {}});
   topics_ = std::make_unique<TopicRequests>(*context_);
@@ -213,6 +215,7 @@ Task<BrokerNode::Stopped> BrokerNode::stop() {
   for (const std::unique_ptr<Server>& server : servers_) co_await server->stop();
   groups_->drop_all();
   transactions_->drop_all();
+  co_await verifier_->stop();
   replicas_->answer_all();
   co_await handlers_.join();
   co_await groups_->stop();

@@ -55,6 +55,7 @@ class BrokerNode {
   client::RpcChannel controller_;
   FetchSessions sessions_;
   std::unique_ptr<ProducerIds> producer_ids_;
+  std::unique_ptr<TransactionVerifier> verifier_;
   std::unique_ptr<Lifecycle> lifecycle_;
   std::unique_ptr<MetadataFollower> metadata_;
   std::unique_ptr<ReplicaManager> replicas_;

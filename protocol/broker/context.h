@@ -9,6 +9,7 @@
 #include "protocol/broker/fetch_session.h"
 #include "protocol/broker/producer_ids.h"
 #include "protocol/broker/replica_manager.h"
+#include "protocol/broker/transaction_verifier.h"
 #include "protocol/client/rpc.h"
 #include "protocol/config_keys.h"
 #include "protocol/metadata_image.h"
@@ -26,6 +27,7 @@ struct BrokerContext {
   FetchSessions& sessions;
   client::RpcChannel& controller;
   ProducerIds& producer_ids;
+  TransactionVerifier& verifier;
   protocol::Observer* observer;
   // TransactionRequests': answers InitProducerId with a transactional id, which is not empty; the request lives as long
   // as the exchange. Not set: COORDINATOR_NOT_AVAILABLE.

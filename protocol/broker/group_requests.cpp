@@ -11,6 +11,8 @@ namespace verdict::broker {
 namespace {
 
 constexpr std::string_view kLogger = "GroupCoordinator";
+constexpr int kAddsFrom = 5;  // TxnOffsetCommit: transactions of version two
+constexpr Duration kVerifyTimeout = 5s;
 
 group::GroupCoordinator::Options options_of(const BrokerContext& context) {
   const protocol::BrokerConfig& config = context.config;
@@ -99,6 +101,7 @@ void GroupPartition::run(const group::effects::Log& effect) {
 
 GroupRequests::GroupRequests(BrokerContext& context)
     : context_(&context),
+      scope_(context.runtime),
       set_(context.runtime, context.replicas, std::string(kOffsetsTopic),
            [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
              return std::make_shared<GroupPartition>(std::move(shell), std::move(partition), epoch,
@@ -111,6 +114,12 @@ std::expected<GroupRequests::Ptr, ErrorCode> GroupRequests::coordinator_of(std::
   const auto found = set_.find(key->index);
   if (!found) return std::unexpected(found.error());
   return std::static_pointer_cast<GroupPartition>(*found);
+}
+
+Task<void> GroupRequests::stop() {
+  set_.drop_all();
+  co_await scope_.join();
+  co_await set_.stop();
 }
 
 void GroupRequests::topics_deleted(const std::vector<std::string>& names) {
@@ -152,7 +161,7 @@ void GroupRequests::handle(const ExchangePtr& exchange) {
     case wire::ApiKey::OffsetCommit:
       return commit(exchange);
     case wire::ApiKey::TxnOffsetCommit:
-      return commit_in_transaction(exchange);
+      return scope_.spawn(commit_in_transaction(exchange));
     case wire::ApiKey::OffsetFetch:
       return fetch_offsets(exchange);
     case wire::ApiKey::DescribeGroups:
@@ -314,15 +323,20 @@ void GroupRequests::commit(const ExchangePtr& exchange) {
       answer);
 }
 
-void GroupRequests::commit_in_transaction(const ExchangePtr& exchange) {
+// The partition of the group has to be part of the transaction, as every other that is written to.
+Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
   using Parts = Split<wire::TxnOffsetCommitRequest, wire::TxnOffsetCommitResponse>;
   wire::TxnOffsetCommitRequest request;
-  if (!exchange->decode(request)) return;
+  if (!exchange->decode(request)) co_return;
   const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
   const GroupPartition::Answer answer = merge_refused(exchange, split);
-  const auto found = coordinator_of(request.group_id);
-  if (!found) return answer(std::unexpected(found.error()));
+  auto found = coordinator_of(request.group_id);
+  if (!found) co_return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
+  const ErrorCode verified = co_await verify(*found, &request, exchange->version() >= kAddsFrom);
+  if (verified != ErrorCode::NONE) co_return answer(std::unexpected(verified));
+  found = coordinator_of(request.group_id);  // it may be another one by now
+  if (!found) co_return answer(std::unexpected(found.error()));
   const std::string host = host_of(*exchange);
   (*found)->ask(
       [&](group::Token token) {
@@ -333,6 +347,28 @@ void GroupRequests::commit_in_transaction(const ExchangePtr& exchange) {
                                                  .request = request};
       },
       answer);
+}
+
+Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequest* request, bool adds) {
+  const TransactionClaim claim{.transactional_id = std::string(request->transactional_id),
+                               .producer_id = request->producer_id,
+                               .producer_epoch = request->producer_epoch,
+                               .adds = adds};
+  const PartitionPtr partition = group->partition();
+  const auto entry_of = [&] { return partition->log().producers().find(ProducerId(request->producer_id)); };
+  const storage::ProducerEntry* before = entry_of();
+  if (!context_->verifier.wanted(claim) || (before != nullptr && before->txn_first != kNoOffset))
+    co_return ErrorCode::NONE;
+  const std::uint32_t markers = before == nullptr ? 0 : before->markers;
+  const TopicPartition at{.topic = partition->topic(), .partition = partition->key().index};
+  const auto results = co_await context_->verifier.verify(claim, {at}, context_->runtime.now() + kVerifyTimeout);
+  const storage::ProducerEntry* after = entry_of();
+  const ErrorCode error = results.at(at);
+  // As TxnOffsetCommit knows it.
+  if (error == ErrorCode::NOT_ENOUGH_REPLICAS) co_return ErrorCode::COORDINATOR_NOT_AVAILABLE;
+  if (error == ErrorCode::NONE && (after == nullptr ? 0 : after->markers) != markers)
+    co_return ErrorCode::INVALID_TXN_STATE;
+  co_return error;
 }
 
 }  // namespace verdict::broker

@@ -74,7 +74,7 @@ class GroupRequests {
   void handle(const ExchangePtr& exchange);
 
   void drop_all() { set_.drop_all(); }
-  Task<void> stop() { return set_.stop(); }
+  Task<void> stop();
 
  private:
   using Ptr = std::shared_ptr<GroupPartition>;
@@ -84,7 +84,8 @@ class GroupRequests {
   void join(const ExchangePtr& exchange);
   void leave(const ExchangePtr& exchange);
   void commit(const ExchangePtr& exchange);
-  void commit_in_transaction(const ExchangePtr& exchange);
+  Task<void> commit_in_transaction(ExchangePtr exchange);
+  Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, bool adds);
   void fetch_offsets(const ExchangePtr& exchange);
   void delete_offsets(const ExchangePtr& exchange);
   void describe(const ExchangePtr& exchange);
@@ -92,6 +93,7 @@ class GroupRequests {
   void list(const ExchangePtr& exchange);
 
   BrokerContext* context_;
+  Scope scope_;
   CoordinatorSet set_;
 };
 

@@ -1,10 +1,7 @@
 #include "protocol/broker/marker_sender.h"
 
-#include <fmt/format.h>
-
 #include <set>
 
-#include "protocol/broker/replica_manager.h"
 #include "protocol/wire/gen/write_txn_markers.h"
 
 namespace verdict::broker {
@@ -16,7 +13,6 @@ using Response = wire::WriteTxnMarkersResponse;
 
 constexpr int kVersion = 1;
 constexpr Duration kTimeout = 30s;  // request.timeout.ms of the inter-broker client
-constexpr Duration kConnectTimeout = 2s;
 
 // By topic, in the order of the partitions.
 std::span<Request::WritableTxnMarkerTopic> topics_of(wire::Arena& arena,
@@ -58,23 +54,7 @@ MarkerSender::Results results_of(const Response* answer, std::int64_t producer_i
 }  // namespace
 
 MarkerSender::MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image)
-    : runtime_(&runtime), config_(&config), image_(&image), scope_(runtime) {}
-
-MarkerSender::Outbox* MarkerSender::outbox_of(NodeId leader) {
-  const auto at = listener_of(*image_, leader, config_->inter_broker_listener_name());
-  if (!at) return nullptr;
-  Outbox& outbox = outboxes_[leader];
-  if (outbox.channel != nullptr && outbox.channel->endpoint() != *at) scope_.spawn(retire(std::move(outbox.channel)));
-  if (outbox.channel == nullptr) {
-    outbox.channel = std::make_unique<client::RpcChannel>(
-        *runtime_, *at,
-        client::RpcOptions{.client_id = fmt::format("broker-{}-txn-marker-sender", config_->node_id().value()),
-                           .connect_timeout = kConnectTimeout});
-  }
-  return &outbox;
-}
-
-Task<void> MarkerSender::retire(std::unique_ptr<client::RpcChannel> channel) { co_await channel->retire(); }
+    : runtime_(&runtime), image_(&image), channels_(runtime, config, image, "txn-marker-sender"), scope_(runtime) {}
 
 void MarkerSender::send(const TransactionMarker& marker, const std::vector<TopicPartition>& partitions,
                         const OnResults& done) {
@@ -85,14 +65,14 @@ void MarkerSender::send(const TransactionMarker& marker, const std::vector<Topic
     const auto known = topic == nullptr ? decltype(topic->partitions.end()){} : topic->partitions.find(at.partition);
     if (topic == nullptr || known == topic->partitions.end()) {
       unsent.emplace_back(at, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
-    } else if (stopping_ || known->second.leader == kNoNode || outbox_of(known->second.leader) == nullptr) {
+    } else if (stopping_ || known->second.leader == kNoNode || channels_.to(known->second.leader) == nullptr) {
       unsent.emplace_back(at, ErrorCode::NETWORK_EXCEPTION);
     } else {
       by_leader[known->second.leader].push_back(at);
     }
   }
   for (auto& [leader, there] : by_leader) {
-    Outbox& outbox = outboxes_.at(leader);
+    Outbox& outbox = outboxes_[leader];
     outbox.waiting.push_back({.marker = marker, .partitions = std::move(there), .done = done});
     if (!std::exchange(outbox.sending, true)) scope_.spawn(run(leader));
   }
@@ -109,13 +89,17 @@ Task<void> MarkerSender::run(NodeId leader) {
     for (Waiting& one : outbox.waiting)
       (producers.insert(one.marker.producer_id).second ? batch : rest).push_back(std::move(one));
     outbox.waiting = std::move(rest);
-    client::RpcChannel* channel = outbox.channel.get();
-    co_await send_batch(channel, std::move(batch));
+    co_await send_batch(leader, std::move(batch));
   }
   outboxes_.at(leader).sending = false;
 }
 
-Task<void> MarkerSender::send_batch(client::RpcChannel* channel, std::vector<Waiting> batch) {
+Task<void> MarkerSender::send_batch(NodeId leader, std::vector<Waiting> batch) {
+  const std::shared_ptr<client::RpcChannel> channel = channels_.to(leader);
+  if (channel == nullptr) {
+    for (const Waiting& one : batch) one.done(results_of(nullptr, one.marker.producer_id, one.partitions));
+    co_return;
+  }
   wire::Arena arena;
   Request request;
   request.markers = arena.make_span<Request::WritableTxnMarker>(batch.size());
@@ -134,10 +118,8 @@ Task<void> MarkerSender::send_batch(client::RpcChannel* channel, std::vector<Wai
 
 Task<void> MarkerSender::stop() {
   stopping_ = true;
-  for (auto& [leader, outbox] : outboxes_) {
-    outbox.waiting.clear();
-    if (outbox.channel != nullptr) co_await outbox.channel->close();
-  }
+  for (auto& [leader, outbox] : outboxes_) outbox.waiting.clear();
+  co_await channels_.stop();
   co_await scope_.join();
 }
 

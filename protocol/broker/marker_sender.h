@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/client/rpc.h"
+#include "protocol/broker/broker_channels.h"
 #include "protocol/config_keys.h"
 #include "protocol/metadata_image.h"
 #include "protocol/wire/errors.h"
@@ -55,19 +55,16 @@ class MarkerSender {
     OnResults done;
   };
   struct Outbox {
-    std::unique_ptr<client::RpcChannel> channel;
     std::vector<Waiting> waiting;
     bool sending = false;
   };
 
-  Outbox* outbox_of(NodeId leader);
   Task<void> run(NodeId leader);
-  Task<void> send_batch(client::RpcChannel* channel, std::vector<Waiting> batch);
-  Task<void> retire(std::unique_ptr<client::RpcChannel> channel);
+  Task<void> send_batch(NodeId leader, std::vector<Waiting> batch);
 
   Runtime* runtime_;
-  const protocol::BrokerConfig* config_;
   const protocol::MetadataImage* image_;
+  BrokerChannels channels_;
   std::map<NodeId, Outbox> outboxes_;
   bool stopping_ = false;
   Scope scope_;

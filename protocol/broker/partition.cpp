@@ -144,10 +144,7 @@ void Partition::cut(std::expected<storage::Truncated, storage::LogError> result,
 }
 
 void Partition::run(const replication::TruncateTo& effect) {
-  auto result = log_->truncate_to(effect.to);
-  if (result && effect.epoch != kNoEpoch && log_->log_start() == log_->log_end())
-    log_->assign_epoch_start(effect.epoch, log_->log_end());
-  cut(std::move(result), ev::TruncateReason::divergence);
+  cut(log_->truncate_to(effect.to), ev::TruncateReason::divergence);
 }
 
 void Partition::run(const replication::TruncateFullyAndStartAt& effect) {
@@ -190,7 +187,8 @@ void Partition::run(const replication::SendAlterPartition& effect) {
   host_->propose_isr(*this, effect, effects_->members(effect));
 }
 
-void Partition::run(const replication::WakeFetchers&) {
+void Partition::run(const replication::WakeFetchers& effect) {
+  if (effect.reason == replication::WakeReason::high_watermark) log_->note_high_watermark(replica_.high_watermark());
   for (FetchWatcher* watcher : watchers_) {
     watcher->woken = true;
     watcher->wake.notify();

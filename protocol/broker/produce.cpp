@@ -21,6 +21,7 @@ using PartAnswer = Response::PartitionProduceResponse;
 constexpr int kIdsFrom = 13;
 constexpr int kCurrentLeaderFrom = 10;
 constexpr int kZstdFrom = 7;
+constexpr int kAddsFrom = 12;  // transactions of version two
 constexpr std::int16_t kAll = -1;
 constexpr std::string_view kAdminClient = "__admin_client";
 
@@ -43,12 +44,21 @@ struct Job {
   std::vector<PartAnswer*> answers;  // beside wait.parts
   bool failed = false;
   std::vector<NodeId> leaders_named;
+  // Partitions whose first batch of a transaction this is: what the coordinator says, and how many markers of the
+  // producer the partition had met when it was asked.
+  struct Verified {
+    ErrorCode error = ErrorCode::NONE;
+    std::uint32_t markers = 0;
+  };
+  std::map<TopicPartition, Verified> verified;
 
   Job(BrokerContext& of, Exchange& from) : context(of), exchange(from), wait(of.runtime) {}
   void refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why);
   void refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchError fault, storage::Bytes batch);
   void name_leader(PartAnswer& answer, const PartitionKey& key);
   bool is_kept_from_clients(const Request::TopicProduceData& topic, std::int32_t index) const;
+  std::vector<TopicPartition> unverified(TransactionClaim& claim);
+  ErrorCode verdict_on(Partition& partition, const storage::BatchHeader& header) const;
   void append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer);
   void append_all();
   void settle(std::size_t part);
@@ -118,6 +128,8 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     refuse(answer, ErrorCode::INVALID_RECORD, std::nullopt);
     return;
   }
+  if (const ErrorCode error = header ? verdict_on(**found, *header) : ErrorCode::NONE; error != ErrorCode::NONE)
+    return refuse(answer, error, std::nullopt);
   if (header && records.size() > header->size() && !begins_batch(records.subspan(header->size())))
     records = records.first(header->size());
   // The frame is this exchange's own: its batches are stamped where they lie.
@@ -148,6 +160,38 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     return;
   }
   answer.log_append_time_ms = outcome.append_time_ms;
+}
+
+// Of transactional batches those whose partition has no open transaction of their producer.
+std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
+  std::vector<TopicPartition> partitions;
+  for (const Request::TopicProduceData& topic : request.topic_data) {
+    for (const Request::PartitionProduceData& data : topic.partition_data) {
+      const auto header = storage::parse_header(data.records.bytes());
+      if (!header || !header->transactional() || header->producer_id <= kNoProducerId) continue;
+      const auto found = locate(context, topic.name, topic.topic_id, data.index, exchange.version() >= kIdsFrom);
+      if (!found) continue;
+      const storage::ProducerEntry* entry = (*found)->log().producers().find(header->producer_id);
+      if (entry != nullptr && entry->txn_first != kNoOffset) continue;
+      claim.producer_id = header->producer_id.value();
+      claim.producer_epoch = header->producer_epoch.value();
+      const TopicPartition at{.topic = (*found)->topic(), .partition = data.index};
+      verified[at] = {.error = ErrorCode::INVALID_TXN_STATE, .markers = entry == nullptr ? 0 : entry->markers};
+      partitions.push_back(at);
+    }
+  }
+  return partitions;
+}
+
+// A transaction that was ended since the coordinator was asked is over (KAFKA-14884).
+ErrorCode Job::verdict_on(Partition& partition, const storage::BatchHeader& header) const {
+  if (verified.empty() || !header.transactional()) return ErrorCode::NONE;
+  const auto at = verified.find({.topic = partition.topic(), .partition = partition.key().index});
+  if (at == verified.end()) return ErrorCode::NONE;
+  const storage::ProducerEntry* entry = partition.log().producers().find(header.producer_id);
+  const std::uint32_t markers = entry == nullptr ? 0 : entry->markers;
+  if (at->second.error == ErrorCode::NONE && markers != at->second.markers) return ErrorCode::INVALID_TXN_STATE;
+  return at->second.error;
 }
 
 void Job::append_all() {
@@ -217,6 +261,15 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     }
     exchange->respond(job.response);
     co_return;
+  }
+  TransactionClaim claim{.transactional_id = std::string(job.request.transactional_id.value_or(std::string_view())),
+                         .adds = exchange->version() >= kAddsFrom};
+  if (job.request.transactional_id && context->verifier.wanted(claim)) {
+    const std::vector<TopicPartition> partitions = job.unverified(claim);
+    if (!partitions.empty()) {
+      const auto results = co_await context->verifier.verify(claim, partitions, deadline);
+      for (const auto& [at, error] : results) job.verified[at].error = error;
+    }
   }
   job.append_all();
   while (job.wait.unfinished != 0) {

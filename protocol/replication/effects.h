@@ -24,7 +24,6 @@ struct AssignEpochStart {
 // Cut the log, and the epoch checkpoint also when `to` is the log end already. Then Truncated.
 struct TruncateTo {
   Offset to;
-  LeaderEpoch epoch = kNoEpoch;  // if no record is left: as below
 };
 
 // Drop everything and start at `offset`. Then Truncated.

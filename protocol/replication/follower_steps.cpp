@@ -8,6 +8,13 @@ namespace verdict::replication {
 
 std::optional<FetchPosition> Replica::next_fetch() const {
   if (following_.phase != FollowerPhase::fetching) return std::nullopt;
+  // From the beginning, so that nothing is counted and the answer tells where the leader's log begins.
+  if (opened_empty_)
+    return FetchPosition{.leader = leader_,
+                         .current_leader_epoch = leader_epoch_,
+                         .fetch_offset = Offset(0),
+                         .last_fetched_epoch = kNoEpoch,
+                         .log_start = Offset(0)};
   return FetchPosition{.leader = leader_,
                        .current_leader_epoch = leader_epoch_,
                        .fetch_offset = log_.log_end(),
@@ -19,7 +26,8 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   // KAFKA-18991: an answer to an older question may diverge where the present log does not. Before it, the offset alone
   // told the answers apart.
   const bool old_epoch = event.leader_epoch != leader_epoch_;
-  if (following_.phase != FollowerPhase::fetching || event.fetch_offset != log_.log_end() ||
+  if (following_.phase != FollowerPhase::fetching ||
+      event.fetch_offset != (opened_empty_ ? Offset(0) : log_.log_end()) ||
       (old_epoch && !defects_.has(Defect::Kafka18991))) {
     effects.mark(Mark::StaleFetchAnswerDropped);
     return;
@@ -31,15 +39,13 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
     effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
   } else if (event.error != ErrorCode::NONE) {
     effects.emit(DelayFetch{event.error});
+  } else if (opened_empty_) {
+    restart_empty(event.log_start, effects);
   } else if (event.diverging.known()) {
     truncate_for(event, effects);
   } else if (restarts_at(event.log_start, log_.log_end(), effects)) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start, log_.last_epoch()});
-  } else if (restarts_empty(event.log_start)) {
-    following_.phase = FollowerPhase::truncating;
-    effects.mark(Mark::RestartedAtLeaderStart);
-    effects.emit(TruncateFullyAndStartAt{event.log_start});
   } else {
     // Before KIP-595 a follower truncated once an epoch and then fetched without asking. That is safe while both are
     // fenced.
@@ -69,7 +75,7 @@ void Replica::truncate_for(const FetchAnswered& answer, Effects& effects) {
     if (defects_.has(Defect::Kip320Truncate)) [[unlikely]]
       following_.unchecked = true;
   }
-  cut_to(to, own.known() ? own.epoch : diverging.epoch, answer.log_start, effects);
+  cut_to(to, answer.log_start, effects);
 }
 
 // Of an epoch that ended below its log start a leader knows no end any more and names its log start. What would be kept
@@ -84,21 +90,24 @@ bool Replica::restarts_at(Offset leader_log_start, Offset kept_to, Effects& effe
   return true;
 }
 
-// An empty log without an epoch says nothing of what led to its place: its records were removed, perhaps in a history
-// that was lost since. What the leader has below that place is missing here.
-bool Replica::restarts_empty(Offset leader_log_start) const {
-  return log_.log_start() == log_.log_end() && log_.last_epoch() == kNoEpoch && leader_log_start < log_.log_start();
+// A log that was opened empty: its records were removed, perhaps in a history that was lost since, so what the leader
+// has below its place may be missing here.
+void Replica::restart_empty(Offset leader_log_start, Effects& effects) {
+  opened_empty_ = false;
+  if (leader_log_start >= log_.log_start()) return;
+  following_.phase = FollowerPhase::truncating;
+  effects.mark(Mark::RestartedAtLeaderStart);
+  effects.emit(TruncateFullyAndStartAt{leader_log_start});
 }
 
-// `epoch` lasts at `to` as far as leader and follower know: a log that is left empty is known by it.
-void Replica::cut_to(Offset to, LeaderEpoch epoch, Offset leader_log_start, Effects& effects) {
+void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
   following_.phase = FollowerPhase::truncating;
   if (to < log_.log_start()) {
     effects.emit(TruncateFullyAndStartAt{to});
   } else if (restarts_at(leader_log_start, to, effects)) {
-    effects.emit(TruncateFullyAndStartAt{leader_log_start, epoch});
+    effects.emit(TruncateFullyAndStartAt{leader_log_start, log_.last_epoch()});
   } else {
-    effects.emit(TruncateTo{to, epoch});
+    effects.emit(TruncateTo{to});
   }
 }
 
@@ -181,11 +190,14 @@ void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effect
       effects.emit(DelayFetch{ErrorCode::OFFSET_OUT_OF_RANGE});
       return;
     }
-    cut_to(event.log_end, kNoEpoch, event.log_start, effects);
+    cut_to(event.log_end, event.log_start, effects);
   } else if (event.log_start > own_end) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start});
+  } else if (opened_empty_) {
+    return restart_empty(event.log_start, effects);
   }
+  if (event.error == ErrorCode::NONE) opened_empty_ = false;
 }
 
 }  // namespace verdict::replication

@@ -121,9 +121,6 @@ ErrorCode Replica::record_progress(RemoteReplica& remote, const FollowerFetch& f
       return ErrorCode::NONE;
     effects.mark(Mark::DefectKeptBelowLogStart);
   }
-  // An empty log that begins above this one's start lacks what is below (Replica::restarts_empty).
-  const bool empty = fetch.log_start == fetch.fetch_offset && fetch.last_fetched_epoch == kNoEpoch;
-  if (empty && fetch.log_start > log_.log_start()) return ErrorCode::NONE;
   const Offset before = remote.log_end;
   const BrokerEpoch newest = remote.fetch_broker_epoch;
   remote.count_fetch(fetch, log_.log_end(), now);

@@ -17,6 +17,7 @@ void Replica::step(const LogOpened& event, MonoTime, Effects&) {
   VERDICT_ASSERT(!opened_ && !removed_);
   opened_ = true;
   high_watermark_ = std::clamp(event.high_watermark_checkpoint, log_.log_start(), log_.log_end());
+  opened_empty_ = log_.log_start() == log_.log_end() && log_.log_start() > Offset(0) && log_.last_epoch() == kNoEpoch;
 }
 
 void Replica::step(const MetadataChanged& event, MonoTime now, Effects& effects) {
@@ -100,6 +101,7 @@ void Replica::become_leader(const MetadataChanged& event, MonoTime now, Effects&
     leading_.end_proposal();
   }
   role_ = ReplicaRole::leader;
+  opened_empty_ = false;
   leader_ = config_.self;
   leader_epoch_ = event.leader_epoch;
   partition_epoch_ = event.partition_epoch;

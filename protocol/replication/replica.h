@@ -113,9 +113,9 @@ class Replica {
   bool still_in_log(const Waiter& waiter) const;
 
   void truncate_for(const FetchAnswered&, Effects&);
-  bool restarts_empty(Offset leader_log_start) const;
+  void restart_empty(Offset leader_log_start, Effects&);
   bool restarts_at(Offset leader_log_start, Offset kept_to, Effects&) const;
-  void cut_to(Offset to, LeaderEpoch epoch, Offset leader_log_start, Effects&);
+  void cut_to(Offset to, Offset leader_log_start, Effects&);
   void accept_batches(const FetchAnswered&, Effects&);
   void follow_high_watermark(Effects&);
 
@@ -128,6 +128,7 @@ class Replica {
   ErrorCode refusal_ = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;  // what requests get while there is no role
   bool removed_ = false;
   bool opened_ = false;
+  bool opened_empty_ = false;  // above offset 0, and nothing was learnt of its place since
   NodeId leader_ = kNoNode;
   LeaderEpoch leader_epoch_ = kNoEpoch;
   PartitionEpoch partition_epoch_ = kNoPartitionEpoch;

@@ -5,7 +5,7 @@
 #include "protocol/wire/framing.h"
 #include "protocol/wire/gen/metadata.h"
 #include "storage/validate.h"
-#include "tests/unit/storage/support.h"
+#include "tests/unit/storage/producing.h"
 
 namespace verdict {
 namespace {
@@ -30,6 +30,45 @@ void append(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(append)->Arg(1)->Arg(100)->Iterations(20000);
+
+// The same of producers with ids: each batch the next one of one of `range` producers.
+void append_idempotent(benchmark::State& state) {
+  storage::testing::ProducingHarness log({.segment_bytes = 1 << 20});
+  log.open();
+  const std::int64_t producers = state.range(0);
+  std::vector<std::vector<std::byte>> batches;
+  for (std::int64_t i = 0; i < producers; ++i)
+    batches.push_back(storage::testing::make_producer_batch({.producer = i, .records = 1}));
+  std::int32_t sequence = 0;
+  std::size_t next = 0;
+  for (auto _ : state) {
+    storage::store_be(batches[next].data() + 53, sequence);
+    const auto done = log.log->append_as_leader(batches[next], LeaderEpoch(1), log.runtime.wall_now());
+    if (!done || done->duplicate) state.SkipWithError("not appended");
+    if (++next < batches.size()) continue;
+    next = 0;
+    ++sequence;
+  }
+  state.SetItemsProcessed(state.iterations());
+}
+BENCHMARK(append_idempotent)->Arg(1)->Arg(1000)->Iterations(20000);
+
+void load_snapshot(benchmark::State& state) {
+  storage::ProducerState known;
+  storage::BatchHeader header;
+  for (std::int64_t id = 0; id < state.range(0); ++id) {
+    header.producer_id = ProducerId(id);
+    header.producer_epoch = ProducerEpoch(0);
+    header.base_sequence = 0;
+    known.append(header, std::nullopt);
+  }
+  const auto file = known.encode();
+  for (auto _ : state) {
+    storage::ProducerState loaded;
+    benchmark::DoNotOptimize(loaded.decode(file));
+  }
+}
+BENCHMARK(load_snapshot)->Arg(100000)->Unit(benchmark::kMillisecond);
 
 void metadata_request(benchmark::State& state) {
   wire::MetadataRequest request;

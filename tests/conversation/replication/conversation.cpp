@@ -350,7 +350,6 @@ class Conversation {
   void carry_out(const TruncateTo& e) {
     out_ += fmt::format("  - truncate_to {}\n", show(e.to));
     log_.truncate(e.to);
-    if (e.epoch != kNoEpoch && log_.log_start() == log_.log_end()) log_.assign(e.epoch, e.to);
     replica_->step(Truncated{}, now_, effects_);
   }
   void carry_out(const TruncateFullyAndStartAt& e) {

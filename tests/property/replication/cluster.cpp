@@ -289,7 +289,6 @@ void Cluster::run_effects(Node& at, Effects& effects, const Message* answer) {
       at.log.assign(assign->epoch, assign->start);
     } else if (const auto* cut = std::get_if<TruncateTo>(&effect)) {
       at.log.truncate(cut->to);
-      if (cut->epoch != kNoEpoch && at.log.log_start() == at.log.log_end()) at.log.assign(cut->epoch, cut->to);
       at.replica->step(Truncated{}, now_, effects);
     } else if (const auto* anew = std::get_if<TruncateFullyAndStartAt>(&effect)) {
       at.log.restart_at(anew->offset);
@@ -298,6 +297,8 @@ void Cluster::run_effects(Node& at, Effects& effects, const Message* answer) {
     } else if (const auto* append = std::get_if<AppendAsFollower>(&effect)) {
       for (std::size_t n = 0; n < append->batches; ++n) {
         if (answer->records[n].first != at.log.log_end()) return fail("a follower appends with a gap");
+        if (!config_.defect && answer->records[n].second.epoch < at.log.last_epoch())
+          return fail("a follower's epochs go back");
         at.log.append(answer->records[n].second);
       }
       at.replica->step(FollowerAppended{}, now_, effects);

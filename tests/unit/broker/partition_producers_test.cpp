@@ -186,6 +186,7 @@ TEST_F(PartitionProducers, AMarkerIsAnsweredWhenItIsCommittedAndThenTheLastStabl
   partition->watch(watcher);
   follower_fetches(7);
   EXPECT_TRUE(watcher.woken);
+  EXPECT_TRUE(partition->log().producers().unreplicated().empty()) << "also where nobody asks";
   EXPECT_EQ(answer(3), Offset(6));
   EXPECT_EQ(partition->last_stable_offset(), Offset(7));
   EXPECT_EQ(partition->log().aborted_transactions(Offset(0), Offset(7)).size(), 1U);

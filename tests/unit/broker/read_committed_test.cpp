@@ -127,11 +127,14 @@ struct ReadCommitted : ::testing::Test {
   Caller* caller = nullptr;
   sim::NodeIndex broker{};
 
-  void SetUp() override {
-    cluster = std::make_unique<sim::Cluster>(world, sim::ClusterConfig{.brokers = 1}, nullptr);
+  void SetUp() override { begin({NodeId(1)}); }
+  // A topic with one partition on these brokers, the first of which leads.
+  void begin(const NodeIds& replicas) {
+    cluster = std::make_unique<sim::Cluster>(
+        world, sim::ClusterConfig{.brokers = static_cast<std::int32_t>(replicas.size())}, nullptr);
     Writing what{.values = {}};
     what.topic.name = "t";
-    what.topic.assignment[0] = {NodeId(1)};
+    what.topic.assignment[0] = replicas;
     const auto client = add_writer(world, what, writer);
     const auto caller_at = world.add_node({"caller",
                                            [this](Runtime& runtime) -> std::unique_ptr<sim::Process> {
@@ -227,6 +230,36 @@ TEST_F(ReadCommitted, ASessionHearsOfTheLastStableOffset) {
   run(caller->fetch(0, true, 1, 0, true));
   EXPECT_EQ(caller->news, 1U);
   EXPECT_EQ(caller->stable, 4);
+}
+
+// What a follower copied is enough to lead with, from the first answer on.
+struct ElectedReadCommitted : ReadCommitted {
+  void SetUp() override { begin({NodeId(1), NodeId(2), NodeId(3)}); }
+};
+
+TEST_F(ElectedReadCommitted, ANewLeaderKnowsTransactionsAndRetries) {
+  run(caller->produce({.producer = 1, .sequence = 0}));                         // 0 to 2
+  run(caller->produce({.producer = 2, .sequence = 0, .transactional = true}));  // 3 to 5
+  run(caller->produce({.producer = 1, .sequence = 3}));                         // 6 to 8
+  EXPECT_EQ(caller->error, 0);
+  world.kill(broker);
+  const auto leader = [&]() -> PartitionPtr {
+    for (const sim::Machine& machine : cluster->machines()) {
+      if (machine.index == broker || cluster->node(machine.index) == nullptr) continue;
+      BrokerNode* node = cluster->node(machine.index)->broker();
+      if (node == nullptr || !node->serving()) continue;
+      for (const auto& [key, found] : node->replicas().partitions()) {
+        if (found->opened() && found->replica().is_leader()) return found;
+      }
+    }
+    return nullptr;
+  };
+  ASSERT_EQ(world.run_until([&] { return leader() != nullptr; }, world.now() + 60s), sim::RunEnd::stopped);
+  const PartitionPtr now = leader();
+  EXPECT_EQ(now->log().log_end(), Offset(9));
+  EXPECT_EQ(now->last_stable_offset(), Offset(3));
+  EXPECT_EQ(now->log().producers().find(ProducerId(1))->last_sequence(), 5);
+  EXPECT_EQ(now->log().producers().find(ProducerId(2))->txn_first, Offset(3));
 }
 
 TEST_F(ReadCommitted, RetriesAreAnsweredOverTheWire) {

@@ -116,6 +116,17 @@ TEST_F(LogProducers, SnapshotsAreTakenAtRollsAndAtTheEnd) {
   EXPECT_NE(before, "");
 }
 
+// With message.timestamp.type=LogAppendTime a retry is stamped before it is recognised: its CRC says nothing.
+TEST_F(LogProducers, ARetryIsAnsweredWithTheFirstOnesCrcAfterARestartToo) {
+  const Appended first = h.must_produce({.sequence = 0, .timestamp = 1'700'000'000'077});
+  h.append(0);
+  stop_and_open(6);
+  const Appended again = h.must_produce({.sequence = 0, .timestamp = 1'700'000'000'088});
+  EXPECT_TRUE(again.duplicate);
+  EXPECT_EQ(again.crc, first.crc);
+  EXPECT_EQ(again.max_timestamp, 1'700'000'000'077);
+}
+
 TEST_F(LogProducers, ASegmentTakesItsSnapshotWithIt) {
   for (int i = 0; i < 9; ++i) h.must_produce({.sequence = i * 3});
   const Offsets before = h.snapshots();
@@ -335,6 +346,24 @@ TEST_F(LogProducers, ADamagedIndexOfAbortedTransactionsIsBuiltAnew) {
     }
   }
   EXPECT_GE(files, 2U);
+}
+
+// What can't be built anew from a log that is damaged itself makes recovery look at all of it.
+TEST_F(LogProducers, ADamagedLogBehindADamagedIndexIsCut) {
+  for (int i = 0; i < 6; ++i) {
+    h.must_produce({.sequence = i * 3, .transactional = true});
+    h.end(7, 0, false);
+  }
+  ASSERT_TRUE(h.runtime.run(h.log->close_cleanly()));
+  const Offset end = h.log->log_end();
+  const BatchHeader first = parse_header(h.runtime.disk().file(h.path(0, ".log"))).value();
+  h.runtime.disk().file(h.path(0, ".log"))[first.size() + 7] = std::byte{0};  // the second batch's base offset
+  h.runtime.disk().file(h.path(0, ".txnindex")).resize(5);
+  h.open({.clean = true, .recovery_point = Offset(0), .high_watermark = end});
+  EXPECT_TRUE(h.log->recovery().checked);
+  EXPECT_EQ(h.log->log_end(), Offset(3));
+  EXPECT_EQ(stable(3), Offset(0));
+  EXPECT_TRUE(aborted().empty());
 }
 
 TEST_F(LogProducers, ExpiryIsOfTheBatchesTimes) {

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "protocol/broker/broker_channels.h"
+#include "protocol/broker/marker_sender.h"
+#include "protocol/wire/errors.h"
+
+namespace verdict::broker {
+
+// Who wants to write into a transaction, as it says.
+struct TransactionClaim {
+  std::string transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  // Its producer leaves it to the leaders to add partitions (transaction version two: Produce 12, TxnOffsetCommit 5).
+  bool adds = false;
+};
+
+// Asks the coordinator whether partitions are part of a transaction that goes on, before its first records reach them
+// (KIP-890): else a late batch would open a transaction that nobody ends.
+class TransactionVerifier {
+ public:
+  using Results = std::map<TopicPartition, wire::ErrorCode>;
+
+  TransactionVerifier(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image);
+
+  // One result a partition, as a producer is told it. NONE: it may write.
+  Task<Results> verify(TransactionClaim claim, std::vector<TopicPartition> partitions, MonoTime deadline);
+  // transaction.partition.verification.enable; those that add are always asked about.
+  bool wanted(const TransactionClaim& claim) const;
+  Task<void> stop();
+
+ private:
+  Task<Results> ask(const TransactionClaim* claim, const std::vector<TopicPartition>* partitions, MonoTime deadline);
+
+  Runtime* runtime_;
+  const protocol::BrokerConfig* config_;
+  const protocol::MetadataImage* image_;
+  BrokerChannels channels_;
+  bool stopping_ = false;
+  Signal stop_;
+};
+
+}  // namespace verdict::broker
