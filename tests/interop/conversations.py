@@ -30,6 +30,8 @@ import struct
 import subprocess
 import time
 
+from batches import CONTROL, TRANSACTIONAL, batch
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data/interop"
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
@@ -81,6 +83,7 @@ UNORDERED = {
     ("ListTransactions", "transactionStates"): "transactionalId",
     ("ListTransactions", "unknownStateFilters"): None,
     ("DescribeTransactions", "topics"): "topic",
+    ("DescribeTransactions", "partitions"): None,
     ("DescribeTransactions", "transactionStates"): "transactionalId",
     ("AddPartitionsToTxn", "resultsByTopicV3AndBelow"): "name",
     ("AddPartitionsToTxn", "topicResults"): "name",
@@ -198,7 +201,19 @@ class Names:
             return [self.fill(item) for item in value]
         if isinstance(value, str) and value.startswith("$"):
             return self.value_of[value[1:]]
+        if isinstance(value, str) and value.startswith("@batch "):
+            return self.batch(*value.split()[1:])
         return value
+
+    def batch(self, producer, epoch, sequence, *values):
+        """"@batch PRODUCER EPOCH SEQUENCE VALUE...": records of a transaction, with an id that the cluster has drawn."""
+        return batch(
+            *values,
+            producer=int(self.fill(producer)),
+            producer_epoch=int(epoch),
+            sequence=int(sequence),
+            attributes=TRANSACTIONAL,
+        )
 
     def named(self, text):
         text = CLOCK_SENTENCE.sub(r"\1 [@time, @time]", text)
@@ -212,12 +227,17 @@ class Names:
 
 def masked_batches(data):
     """LogAppendTime batches carry the broker's clock: their largest timestamp, and with it the checksum,
-    are blanked."""
+    are blanked; of transactional ones the producer's id, and of markers all timestamps."""
     data, at = bytearray(data), 0
     while at + 61 <= len(data):
         if data[at + 16] == 2 and data[at + 22] & 8:
             data[at + 17 : at + 21] = bytes(4)
             data[at + 35 : at + 43] = bytes(8)
+        if data[at + 16] == 2 and data[at + 22] & TRANSACTIONAL:
+            data[at + 17 : at + 21] = bytes(4)
+            data[at + 43 : at + 51] = bytes(8)
+            if data[at + 22] & CONTROL:
+                data[at + 27 : at + 43] = bytes(16)
         at += 12 + struct.unpack_from(">i", data, at + 8)[0]
     return bytes(data)
 

@@ -8,6 +8,7 @@ from conversations_script_groups import groups
 from conversations_script_nodes import nodes
 from conversations_script_reads import fetches, leader_epochs, list_offsets, sessions
 from conversations_script_steps import ID, UNKNOWN_ID, Script, ask, create, fetch, frame, produce
+from conversations_script_transactions import transactions
 
 
 def api_versions(script):
@@ -434,6 +435,7 @@ def conversations():
     admin(script, ask, create)
     coordinators(script)
     groups(script)
+    transactions(script)
     nodes(script)
     assert len({one["name"] for one in script.conversations}) == len(script.conversations)
     assert all(step.get("api", "Produce") in KEYS for one in script.conversations for step in one["steps"])
