@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::string_view kLogger = "GroupCoordinator";
 constexpr int kNullableProtocol = 7;  // JoinGroup
+constexpr int kAbortableFrom = 4;     // TxnOffsetCommit
 constexpr int kAddsFrom = 5;          // TxnOffsetCommit: transactions of version two
 constexpr Duration kVerifyTimeout = 5s;
 
@@ -375,7 +376,9 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
   auto found = coordinator_of(request.group_id);
   if (!found) co_return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
-  const ErrorCode verified = co_await verify(*found, &request, exchange->version() >= kAddsFrom);
+  ErrorCode verified = co_await verify(*found, &request, exchange->version() >= kAddsFrom);
+  if (verified == ErrorCode::TRANSACTION_ABORTABLE && exchange->version() < kAbortableFrom)
+    verified = ErrorCode::INVALID_TXN_STATE;
   if (verified != ErrorCode::NONE) co_return answer(std::unexpected(verified));
   found = coordinator_of(request.group_id);  // it may be another one by now
   if (!found) co_return answer(std::unexpected(found.error()));
@@ -399,8 +402,9 @@ Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequ
   const PartitionPtr partition = group->partition();
   const auto entry_of = [&] { return partition->log().producers().find(ProducerId(request->producer_id)); };
   const storage::ProducerEntry* before = entry_of();
-  if (!context_->verifier.wanted(claim) || (before != nullptr && before->txn_first != kNoOffset))
-    co_return ErrorCode::NONE;
+  const bool open =
+      before != nullptr && before->txn_first != kNoOffset && before->epoch == ProducerEpoch(request->producer_epoch);
+  if (open || !context_->verifier.wanted(claim)) co_return ErrorCode::NONE;
   const std::uint32_t markers = before == nullptr ? 0 : before->markers;
   const TopicPartition at{.topic = partition->topic(), .partition = partition->key().index};
   const auto results = co_await context_->verifier.verify(claim, {at}, context_->runtime.now() + kVerifyTimeout);

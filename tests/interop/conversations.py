@@ -79,9 +79,13 @@ UNORDERED = {
     ("DeleteGroups", "results"): "groupId",
     ("OffsetFetch", "groups"): "groupId",
     **{(api, "topics"): "name" for api in ("OffsetCommit", "OffsetFetch", "OffsetDelete", "TxnOffsetCommit")},
-    **{(api, "partitions"): "partitionIndex" for api in ("OffsetCommit", "OffsetFetch", "OffsetDelete", "TxnOffsetCommit")},
+    **{
+        (api, "partitions"): "partitionIndex"
+        for api in ("OffsetCommit", "OffsetFetch", "OffsetDelete", "TxnOffsetCommit")
+    },
     ("ListTransactions", "transactionStates"): "transactionalId",
     ("ListTransactions", "unknownStateFilters"): None,
+    ("DescribeProducers", "activeProducers"): ("lastSequence", "currentTxnStartOffset"),
     ("DescribeTransactions", "topics"): "topic",
     ("DescribeTransactions", "partitions"): None,
     ("DescribeTransactions", "transactionStates"): "transactionalId",
@@ -206,7 +210,7 @@ class Names:
         return value
 
     def batch(self, producer, epoch, sequence, *values):
-        """"@batch PRODUCER EPOCH SEQUENCE VALUE...": records of a transaction, with an id that the cluster has drawn."""
+        """Of "@batch PRODUCER EPOCH SEQUENCE VALUE...": a transaction's records, the id as the cluster drew it."""
         return batch(
             *values,
             producer=int(self.fill(producer)),

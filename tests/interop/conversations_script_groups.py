@@ -157,7 +157,9 @@ def lives(script):
             beat(at["Heartbeat"], group, me),
             described(at["DescribeGroups"], group, operations=True),
             fetch_offsets(at["OffsetFetch"], group, {topic: [0, 1]}),
-            commit(at["OffsetCommit"], group, (topic, 0, 5), (topic, 1, 0), member=me, generation=1, metadata="a", epoch=0),
+            commit(
+                at["OffsetCommit"], group, (topic, 0, 5), (topic, 1, 0), member=me, generation=1, metadata="a", epoch=0
+            ),
             commit(at["OffsetCommit"], group, (topic, 1, 7), member=me, generation=1),
             fetch_offsets(at["OffsetFetch"], group, {topic: [1, 0, 2]}),
             *([fetch_offsets(at["OffsetFetch"], group, None)] if at["OffsetFetch"] >= 2 else []),
@@ -208,7 +210,11 @@ def statics(script):
     """Members with an instance id."""
     for v in (5, 7, 8, 9):
         group, at = f"static-{v}", {api: beside(api, v) for api in HIGHEST}
-        at["SyncGroup"], at["Heartbeat"], at["LeaveGroup"] = max(3, at["SyncGroup"]), max(3, at["Heartbeat"]), max(3, at["LeaveGroup"])
+        at["SyncGroup"], at["Heartbeat"], at["LeaveGroup"] = (
+            max(3, at["SyncGroup"]),
+            max(3, at["Heartbeat"]),
+            max(3, at["LeaveGroup"]),
+        )
         first, second = "$iMember1", "$iMember2"
         script.add(
             STAGE,
@@ -366,7 +372,9 @@ def offset_fetches(script):
         groups = [
             {"groupId": one, "topics": None, "memberId": None, "memberEpoch": -1} for one in (group, f"{group}-none")
         ]
-        script.add(STAGE, f"OffsetFetch v{v} of several groups", coordinator(group), ask("OffsetFetch", v, groups=groups))
+        script.add(
+            STAGE, f"OffsetFetch v{v} of several groups", coordinator(group), ask("OffsetFetch", v, groups=groups)
+        )
         script.add(STAGE, f"OffsetFetch v{v} of no group", ask("OffsetFetch", v, groups=[]))
 
 
@@ -446,7 +454,11 @@ def descriptions(script):
         for step in (
             ask("ListGroups", v),
             *([ask("ListGroups", v, statesFilter=[one]) for one in ("Empty", "stable", "Nothing")] if v >= 4 else []),
-            *([ask("ListGroups", v, typesFilter=[one]) for one in ("classic", "consumer", "nothing")] if v >= 5 else []),
+            *(
+                [ask("ListGroups", v, typesFilter=[one]) for one in ("classic", "consumer", "nothing")]
+                if v >= 5
+                else []
+            ),
             *([ask("ListGroups", v, statesFilter=["Empty", "Dead"], typesFilter=["Classic"])] if v >= 5 else []),
         )
     ]

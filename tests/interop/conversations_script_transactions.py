@@ -278,24 +278,27 @@ def group_offsets(script):
             commit_offsets(v, f"{name}-m", f"{group}-m", (topic, 0, 3), member=member, generation=1, retry=AGAIN),
             commit_offsets(v, f"{name}-m", f"{group}-m", (topic, 0, 3), member=member, generation=2),
             commit_offsets(v, f"{name}-m", f"{group}-m", (topic, 0, 3), member="nobody", generation=1),
-            commit_offsets(v, f"{name}-m", f"{group}-m", (topic, 0, 3), member=member, generation=1, groupInstanceId="i"),
+            commit_offsets(
+                v, f"{name}-m", f"{group}-m", (topic, 0, 3), member=member, generation=1, groupInstanceId="i"
+            ),
             commit_offsets(v, f"{name}-m", f"{group}-m", (topic, 0, 3)),
             end(entry, f"{name}-m"),
         )
-    script.add(
-        STAGE,
-        "TxnOffsetCommit v4 without its coordinator's knowledge",
-        create("offsets-alone"),
-        coordinator("offsets-alone-group"),
-        begun(4, "offsets-alone"),
-        commit_offsets(4, "offsets-alone", "offsets-alone-group", ("offsets-alone", 0, 3), retry=[14, 15, 16]),
-        commit_offsets(4, "offsets-alone", "offsets-alone-group", ("offsets-alone", 0, 3), epoch=1),
-        commit_offsets(5, "offsets-alone", "offsets-alone-group", ("offsets-alone", 0, 3)),
-        described("offsets-alone"),
-        end(5, "offsets-alone"),
-        fetch_offsets(7, "offsets-alone-group", {"offsets-alone": [0]}, stable=True, retry=[88]),
-        described("offsets-alone"),
-    )
+    for v in (0, 3, 4, 5):
+        name, group = f"offsets-alone-{v}", f"offsets-alone-group-{v}"
+        script.add(
+            STAGE,
+            f"TxnOffsetCommit v{v} without its coordinator's knowledge",
+            create(name),
+            coordinator(group),
+            begun(4, name),
+            commit_offsets(v, name, group, (name, 0, 3), retry=AGAIN),
+            commit_offsets(v, name, group, (name, 0, 3), epoch=1),
+            described(name),
+            end(5, name),
+            fetch_offsets(7, group, {name: [0]}, stable=True, retry=[88]),
+            described(name),
+        )
 
 
 def produced(script):
@@ -364,12 +367,9 @@ def tools(script):
             listed(producerIdFilters=[123456789]),
             add(3, name, {topic: [0]}),
             listed(),
+            create(f"{topic}-b"),  # takes a while: the transaction is some ms old by then
             *([listed(durationFilter=0), listed(durationFilter=3600000), listed(durationFilter=-1)] if v >= 1 else []),
-            *(
-                [listed(transactionalIdPattern=one) for one in ("list-.*", "list", "", "(")]
-                if v >= 2
-                else []
-            ),
+            *([listed(transactionalIdPattern=one) for one in ("list-.*", "list", "", "(")] if v >= 2 else []),
             end(4, name),
             listed(),
         )

@@ -40,7 +40,13 @@ class Feeder(threading.Thread):
     def __init__(self, bootstrap):
         super().__init__(daemon=True)
         self.producer = Producer(
-            {"bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 5, "retry.backoff.ms": 50, **QUICK}
+            {
+                "bootstrap.servers": bootstrap,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "retry.backoff.ms": 50,
+                **QUICK,
+            }
         )
         self.acknowledged = []
         self.refused = []
@@ -175,8 +181,12 @@ class Worker(threading.Thread):
             if one.error is not None:
                 raise Fatal from KafkaException(one.error)
             try:
-                consumer.seek(TopicPartition(one.topic, one.partition, one.offset if one.offset >= 0 else OFFSET_BEGINNING))
-            except KafkaException as error:  # not fetched yet, or not ours any more: a new consumer begins at the right place
+                consumer.seek(
+                    TopicPartition(one.topic, one.partition, one.offset if one.offset >= 0 else OFFSET_BEGINNING)
+                )
+            except (
+                KafkaException
+            ) as error:  # not fetched yet, or not ours any more: a new consumer begins at the right place
                 raise Fatal from error
 
     def retry(self, action):
