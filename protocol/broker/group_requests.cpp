@@ -11,6 +11,7 @@ namespace verdict::broker {
 namespace {
 
 constexpr std::string_view kLogger = "GroupCoordinator";
+constexpr int kAbortableFrom = 4;
 constexpr int kAddsFrom = 5;  // TxnOffsetCommit: transactions of version two
 constexpr Duration kVerifyTimeout = 5s;
 
@@ -333,7 +334,7 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
   auto found = coordinator_of(request.group_id);
   if (!found) co_return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
-  const ErrorCode verified = co_await verify(*found, &request, exchange->version() >= kAddsFrom);
+  const ErrorCode verified = co_await verify(*found, &request, exchange->version());
   if (verified != ErrorCode::NONE) co_return answer(std::unexpected(verified));
   found = coordinator_of(request.group_id);  // it may be another one by now
   if (!found) co_return answer(std::unexpected(found.error()));
@@ -349,11 +350,12 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
       answer);
 }
 
-Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequest* request, bool adds) {
+Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version) {
   const TransactionClaim claim{.transactional_id = std::string(request->transactional_id),
                                .producer_id = request->producer_id,
                                .producer_epoch = request->producer_epoch,
-                               .adds = adds};
+                               .adds = version >= kAddsFrom,
+                               .knows_abortable = version >= kAbortableFrom};
   const PartitionPtr partition = group->partition();
   const auto entry_of = [&] { return partition->log().producers().find(ProducerId(request->producer_id)); };
   const storage::ProducerEntry* before = entry_of();

@@ -85,7 +85,7 @@ class GroupRequests {
   void leave(const ExchangePtr& exchange);
   void commit(const ExchangePtr& exchange);
   Task<void> commit_in_transaction(ExchangePtr exchange);
-  Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, bool adds);
+  Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version);
   void fetch_offsets(const ExchangePtr& exchange);
   void delete_offsets(const ExchangePtr& exchange);
   void describe(const ExchangePtr& exchange);

@@ -21,6 +21,7 @@ using PartAnswer = Response::PartitionProduceResponse;
 constexpr int kIdsFrom = 13;
 constexpr int kCurrentLeaderFrom = 10;
 constexpr int kZstdFrom = 7;
+constexpr int kAbortableFrom = 11;
 constexpr int kAddsFrom = 12;  // transactions of version two
 constexpr std::int16_t kAll = -1;
 constexpr std::string_view kAdminClient = "__admin_client";
@@ -263,7 +264,8 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     co_return;
   }
   TransactionClaim claim{.transactional_id = std::string(job.request.transactional_id.value_or(std::string_view())),
-                         .adds = exchange->version() >= kAddsFrom};
+                         .adds = exchange->version() >= kAddsFrom,
+                         .knows_abortable = exchange->version() >= kAbortableFrom};
   if (job.request.transactional_id && context->verifier.wanted(claim)) {
     const std::vector<TopicPartition> partitions = job.unverified(claim);
     if (!partitions.empty()) {
