@@ -20,38 +20,39 @@
 namespace verdict::broker {
 namespace {
 
-// Only what works: clients and tools switch features on advertised keys. Produce 0-2 are named, and refused when they
-// come, as Kafka 4 does it: librdkafka drops compression without a word where Produce 0 is missing.
+// In the order of their keys. Only what works: clients and tools switch features on advertised keys. Produce 0-2 are
+// named, and refused when they come, as Kafka 4 does it: librdkafka drops compression without a word where Produce 0 is
+// missing.
 constexpr std::array kApis{
     ApiRange{wire::ApiKey::Produce, 0, 13},
     ApiRange{wire::ApiKey::Fetch, 4, 18},
     ApiRange{wire::ApiKey::ListOffsets, 1, 10},
     ApiRange{wire::ApiKey::Metadata, 0, 13},
-    ApiRange{wire::ApiKey::FindCoordinator, 0, 6},
-    ApiRange{wire::ApiKey::ApiVersions, 0, 4},
-    ApiRange{wire::ApiKey::CreateTopics, 2, 7},
-    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},
-    ApiRange{wire::ApiKey::InitProducerId, 0, 5},
-    ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
-    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4},
-    ApiRange{wire::ApiKey::UpdateFeatures, 0, 2},
-    ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
-    ApiRange{wire::ApiKey::DescribeProducers, 0, 0},
     ApiRange{wire::ApiKey::OffsetCommit, 2, 9},
     ApiRange{wire::ApiKey::OffsetFetch, 1, 9},
+    ApiRange{wire::ApiKey::FindCoordinator, 0, 6},
     ApiRange{wire::ApiKey::JoinGroup, 0, 9},
     ApiRange{wire::ApiKey::Heartbeat, 0, 4},
     ApiRange{wire::ApiKey::LeaveGroup, 0, 5},
     ApiRange{wire::ApiKey::SyncGroup, 0, 5},
     ApiRange{wire::ApiKey::DescribeGroups, 0, 6},
     ApiRange{wire::ApiKey::ListGroups, 0, 5},
-    ApiRange{wire::ApiKey::DeleteGroups, 0, 2},
-    ApiRange{wire::ApiKey::OffsetDelete, 0, 0},
+    ApiRange{wire::ApiKey::ApiVersions, 0, 4},
+    ApiRange{wire::ApiKey::CreateTopics, 2, 7},
+    ApiRange{wire::ApiKey::DeleteTopics, 1, 6},
+    ApiRange{wire::ApiKey::InitProducerId, 0, 5},
+    ApiRange{wire::ApiKey::OffsetForLeaderEpoch, 2, 4},
     ApiRange{wire::ApiKey::AddPartitionsToTxn, 0, 5},
     ApiRange{wire::ApiKey::AddOffsetsToTxn, 0, 4},
     ApiRange{wire::ApiKey::EndTxn, 0, 5},
     ApiRange{wire::ApiKey::WriteTxnMarkers, 1, 1},
     ApiRange{wire::ApiKey::TxnOffsetCommit, 0, 5},
+    ApiRange{wire::ApiKey::DescribeConfigs, 1, 4},
+    ApiRange{wire::ApiKey::DeleteGroups, 0, 2},
+    ApiRange{wire::ApiKey::OffsetDelete, 0, 0},
+    ApiRange{wire::ApiKey::UpdateFeatures, 0, 2},
+    ApiRange{wire::ApiKey::DescribeCluster, 0, 2},
+    ApiRange{wire::ApiKey::DescribeProducers, 0, 0},
     ApiRange{wire::ApiKey::DescribeTransactions, 0, 0},
     ApiRange{wire::ApiKey::ListTransactions, 0, 2},
 };

@@ -40,6 +40,8 @@ Response::PartitionResponse describe(BrokerContext& context, Exchange& exchange,
     out.active_producers = list_producers(exchange.arena(), (*found)->log().producers());
   } else {
     out.error_code = static_cast<std::int16_t>(found.error());
+    // Kafka's words, and only where there is no such topic at all.
+    if (context.image.topic(topic) == nullptr) out.error_message = "This server does not host this topic-partition.";
   }
   return out;
 }

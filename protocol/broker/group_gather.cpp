@@ -9,6 +9,8 @@ namespace verdict::broker {
 namespace {
 
 constexpr int kGroupsFrom = 8;  // OffsetFetch
+constexpr std::int32_t kGroupOperations =
+    0x0d48;  // bits of AclOperation, without an authorizer: all that a group knows
 
 template <class Request, class Response>
 struct Merging {
@@ -138,6 +140,8 @@ void finish_describe(DescribeMerging& merging) {
   for (std::size_t i = 0; i < merging.parts.size(); ++i) {
     if (merging.parts[i] != nullptr && !merging.parts[i]->value.groups.empty()) {
       groups.push_back(merging.parts[i]->value.groups[0]);
+      if (merging.request.include_authorized_operations && groups.back().error_code == 0)
+        groups.back().authorized_operations = kGroupOperations;
       continue;
     }
     Group& group = groups.emplace_back();

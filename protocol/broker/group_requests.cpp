@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "protocol/broker/coordinators.h"
@@ -11,8 +12,9 @@ namespace verdict::broker {
 namespace {
 
 constexpr std::string_view kLogger = "GroupCoordinator";
-constexpr int kAbortableFrom = 4;
-constexpr int kAddsFrom = 5;  // TxnOffsetCommit: transactions of version two
+constexpr int kNullableProtocol = 7;  // JoinGroup
+constexpr int kAbortableFrom = 4;     // TxnOffsetCommit
+constexpr int kAddsFrom = 5;          // TxnOffsetCommit: transactions of version two
 constexpr Duration kVerifyTimeout = 5s;
 
 group::GroupCoordinator::Options options_of(const BrokerContext& context) {
@@ -158,7 +160,7 @@ void GroupRequests::handle(const ExchangePtr& exchange) {
     case wire::ApiKey::LeaveGroup:
       return one_group<group::events_in::LeaveGroup, wire::LeaveGroupRequest, wire::LeaveGroupResponse>(exchange);
     case wire::ApiKey::OffsetDelete:
-      return one_group<group::events_in::OffsetDelete, wire::OffsetDeleteRequest, wire::OffsetDeleteResponse>(exchange);
+      return delete_offsets(exchange);
     case wire::ApiKey::OffsetCommit:
       return commit(exchange);
     case wire::ApiKey::TxnOffsetCommit:
@@ -215,6 +217,7 @@ void GroupRequests::join(const ExchangePtr& exchange) {
     if (said) return exchange->respond(std::get<wire::Message<wire::JoinGroupResponse>>(*said).value);
     wire::JoinGroupResponse response;
     response.error_code = code(said.error());
+    if (exchange->version() >= kNullableProtocol) response.protocol_name = std::nullopt;
     exchange->respond(response);
   };
   const auto found = coordinator_of(request.group_id);
@@ -274,28 +277,40 @@ struct Split {
   }
 };
 
+// Adds partitions to those of the topic that are told already: a topic is named once.
+template <class Topic, class Partition>
+void tell(std::vector<Topic>& topics, std::string_view name, std::span<Partition> partitions, wire::Arena& arena) {
+  const auto at = std::ranges::find(topics, name, &Topic::name);
+  if (at == topics.end()) {
+    Topic& told = topics.emplace_back();
+    told.name = name;
+    told.partitions = partitions;
+    return;
+  }
+  std::vector<Partition> both(at->partitions.begin(), at->partitions.end());
+  both.insert(both.end(), partitions.begin(), partitions.end());
+  at->partitions = arena.copy_span<Partition>(both);
+}
+
 // The machine's answer with what was refused before, or one error for all.
 template <class Request, class Response>
 GroupPartition::Answer merge_refused(const ExchangePtr& exchange, std::shared_ptr<Split<Request, Response>> split) {
   return [exchange, split](std::expected<group::Response, ErrorCode> said) {
     using Parts = Split<Request, Response>;
-    std::vector<typename Parts::ResponseTopic> topics;
+    std::vector<typename Parts::ResponseTopic> topics = split->refused;
     Response response;
     if (said) {
       response = std::get<wire::Message<Response>>(*said).value;
-      topics.assign(response.topics.begin(), response.topics.end());
+      for (const auto& topic : response.topics) tell(topics, topic.name, topic.partitions, exchange->arena());
     } else {
       for (const auto& topic : split->known) {
-        auto& told = topics.emplace_back();
-        told.name = topic.name;
-        told.partitions =
+        const auto told =
             exchange->arena().template make_span<typename Parts::ResponsePartition>(topic.partitions.size());
         for (std::size_t i = 0; i < topic.partitions.size(); ++i)
-          told.partitions[i] = {.partition_index = topic.partitions[i].partition_index,
-                                .error_code = code(said.error())};
+          told[i] = {.partition_index = topic.partitions[i].partition_index, .error_code = code(said.error())};
+        tell(topics, topic.name, told, exchange->arena());
       }
     }
-    topics.insert(topics.end(), split->refused.begin(), split->refused.end());
     response.topics = exchange->arena().template copy_span<typename Parts::ResponseTopic>(topics);
     exchange->respond(response);
   };
@@ -319,6 +334,33 @@ void GroupRequests::commit(const ExchangePtr& exchange) {
                                               .version = exchange->version(),
                                               .client_id = exchange->client_id(),
                                               .client_host = host,
+                                              .request = request};
+      },
+      answer);
+}
+
+void GroupRequests::delete_offsets(const ExchangePtr& exchange) {
+  using Parts = Split<wire::OffsetDeleteRequest, wire::OffsetDeleteResponse>;
+  wire::OffsetDeleteRequest request;
+  if (!exchange->decode(request)) return;
+  const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
+  const GroupPartition::Answer merged = merge_refused(exchange, split);
+  const GroupPartition::Answer answer = [exchange, merged](std::expected<group::Response, ErrorCode> said) {
+    wire::OffsetDeleteResponse refusal;  // the group's error stands alone
+    refusal.error_code =
+        said ? std::get<wire::Message<wire::OffsetDeleteResponse>>(*said).value.error_code : code(said.error());
+    if (refusal.error_code != 0) return exchange->respond(refusal);
+    merged(std::move(said));
+  };
+  const auto found = coordinator_of(request.group_id);
+  if (!found) return answer(std::unexpected(found.error()));
+  request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
+  (*found)->ask(
+      [&](group::Token token) {
+        return group::events_in::OffsetDelete{.token = token,
+                                              .version = exchange->version(),
+                                              .client_id = exchange->client_id(),
+                                              .client_host = {},
                                               .request = request};
       },
       answer);
@@ -359,8 +401,9 @@ Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequ
   const PartitionPtr partition = group->partition();
   const auto entry_of = [&] { return partition->log().producers().find(ProducerId(request->producer_id)); };
   const storage::ProducerEntry* before = entry_of();
-  if (!context_->verifier.wanted(claim) || (before != nullptr && before->txn_first != kNoOffset))
-    co_return ErrorCode::NONE;
+  const bool open =
+      before != nullptr && before->txn_first != kNoOffset && before->epoch == ProducerEpoch(request->producer_epoch);
+  if (open || !context_->verifier.wanted(claim)) co_return ErrorCode::NONE;
   const std::uint32_t markers = before == nullptr ? 0 : before->markers;
   const TopicPartition at{.topic = partition->topic(), .partition = partition->key().index};
   const auto results = co_await context_->verifier.verify(claim, {at}, context_->runtime.now() + kVerifyTimeout);

@@ -84,10 +84,10 @@ class GroupRequests {
   void join(const ExchangePtr& exchange);
   void leave(const ExchangePtr& exchange);
   void commit(const ExchangePtr& exchange);
+  void delete_offsets(const ExchangePtr& exchange);
   Task<void> commit_in_transaction(ExchangePtr exchange);
   Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version);
   void fetch_offsets(const ExchangePtr& exchange);
-  void delete_offsets(const ExchangePtr& exchange);
   void describe(const ExchangePtr& exchange);
   void remove(const ExchangePtr& exchange);
   void list(const ExchangePtr& exchange);

@@ -25,6 +25,7 @@ constexpr int kAbortableFrom = 11;
 constexpr int kAddsFrom = 12;  // transactions of version two
 constexpr std::int16_t kAll = -1;
 constexpr std::string_view kAdminClient = "__admin_client";
+constexpr std::string_view kNotAdded = "Partition was not added to the transaction";
 
 // Kafka drops bytes behind the batch that are no whole batch themselves.
 bool begins_batch(storage::Bytes rest) {
@@ -62,6 +63,8 @@ struct Job {
   ErrorCode verdict_on(Partition& partition, const storage::BatchHeader& header) const;
   void append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer);
   void append_all();
+  void refuse_all(ErrorCode error);
+  bool transactional() const;
   void settle(std::size_t part);
   void list_endpoints();
 };
@@ -129,8 +132,10 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
     refuse(answer, ErrorCode::INVALID_RECORD, std::nullopt);
     return;
   }
-  if (const ErrorCode error = header ? verdict_on(**found, *header) : ErrorCode::NONE; error != ErrorCode::NONE)
-    return refuse(answer, error, std::nullopt);
+  if (const ErrorCode error = header ? verdict_on(**found, *header) : ErrorCode::NONE; error != ErrorCode::NONE) {
+    const bool unknown = error == ErrorCode::INVALID_TXN_STATE;
+    return refuse(answer, error, unknown ? std::optional(kNotAdded) : std::nullopt);
+  }
   if (header && records.size() > header->size() && !begins_batch(records.subspan(header->size())))
     records = records.first(header->size());
   // The frame is this exchange's own: its batches are stamped where they lie.
@@ -173,7 +178,7 @@ std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
       const auto found = locate(context, topic.name, topic.topic_id, data.index, exchange.version() >= kIdsFrom);
       if (!found) continue;
       const storage::ProducerEntry* entry = (*found)->log().producers().find(header->producer_id);
-      if (entry != nullptr && entry->txn_first != kNoOffset) continue;
+      if (entry != nullptr && entry->txn_first != kNoOffset && entry->epoch == header->producer_epoch) continue;
       claim.producer_id = header->producer_id.value();
       claim.producer_epoch = header->producer_epoch.value();
       const TopicPartition at{.topic = (*found)->topic(), .partition = data.index};
@@ -220,6 +225,31 @@ void Job::append_all() {
   }
 }
 
+void Job::refuse_all(ErrorCode error) {
+  response.responses = exchange.arena().make_span<Response::TopicProduceResponse>(request.topic_data.size());
+  for (std::size_t i = 0; i < request.topic_data.size(); ++i) {
+    const Request::TopicProduceData& topic = request.topic_data[i];
+    Response::TopicProduceResponse& out = response.responses[i];
+    out.name = topic.name;
+    out.topic_id = topic.topic_id;
+    out.partition_responses = exchange.arena().make_span<PartAnswer>(topic.partition_data.size());
+    for (std::size_t k = 0; k < topic.partition_data.size(); ++k) {
+      out.partition_responses[k].index = topic.partition_data[k].index;
+      refuse(out.partition_responses[k], error, std::nullopt);
+    }
+  }
+}
+
+bool Job::transactional() const {
+  for (const Request::TopicProduceData& topic : request.topic_data) {
+    for (const Request::PartitionProduceData& data : topic.partition_data) {
+      const auto header = storage::parse_header(data.records.bytes());
+      if (header && header->transactional()) return true;
+    }
+  }
+  return false;
+}
+
 void Job::settle(std::size_t index) {
   const ProduceWait::Part& part = wait.parts[index];
   context.replicas.end_wait(part.waiter);
@@ -248,19 +278,17 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
   const std::int16_t acks = job.request.acks;
   const MonoTime deadline = context->runtime.now() + from_ms(std::max(job.request.timeout_ms, 0));
   if (acks < kAll || acks > 1) {
-    job.response.responses = exchange->arena().make_span<Response::TopicProduceResponse>(job.request.topic_data.size());
-    for (std::size_t i = 0; i < job.request.topic_data.size(); ++i) {
-      const Request::TopicProduceData& topic = job.request.topic_data[i];
-      Response::TopicProduceResponse& out = job.response.responses[i];
-      out.name = topic.name;
-      out.topic_id = topic.topic_id;
-      out.partition_responses = exchange->arena().make_span<PartAnswer>(topic.partition_data.size());
-      for (std::size_t k = 0; k < topic.partition_data.size(); ++k) {
-        out.partition_responses[k].index = topic.partition_data[k].index;
-        job.refuse(out.partition_responses[k], ErrorCode::INVALID_REQUIRED_ACKS, std::nullopt);
-      }
-    }
+    job.refuse_all(ErrorCode::INVALID_REQUIRED_ACKS);
     exchange->respond(job.response);
+    co_return;
+  }
+  if (!job.request.transactional_id && job.transactional()) {
+    job.refuse_all(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    if (acks == 0) {
+      exchange->close("a produce request with acks=0 failed");
+    } else {
+      exchange->respond(job.response);
+    }
     co_return;
   }
   TransactionClaim claim{.transactional_id = std::string(job.request.transactional_id.value_or(std::string_view())),
@@ -270,7 +298,10 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     const std::vector<TopicPartition> partitions = job.unverified(claim);
     if (!partitions.empty()) {
       const auto results = co_await context->verifier.verify(claim, partitions, deadline);
-      for (const auto& [at, error] : results) job.verified[at].error = error;
+      for (const auto& [at, error] : results) {
+        const bool older = error == ErrorCode::TRANSACTION_ABORTABLE && exchange->version() < kAbortableFrom;
+        job.verified[at].error = older ? ErrorCode::INVALID_TXN_STATE : error;
+      }
     }
   }
   job.append_all();

@@ -55,11 +55,9 @@ void GroupCoordinator::State::describe(const events_in::DescribeGroup& event, Tu
       members.push_back({.member_id = id,
                          .group_instance_id = member.instance_id,
                          .client_id = member.client_id,
-                         .client_host = member.client_host});
-      if (stable) {
-        members.back().member_metadata = member.metadata(*group->protocol());
-        members.back().member_assignment = member.assignment;
-      }
+                         .client_host = member.client_host,
+                         .member_assignment = member.assignment});
+      if (stable) members.back().member_metadata = member.metadata(*group->protocol());
     }
     out.members = members;
   }

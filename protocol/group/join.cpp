@@ -41,12 +41,9 @@ struct GroupCoordinator::State::Joining {
   }
 };
 
-void GroupCoordinator::State::refuse_join(Waiting call, ErrorCode error, std::string_view member, Turn& turn,
-                                          NoProtocol no_protocol) {
+void GroupCoordinator::State::refuse_join(Waiting call, ErrorCode error, std::string_view member, Turn& turn) {
   wire::JoinGroupResponse response{.error_code = code(error), .member_id = member};
-  if (no_protocol == NoProtocol::null && call.version >= kNullableProtocol) {
-    response.protocol_name = std::nullopt;
-  }
+  if (call.version >= kNullableProtocol) response.protocol_name = std::nullopt;
   respond(call.token, response, turn);
 }
 
@@ -161,7 +158,7 @@ void GroupCoordinator::State::join_again(Joining& joining, ClassicGroup& group, 
   }
   if (const ErrorCode error = group.check_member(request.member_id, request.group_instance_id);
       error != ErrorCode::NONE) {
-    return refuse_join(joining.waiting(), error, request.member_id, turn, NoProtocol::null);
+    return refuse_join(joining.waiting(), error, request.member_id, turn);
   }
   Member& member = group.member(request.member_id);
   const bool changed = member.protocols != joining.protocols;
@@ -214,7 +211,7 @@ void GroupCoordinator::State::replace_static(Joining& joining, ClassicGroup& gro
   const Member old = group.replace_static(*request.group_instance_id, new_id);
   cancel_timer(TimerKind::session, group, old.id);
   if (old.join) {
-    refuse_join(*old.join, ErrorCode::FENCED_INSTANCE_ID, old.id, turn, NoProtocol::null);
+    refuse_join(*old.join, ErrorCode::FENCED_INSTANCE_ID, old.id, turn);
   }
   if (old.sync) {
     refuse_sync(*old.sync, ErrorCode::FENCED_INSTANCE_ID, turn);

@@ -55,8 +55,7 @@ struct GroupCoordinator::State {
   void update_then_rebalance(Joining&, ClassicGroup&, Member&, std::string_view why, Turn&);
   void hold_join(ClassicGroup&, Member&, Waiting, Turn&);
   void answer_join(const ClassicGroup&, const Member&, Waiting, Turn&);  // with the current generation
-  enum class NoProtocol : bool { empty, null };  // how a refusal says that it names none; null: from version 7 on
-  void refuse_join(Waiting, ErrorCode, std::string_view member, Turn&, NoProtocol = NoProtocol::empty);
+  void refuse_join(Waiting, ErrorCode, std::string_view member, Turn&);
 
   // ---- rebalances (rebalance.cpp) ----
   void rebalance_or_complete(ClassicGroup&, std::string_view why, Turn&);

@@ -8,6 +8,9 @@ A conversation is a list of steps on one connection:
   {"id_of": topic}                                   binds the topic's id
   {"until_ready": step}                              until its answer is none of NOT_YET
   {"await_feature": name, "level": 2}                until the broker knows that this level is finalized
+  {..., "as": "b"}                                   on a connection of its own, one a name
+  {..., "as": "b", "later": True} ... {"answer_to": "b"}    the answer is taken by a step of its own
+  {..., "retry": [51]}                               again until no error code or state in the answer is among these
 In a stage of several brokers ("@brokers"), also
   {..., "to": 2}                                     asked of that broker, not of 1
   {"await_leader": topic, "leader", "isr", "at": [1, 2, 3]}    until these brokers know it and the leader serves
@@ -27,49 +30,35 @@ import struct
 import subprocess
 import time
 
+from batches import CONTROL, TRANSACTIONAL, batch
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests/data/interop"
 CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
 ZERO_ID = "AAAAAAAAAAAAAAAAAAAAAA"
-KEYS = {
-    "Produce": 0,
-    "Fetch": 1,
-    "ListOffsets": 2,
-    "Metadata": 3,
-    "FindCoordinator": 10,
-    "ApiVersions": 18,
-    "CreateTopics": 19,
-    "DeleteTopics": 20,
-    "InitProducerId": 22,
-    "OffsetForLeaderEpoch": 23,
-    "DescribeConfigs": 32,
-    "UpdateFeatures": 57,
-    "DescribeCluster": 60,
-}
+APIS = """
+    Produce Fetch ListOffsets Metadata ApiVersions CreateTopics DeleteTopics InitProducerId OffsetForLeaderEpoch
+    DescribeConfigs UpdateFeatures DescribeCluster FindCoordinator JoinGroup SyncGroup Heartbeat LeaveGroup OffsetCommit
+    OffsetFetch OffsetDelete DeleteGroups DescribeGroups ListGroups AddPartitionsToTxn AddOffsetsToTxn EndTxn
+    TxnOffsetCommit WriteTxnMarkers DescribeProducers ListTransactions DescribeTransactions
+""".split()
+MESSAGES = {name: json.loads((ROOT / f"protocol/wire/messages/{name}Request.json").read_text()) for name in APIS}
+KEYS = {name: message["key"] for name, message in MESSAGES.items()}
 FLEXIBLE = {
-    "Produce": 9,
-    "Fetch": 12,
-    "ListOffsets": 6,
-    "Metadata": 9,
-    "FindCoordinator": 3,
-    "ApiVersions": 3,
-    "CreateTopics": 5,
-    "DeleteTopics": 4,
-    "InitProducerId": 2,
-    "OffsetForLeaderEpoch": 4,
-    "DescribeConfigs": 4,
-    "UpdateFeatures": 0,
-    "DescribeCluster": 0,
+    name: 99 if message["flexible"] == "none" else int(message["flexible"].rstrip("+"))
+    for name, message in MESSAGES.items()
 }
 
 # ---- what is not compared: the whole list, each with its reason ----
 
 # Drawn by each cluster: bound to a name at first sight, and compared with the name from then on.
 BOUND = {"topicId", "sessionId", "port"}
+# The ids that coordinators give to members: what stands before the UUID is part of the name, and so compared.
+MEMBER_ID = re.compile(r"(.*)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # A clock's reading: any time of the last hour.
-CLOCKS = {"logAppendTimeMs"}
-# The number of records in a cluster's metadata log, and that of producers so far: any number >= 0.
-COUNTS = {"finalizedFeaturesEpoch", "producerId"}
+CLOCKS = {"logAppendTimeMs", "transactionStartTimeMs", "lastTimestamp"}
+# The number of records in a cluster's metadata log: any number >= 0.
+COUNTS = {"finalizedFeaturesEpoch"}
 # Lists in the order of a Java hash map, and DeleteTopics' answers, which Kafka shuffles: compared as sorted by this
 # key.
 UNORDERED = {
@@ -83,6 +72,29 @@ UNORDERED = {
     ("Metadata", "partitions"): "partitionIndex",
     ("ApiVersions", "supportedFeatures"): "name",
     ("ApiVersions", "finalizedFeatures"): "name",
+    ("JoinGroup", "members"): "metadata",
+    ("DescribeGroups", "members"): ("memberMetadata", "memberAssignment"),
+    ("DescribeGroups", "groups"): "groupId",
+    ("ListGroups", "groups"): "groupId",
+    ("DeleteGroups", "results"): "groupId",
+    ("OffsetFetch", "groups"): "groupId",
+    **{(api, "topics"): "name" for api in ("OffsetCommit", "OffsetFetch", "OffsetDelete", "TxnOffsetCommit")},
+    **{
+        (api, "partitions"): "partitionIndex"
+        for api in ("OffsetCommit", "OffsetFetch", "OffsetDelete", "TxnOffsetCommit")
+    },
+    ("ListTransactions", "transactionStates"): "transactionalId",
+    ("ListTransactions", "unknownStateFilters"): None,
+    ("DescribeProducers", "activeProducers"): ("lastSequence", "currentTxnStartOffset"),
+    ("DescribeTransactions", "topics"): "topic",
+    ("DescribeTransactions", "partitions"): None,
+    ("DescribeTransactions", "transactionStates"): "transactionalId",
+    ("AddPartitionsToTxn", "resultsByTopicV3AndBelow"): "name",
+    ("AddPartitionsToTxn", "topicResults"): "name",
+    ("AddPartitionsToTxn", "resultsByPartition"): "partitionIndex",
+    ("AddPartitionsToTxn", "resultsByTransaction"): "transactionalId",
+    ("WriteTxnMarkers", "topics"): "name",
+    ("WriteTxnMarkers", "partitions"): "partitionIndex",
 }
 # The broker's clock within a sentence.
 CLOCK_SENTENCE = re.compile(r"(timestamp should be within) \[-?\d+, -?\d+\]")
@@ -193,7 +205,19 @@ class Names:
             return [self.fill(item) for item in value]
         if isinstance(value, str) and value.startswith("$"):
             return self.value_of[value[1:]]
+        if isinstance(value, str) and value.startswith("@batch "):
+            return self.batch(*value.split()[1:])
         return value
+
+    def batch(self, producer, epoch, sequence, *values):
+        """Of "@batch PRODUCER EPOCH SEQUENCE VALUE...": a transaction's records, the id as the cluster drew it."""
+        return batch(
+            *values,
+            producer=int(self.fill(producer)),
+            producer_epoch=int(epoch),
+            sequence=int(sequence),
+            attributes=TRANSACTIONAL,
+        )
 
     def named(self, text):
         text = CLOCK_SENTENCE.sub(r"\1 [@time, @time]", text)
@@ -207,12 +231,17 @@ class Names:
 
 def masked_batches(data):
     """LogAppendTime batches carry the broker's clock: their largest timestamp, and with it the checksum,
-    are blanked."""
+    are blanked; of transactional ones the producer's id, and of markers all timestamps."""
     data, at = bytearray(data), 0
     while at + 61 <= len(data):
         if data[at + 16] == 2 and data[at + 22] & 8:
             data[at + 17 : at + 21] = bytes(4)
             data[at + 35 : at + 43] = bytes(8)
+        if data[at + 16] == 2 and data[at + 22] & TRANSACTIONAL:
+            data[at + 17 : at + 21] = bytes(4)
+            data[at + 43 : at + 51] = bytes(8)
+            if data[at + 22] & CONTROL:
+                data[at + 27 : at + 43] = bytes(16)
         at += 12 + struct.unpack_from(">i", data, at + 8)[0]
     return bytes(data)
 
@@ -229,7 +258,9 @@ def canonical(api, value, names, key=None):
         if key == "configs":
             value = [item for item in value if item["name"] not in unserved(api)]
         if (api, key) in UNORDERED:
-            value = sorted(value, key=lambda item: str(item.get(UNORDERED[api, key])))
+            by = UNORDERED[api, key]
+            by = (by,) if isinstance(by, str) else by
+            value = sorted(value, key=lambda item: str([item.get(one) for one in by] if by else item))
         if api == "Metadata" and key == "topics":
             names.value_of.setdefault("sorted", False)
             if names.value_of["sorted"]:
@@ -237,6 +268,10 @@ def canonical(api, value, names, key=None):
         return [canonical(api, item, names, key) for item in value]
     if key in BOUND and value not in (0, -1, ZERO_ID, None):
         return names.bind(key, value)
+    if key == "producerId" and value >= 0:
+        return names.bind(key, value)
+    if key in ("memberId", "leader") and (drawn := MEMBER_ID.fullmatch(value or "")):
+        return names.bind(f"{drawn[1]}Member", value)
     if key in CLOCKS and value != -1:
         return "@time" if abs(time.time() * 1000 - value) < 3_600_000 else value
     if key in COUNTS and value >= 0:
@@ -266,13 +301,8 @@ def lowered(name):
 class Shapes:
     """Requests written with the fields that matter: the rest get their defaults, what a version lacks is dropped."""
 
-    def __init__(self):
-        self.known = {}
-
     def fill(self, api, version, value):
-        if api not in self.known:
-            self.known[api] = json.loads((ROOT / f"protocol/wire/messages/{api}Request.json").read_text())
-        return self.struct(self.known[api]["fields"], version, value)
+        return self.struct(MESSAGES[api]["fields"], version, value)
 
     def struct(self, fields, version, value):
         names = {lowered(field["name"]) for field in fields}
@@ -337,11 +367,13 @@ class Player:
         for connection in self.connections.values():
             connection.close()
         self.connections = {}
+        self.waiting = {}
 
-    def connection(self, broker=1):
-        if broker not in self.connections:
-            self.connections[broker] = Connection(self.nodes.ports[broker])
-        return self.connections[broker]
+    def connection(self, broker=1, name=None):
+        key = name or broker
+        if key not in self.connections:
+            self.connections[key] = Connection(self.nodes.ports[broker])
+        return self.connections[key]
 
     def ask(self, api, version, value, connection=None):
         """The answer as it came, decoded."""
@@ -352,20 +384,26 @@ class Player:
         return answer
 
     def exchange(self, step, connection):
-        api, version = step["api"], step["version"]
+        self.send(step, connection)
+        return self.receive(step, connection)
+
+    def send(self, step, connection):
         if "frame" in step:
             connection.send(bytes.fromhex(step["frame"]))
-        else:
-            correlation = connection.next_id
-            connection.next_id += 1
-            body = self.codec.encode(api + "Request", version, self.names.fill(step["request"]))
-            connection.send(request_header(api, version, correlation) + body)
+            return
+        api, version = step["api"], step["version"]
+        body = self.codec.encode(api + "Request", version, self.names.fill(step["request"]))
+        connection.send(request_header(api, version, connection.next_id) + body)
+        connection.next_id += 1
+
+    def receive(self, step, connection):
+        api, version = step["api"], step["version"]
         if step.get("quiet") and connection.silent(0.3):
             return "none"
         frame = connection.receive()
         if frame is None:
             return "closed"
-        if "frame" not in step and struct.unpack_from(">i", frame)[0] != correlation:
+        if "frame" not in step and struct.unpack_from(">i", frame)[0] != connection.next_id - 1:
             raise Fault("the answer has another correlation id")
         version = step.get("answer_version", version)
         tagged = version >= FLEXIBLE[api] and api != "ApiVersions"
@@ -393,11 +431,35 @@ class Player:
                 self.connections.pop(broker).close()
             return self.nodes.stop(broker) if "stop" in step else self.nodes.start(broker)
         self.names.value_of["sorted"] = step.get("sorted", False)
-        broker = step.get("to", 1)
-        answer = self.exchange(step, self.connection(broker))
-        if answer == "closed":
-            self.connections.pop(broker).close()
+        if "answer_to" in step:
+            step, connection = self.waiting.pop(step["answer_to"])
+            answer = self.receive(step, connection)
+        else:
+            broker = step.get("as", step.get("to", 1))
+            connection = self.connection(step.get("to", 1), step.get("as"))
+            if step.get("later"):
+                return self.leave_waiting(step, connection)
+            answer = self.repeat(step, connection) if "retry" in step else self.exchange(step, connection)
+            if answer == "closed":
+                self.connections.pop(broker).close()
         return answer if isinstance(answer, str) else canonical(step["api"], answer, self.names)
+
+    def leave_waiting(self, step, connection):
+        """A moment passes, in which the broker must not answer: what comes next finds the request there."""
+        self.send(step, connection)
+        self.waiting[step["as"]] = (step, connection)
+        if not connection.silent(0.2):
+            raise Fault(f"answered at once: {self.receive(step, connection)}")
+
+    def repeat(self, step, connection):
+        deadline = time.monotonic() + 15
+        while True:
+            answer = self.exchange(step, connection)
+            if isinstance(answer, str) or not set(outcomes(answer)) & set(step["retry"]):
+                return answer
+            if time.monotonic() > deadline:
+                raise Fault(f"waited 15 s for {step}: {short(answer)}")
+            time.sleep(0.02)
 
     def wait_until_ready(self, step):
         deadline = time.monotonic() + 15
@@ -470,6 +532,18 @@ class Player:
             "ListOffsets", 7, {"replicaId": -1, "topics": [{"name": topic, "partitions": asked}]}, connection
         )
         return all(part["errorCode"] == 0 for part in ends["topics"][0]["partitions"])
+
+
+def outcomes(value, key=None):
+    """All error codes and states of an answer."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from outcomes(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from outcomes(item, key)
+    elif key in ("errorCode", "partitionErrorCode", "transactionState", "groupState"):
+        yield value
 
 
 def differences(expected, actual, path=""):

@@ -33,6 +33,18 @@ STAGES = {
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
     },
+    **dict.fromkeys(
+        ("groups", "lists"),
+        {
+            "log.retention.ms": "-1",
+            "group.initial.rebalance.delay.ms": "0",
+            "offsets.topic.num.partitions": "5",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.num.partitions": "3",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+        },
+    ),
     "cluster": {"log.retention.ms": "-1", "@brokers": "3"},
 }
 

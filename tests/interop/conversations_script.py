@@ -4,9 +4,11 @@ from batches import CONTROL, GZIP, LOG_APPEND_TIME, LZ4, SNAPPY, TIME, ZSTD, bat
 from conversations import KEYS
 from conversations_script_admin import admin
 from conversations_script_coordinators import coordinators
+from conversations_script_groups import groups
 from conversations_script_nodes import nodes
 from conversations_script_reads import fetches, leader_epochs, list_offsets, sessions
 from conversations_script_steps import ID, UNKNOWN_ID, Script, ask, create, fetch, frame, produce
+from conversations_script_transactions import transactions
 
 
 def api_versions(script):
@@ -432,6 +434,8 @@ def conversations():
         part(script)
     admin(script, ask, create)
     coordinators(script)
+    groups(script)
+    transactions(script)
     nodes(script)
     assert len({one["name"] for one in script.conversations}) == len(script.conversations)
     assert all(step.get("api", "Produce") in KEYS for one in script.conversations for step in one["steps"])

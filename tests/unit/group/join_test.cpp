@@ -67,7 +67,8 @@ TEST(GroupJoin, ErrorsNameNoProtocolInTheWayOfTheirVersion) {
   h.stable(1);
   EXPECT_EQ(h.joined(h.join({.member = "nobody", .version = 7})).protocol_name, std::nullopt);
   EXPECT_EQ(h.joined(h.join({.member = "nobody", .version = 6})).protocol_name, "");
-  EXPECT_EQ(h.joined(h.join({.version = 7, .type = "connect"})).protocol_name, "");
+  EXPECT_EQ(h.joined(h.join({.version = 7, .type = "connect"})).protocol_name, std::nullopt);
+  EXPECT_EQ(h.joined(h.join({.version = 7})).protocol_name, std::nullopt);  // MEMBER_ID_REQUIRED
 }
 
 TEST(GroupJoin, TheInitialDelayGrowsWithEachMemberUpToTheRebalanceTimeout) {
