@@ -146,7 +146,7 @@ Trial::Step Trial::workload() {
 bool Trial::producers_finished() {
   return std::ranges::all_of(clients_, [this](const ClientMachine& machine) {
     auto* process = world_.node(machine.index).process();
-    return !machine.produces || process == nullptr || static_cast<ProducerMachine*>(process)->load.finished();
+    return !machine.produces || process == nullptr || static_cast<ProducingMachine*>(process)->finished();
   });
 }
 
@@ -162,7 +162,7 @@ Trial::Step Trial::heal_and_settle() {
   load_stopped_ = world_.now();
   for (const ClientMachine& machine : clients_) {
     auto* process = world_.node(machine.index).process();
-    if (process != nullptr && machine.produces) static_cast<ProducerMachine*>(process)->load.stop();
+    if (process != nullptr && machine.produces) static_cast<ProducingMachine*>(process)->stop();
   }
   stop_guests();
   bound_liveness();
@@ -215,10 +215,12 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
   read_to_.clear();
   world_.start(reader_);
   bool reached = false;
-  // What a guest's workload wrote is nothing that the history knows: there the reader's position tells.
-  const auto got_to = [this](const client::TopicPartition& partition) {
+  // What a guest's workload and coordinators wrote is nothing that the history knows, and markers are no records: there
+  // the reader's position tells.
+  const bool markers = has_coordinators(scenario_.workload);
+  const auto got_to = [this, markers](const client::TopicPartition& partition) {
     auto* process = static_cast<ConsumerMachine*>(world_.node(reader_).process());
-    const bool foreign = process != nullptr && process->load.stats().foreign > 0;
+    const bool foreign = process != nullptr && (markers || process->load.stats().foreign > 0);
     return foreign ? process->load.consumer().position(partition).value() : read_to_[partition];
   };
   const auto behind = [&] {
