@@ -82,8 +82,8 @@ struct BlackBox::State {
   IdMap<std::uint32_t> transaction_of;    // id -> number
   IdMap<std::uint32_t> txn_of_value;      // of values that transactions sent
   std::vector<Early> early;
-  std::set<std::int64_t> renewed;                               // processes
-  std::vector<std::pair<std::int64_t, std::uint32_t>> made_of;  // input, number of the send
+  std::set<std::int64_t> renewed;                                             // processes
+  std::vector<std::tuple<std::string, std::int64_t, std::uint32_t>> made_of;  // group, input, number of the send
 
   std::uint32_t transaction(const HistoryEntry& e) {
     if (e.txn < 0) return 0;
@@ -141,7 +141,7 @@ struct BlackBox::State {
                        .exact = e.idempotent || e.ordered,
                        .txn = transaction(e)});
       index = static_cast<std::uint32_t>(sends.size());
-      if (e.input >= 0) made_of.emplace_back(e.input, index - 1);
+      if (e.input >= 0) made_of.emplace_back(e.group, e.input, index - 1);
       if (sends.back().txn != 0) txn_of_value[static_cast<std::uint64_t>(e.value)] = sends.back().txn;
     }
     if (e.renewed) renewed.insert(e.process);
@@ -332,15 +332,17 @@ void BlackBox::State::judge_transactions() {
 // A value whose offset a transaction committed to a group is not another's input. Sends are still in their order.
 void BlackBox::State::judge_inputs() {
   std::erase_if(made_of, [this](const auto& one) {
-    const Send& s = sends[one.second];
+    const Send& s = sends[std::get<2>(one)];
     return s.txn == 0 || !transactions[s.txn].committed;
   });
   std::ranges::sort(made_of);
   for (std::size_t i = 1; i < made_of.size(); ++i) {
-    const Send &a = sends[made_of[i - 1].second], &b = sends[made_of[i].second];
-    if (made_of[i - 1].first != made_of[i].first || a.txn == b.txn) continue;
+    const auto& [group, input, second] = made_of[i];
+    const auto& [group_before, input_before, first] = made_of[i - 1];
+    const Send &a = sends[first], &b = sends[second];
+    if (group != group_before || input != input_before || a.txn == b.txn) continue;
     report("input-twice", logs[b.partition], b.offset, {a.op, b.op},
-           "value " + text(made_of[i].first) + " is the input of two committed transactions, " +
+           "value " + text(input) + " is the input of two committed transactions of group " + group + ", " +
                text(transactions[a.txn].id) + " and " + text(transactions[b.txn].id));
   }
 }

@@ -202,6 +202,7 @@ class LineReader {
     if (key_ == "read_committed") return boolean(e.read_committed);
     if (key_ == "txn") return number(e.txn);
     if (key_ == "input") return number(e.input);
+    if (key_ == "group") return string(e.group);
     if (key_ == "records") return records(e.records);
     return skip();
   }
@@ -258,6 +259,7 @@ void write_history_line(const HistoryEntry& e, std::string& out) {
     if (e.renewed) out.append(",\"renewed\":true");
     if (e.input >= 0) put(out, "input", e.input);
   }
+  if (!e.group.empty()) put(out, "group", e.group);
   if (e.txn >= 0) put(out, "txn", e.txn);
   if (e.read_committed) out.append(",\"read_committed\":true");
   if (e.offset >= 0) put(out, "offset", e.offset);
@@ -282,6 +284,7 @@ std::expected<void, std::string> parse_history_line(std::string_view line, Histo
   entry.offset = entry.value = -1;
   entry.txn = entry.input = -1;
   entry.idempotent = entry.ordered = entry.renewed = entry.read_committed = false;
+  entry.group.clear();
   entry.topic.clear();
   entry.key.clear();
   entry.error.clear();

@@ -28,7 +28,7 @@
 //
 // Transactions: "txn", unique for each that began, on its sends and on its end, "f":"commit" or "abort". A commit that
 // fails was never taken; what was never to be committed is aborted. "read_committed":true on the polls of such readers.
-// "input" on a send: the value that it was made of, whose offset its transaction commits to a group.
+// "input" on a send: the value that it was made of, whose offset its transaction commits to the "group".
 // commit_offsets: one partition's part of what a member of a group commits.
 namespace verdict::checker {
 
@@ -57,6 +57,7 @@ struct HistoryEntry {
   bool read_committed = false;  // poll
   std::int64_t txn = -1;        // send, commit, abort
   std::int64_t input = -1;      // send
+  std::string group;            // send with an input, commit_offsets
   std::string topic;
   std::string key;
   std::string error;

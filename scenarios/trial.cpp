@@ -303,6 +303,7 @@ void Trial::report(const sim::ClientOp& op) {
   entry_.read_committed = op.read_committed;
   entry_.txn = op.txn;
   entry_.input = op.input;
+  entry_.group = op.group;
   entry_.topic = op.topic;
   entry_.key = op.key;
   entry_.error = op.error;

@@ -125,6 +125,7 @@ void GroupConsumerProcess::report_commits(const client::OffsetsToCommit& offsets
     ClientOp op = log_.describe(OpCall::commit_offsets, partition);
     op.type = type;
     op.offset = committed.offset.value();
+    op.group = load_.group.group;
     if (error != client::ErrorCode::NONE) op.error = wire::to_string(error);
     log_.sink()->report(op);
   }

@@ -37,6 +37,7 @@ struct ClientOp {
   bool read_committed = false;  // poll: isolation.level
   std::int64_t txn = -1;        // send, commit, abort: the transaction, unique in the run; -1: none
   std::int64_t input = -1;      // send: the value that this one was made of, whose offset the transaction commits
+  std::string_view group;       // commit_offsets, and send with an input
   std::string_view topic;
   std::string_view key;
   std::string_view error;                   // Kafka's name of the error, of fail and info

@@ -128,6 +128,7 @@ void TransactionalProcess::send(const Sent& one) {
     op.partition = target.partition;
     op.value = one.value;
     op.input = one.input;
+    op.group = load_.group.group;
     op.idempotent = true;
     op.topic = target.topic;
     sink_->report(op);

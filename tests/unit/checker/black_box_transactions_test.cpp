@@ -19,9 +19,11 @@ struct History {
   }
   void line(const HistoryEntry& e) { write_history_line(e, lines); }
   // Acknowledged, in a transaction.
-  void send(std::int64_t txn, std::int64_t value, std::int64_t offset, std::int64_t input = -1) {
+  void send(std::int64_t txn, std::int64_t value, std::int64_t offset, std::int64_t input = -1,
+            const std::string& group = "g") {
     HistoryEntry e = entry(HistoryType::invoke, HistoryCall::send);
     e.value = value, e.txn = txn, e.idempotent = true, e.input = input;
+    if (input >= 0) e.group = group;
     line(e);
     e.type = HistoryType::ok, e.offset = offset;
     line(e);
@@ -156,6 +158,8 @@ TEST(BlackBoxTransactions, AnInputOfTwoCommittedTransactions) {
   History h;
   h.send(1, 100, 0, 7), h.end(1, HistoryType::ok);
   h.send(2, 200, 2, 7), h.end(2, HistoryType::ok, HistoryCall::abort);
+  EXPECT_EQ(h.names(), "");
+  h.send(4, 400, 6, 7, "another"), h.end(4, HistoryType::ok);
   EXPECT_EQ(h.names(), "");
   h.send(3, 300, 4, 7), h.end(3, HistoryType::ok);
   EXPECT_EQ(h.names(), "input-twice");
