@@ -298,10 +298,7 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     const std::vector<TopicPartition> partitions = job.unverified(claim);
     if (!partitions.empty()) {
       const auto results = co_await context->verifier.verify(claim, partitions, deadline);
-      for (const auto& [at, error] : results) {
-        const bool older = error == ErrorCode::TRANSACTION_ABORTABLE && exchange->version() < kAbortableFrom;
-        job.verified[at].error = older ? ErrorCode::INVALID_TXN_STATE : error;
-      }
+      for (const auto& [at, error] : results) job.verified[at].error = error;
     }
   }
   job.append_all();
