@@ -122,8 +122,7 @@ class ConfluentKafka(OneNode):
 @unittest.skipIf(NO_KAFKA_PYTHON, NO_KAFKA_PYTHON)
 class KafkaPython(OneNode):
     def test_produce_and_consume(self):
-        plain = {"enable_idempotence": False} if "enable_idempotence" in kafka.KafkaProducer.DEFAULT_CONFIG else {}
-        producer = kafka.KafkaProducer(bootstrap_servers=self.at, acks="all", **plain)
+        producer = kafka.KafkaProducer(bootstrap_servers=self.at, acks="all")
         sent = [producer.send("python", b"value %d" % i) for i in range(COUNT)]
         producer.flush(30)
         self.assertEqual([future.get(10).offset for future in sent], list(range(COUNT)))
@@ -237,8 +236,6 @@ class KafkaTools(unittest.TestCase):
             "--topic",
             "console",
             "--producer-property",
-            "enable.idempotence=false",
-            "--producer-property",
             "acks=all",
             feed="\n".join(lines) + "\n",
         )
@@ -260,7 +257,6 @@ class KafkaTools(unittest.TestCase):
             "-1",
             "--producer-props",
             f"bootstrap.servers={self.at}",
-            "enable.idempotence=false",
             "acks=all",
         )
         self.assertIn("20000 records sent", said)
@@ -273,8 +269,6 @@ class KafkaTools(unittest.TestCase):
             "ConsoleProducer",
             "--topic",
             "dumped",
-            "--producer-property",
-            "enable.idempotence=false",
             "--producer-property",
             "compression.type=lz4",
             feed="".join(f"line {i} {'x' * 300}\n" for i in range(3000)),
@@ -306,7 +300,8 @@ class KafkaTools(unittest.TestCase):
         for number, port in self.cluster.ports.items():
             self.assertIn(f"127.0.0.1:{port} (id: {number} rack: null isFenced: false) -> (", said)
         self.assertRegex(said, r"Fetch\(1\): 4 to \d+ \[usable: \d+\]")
-        self.assertIn("InitProducerId(22): UNSUPPORTED", said)
+        self.assertIn("InitProducerId(22): 0 to 5 [usable: 5]", said)
+        self.assertIn("ShareFetch(78): UNSUPPORTED", said)
 
 
 if __name__ == "__main__":

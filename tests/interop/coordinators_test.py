@@ -285,8 +285,7 @@ class KafkaPython(Nodes):
         )
 
     def test_a_group_goes_on_where_it_was(self):
-        plain = {"enable_idempotence": False} if "enable_idempotence" in kafka.KafkaProducer.DEFAULT_CONFIG else {}
-        producer = kafka.KafkaProducer(bootstrap_servers=self.at, acks="all", **plain)
+        producer = kafka.KafkaProducer(bootstrap_servers=self.at, acks="all")
         sent = [producer.send("python", b"value %d" % i) for i in range(300)]
         self.assertEqual([future.get(20).offset for future in sent], list(range(300)))
         producer.close()
