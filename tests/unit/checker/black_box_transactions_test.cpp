@@ -159,7 +159,7 @@ TEST(BlackBoxTransactions, AnInputOfTwoCommittedTransactions) {
   h.send(1, 100, 0, 7), h.end(1, HistoryType::ok);
   h.send(2, 200, 2, 7), h.end(2, HistoryType::ok, HistoryCall::abort);
   EXPECT_EQ(h.names(), "");
-  h.send(4, 400, 6, 7, "another"), h.end(4, HistoryType::ok);
+  h.send(4, 400, 3, 7, "another"), h.end(4, HistoryType::ok);
   EXPECT_EQ(h.names(), "");
   h.send(3, 300, 4, 7), h.end(3, HistoryType::ok);
   EXPECT_EQ(h.names(), "input-twice");
