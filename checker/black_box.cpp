@@ -23,8 +23,9 @@ struct Send {
   std::int16_t acks;
   HistoryType result;  // invoke: never completed
   bool exact;          // duplicates and reordering are the system's fault
+  std::uint32_t txn;   // number; 0: none
 };
-static_assert(sizeof(Send) == 48);
+static_assert(sizeof(Send) <= 56);
 constexpr std::uint32_t kNotEnded = ~std::uint32_t{0};
 
 struct Read {
@@ -32,18 +33,37 @@ struct Read {
 };
 struct Range {
   std::int64_t from, to, op;
+  bool read_committed = false;
 };  // offsets [from, to)
+
+struct Transaction {
+  std::int64_t id = -1;
+  bool asked = false;      // its commit was
+  bool committed = false;  // its commit was answered, or a reader of committed records was given one of it
+  bool refused = false;    // its commit was, for good
+  bool seen = false;       // by a reader of committed records
+  bool aborted() const { return !asked || refused; }
+};
+// What a reader of committed records was given before the transaction's commit was asked for.
+struct Early {
+  std::uint32_t txn, log;
+  std::int64_t offset, value, op;
+};
 
 struct Log {
   std::string topic;
   std::int32_t partition;
   std::vector<Read> reads;
-  std::vector<Range> covered, gaps, inner_gaps;
+  std::vector<Range> covered, gaps, inner_gaps;  // covered: by readers of all records
+  std::vector<Range> covered_committed;          // by readers of committed ones
+  std::vector<Read> committed_reads;             // theirs
 };
 
 struct Reader {
   std::int64_t next = -1;  // -1: unknown
 };
+
+constexpr std::size_t kMostEarly = 1000;
 
 std::string text(std::int64_t n) { return std::to_string(n); }
 
@@ -58,11 +78,37 @@ struct BlackBox::State {
   std::map<std::pair<std::int64_t, std::uint32_t>, Reader> readers;
   std::set<std::string, std::less<>> disregarded;  // topics
   std::uint32_t last = 0;
+  std::vector<Transaction> transactions;  // the first is none
+  IdMap<std::uint32_t> transaction_of;    // id -> number
+  IdMap<std::uint32_t> txn_of_value;      // of values that transactions sent
+  std::vector<Early> early;
+  std::set<std::int64_t> renewed;                                             // processes
+  std::vector<std::tuple<std::string, std::int64_t, std::uint32_t>> made_of;  // group, input, number of the send
+
+  std::uint32_t transaction(const HistoryEntry& e) {
+    if (e.txn < 0) return 0;
+    if (transactions.empty()) transactions.emplace_back();
+    std::uint32_t& number = transaction_of[static_cast<std::uint64_t>(e.txn)];
+    if (number == 0) {
+      number = static_cast<std::uint32_t>(transactions.size());
+      transactions.push_back({.id = e.txn});
+    }
+    return number;
+  }
+
+  void end_transaction(const HistoryEntry& e) {
+    const std::uint32_t number = transaction(e);
+    if (number == 0 || e.call != HistoryCall::commit) return;
+    Transaction& t = transactions[number];
+    t.asked = true;
+    if (e.type == HistoryType::ok) t.committed = true;
+    if (e.type == HistoryType::fail) t.refused = true;
+  }
 
   std::uint32_t log(const HistoryEntry& e) {
     if (!logs.empty() && logs[last].partition == e.partition && logs[last].topic == e.topic) return last;
     const auto [at, fresh] = log_of.try_emplace({e.topic, e.partition}, static_cast<std::uint32_t>(logs.size()));
-    if (fresh) logs.push_back(Log{e.topic, e.partition, {}, {}, {}, {}});
+    if (fresh) logs.push_back(Log{e.topic, e.partition, {}, {}, {}, {}, {}, {}});
     return last = at->second;
   }
 
@@ -92,9 +138,13 @@ struct BlackBox::State {
                        .ended = kNotEnded,
                        .acks = e.acks,
                        .result = HistoryType::invoke,
-                       .exact = e.idempotent || e.ordered});
+                       .exact = e.idempotent || e.ordered,
+                       .txn = transaction(e)});
       index = static_cast<std::uint32_t>(sends.size());
+      if (e.input >= 0) made_of.emplace_back(e.group, e.input, index - 1);
+      if (sends.back().txn != 0) txn_of_value[static_cast<std::uint64_t>(e.value)] = sends.back().txn;
     }
+    if (e.renewed) renewed.insert(e.process);
     if (e.type == HistoryType::invoke) return;
     Send& s = sends[index - 1];
     s.result = e.type;
@@ -115,11 +165,12 @@ struct BlackBox::State {
              "process " + text(e.process) + " polls offset " + text(first) + " of " + name(l) + " after " +
                  text(reader.next - 1) + " without a seek");
     }
-    if (reader.next >= 0 && first > reader.next) l.gaps.push_back({reader.next, first, e.op});
+    if (reader.next >= 0 && first > reader.next) l.gaps.push_back({reader.next, first, e.op, e.read_committed});
     std::int64_t highest = first;
     for (std::size_t i = 0; i < e.records.size(); ++i) {
       const OffsetValue& r = e.records[i];
       l.reads.push_back({r.offset, r.value, e.op});
+      if (e.read_committed) read_committed(number, l.reads.back());
       highest = std::max(highest, r.offset);
       if (i == 0) continue;
       const std::int64_t before = e.records[i - 1].offset;
@@ -127,17 +178,35 @@ struct BlackBox::State {
         report("int-nonmonotonic-poll", l, r.offset, {e.op},
                "one poll of " + name(l) + " has offset " + text(r.offset) + " after " + text(before));
       } else if (r.offset > before + 1) {
-        l.inner_gaps.push_back({before + 1, r.offset, e.op});
+        l.inner_gaps.push_back({before + 1, r.offset, e.op, e.read_committed});
       }
     }
     const std::int64_t from = reader.next >= 0 ? std::min(reader.next, first) : first;
-    if (!l.covered.empty() && l.covered.back().to == from)
-      l.covered.back().to = highest + 1;
+    std::vector<Range>& covered = e.read_committed ? l.covered_committed : l.covered;
+    if (!covered.empty() && covered.back().to == from)
+      covered.back().to = highest + 1;
     else
-      l.covered.push_back({from, highest + 1, e.op});
+      covered.push_back({from, highest + 1, e.op});
     reader.next = e.records.back().offset + 1;
   }
 
+  void read_committed(std::uint32_t number, const Read& read) {
+    const std::uint32_t* txn = txn_of_value.find(static_cast<std::uint64_t>(read.value));
+    if (txn == nullptr) return;
+    if (!transactions[*txn].asked && early.size() < kMostEarly)
+      early.push_back({*txn, number, read.offset, read.value, read.op});
+    transactions[*txn].seen = true;
+    logs[number].committed_reads.push_back(read);
+  }
+
+  // Whether readers of committed records may pass over the value.
+  bool may_be_invisible(std::int64_t value) {
+    const std::uint32_t* txn = txn_of_value.find(static_cast<std::uint64_t>(value));
+    return txn != nullptr && !transactions[*txn].committed;
+  }
+
+  void judge_transactions();
+  void judge_inputs();
   void judge_log(std::uint32_t number);
   void judge_duplicates(std::uint32_t number, const std::vector<Read>& by_value);
   void judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what);
@@ -199,7 +268,8 @@ auto at_or_after(const std::vector<Read>& by_offset, std::int64_t offset) {
 
 void BlackBox::State::judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what) {
   for (const Range& gap : gaps) {
-    const auto at = at_or_after(l.reads, gap.from);
+    auto at = at_or_after(l.reads, gap.from);
+    while (gap.read_committed && at != l.reads.end() && at->offset < gap.to && may_be_invisible(at->value)) ++at;
     if (at == l.reads.end() || at->offset >= gap.to) continue;
     report(what, l, at->offset, {gap.op, at->op},
            "a poll of " + name(l) + " passes over offset " + text(at->offset) + ", which another reads");
@@ -221,15 +291,60 @@ void BlackBox::State::judge_log(std::uint32_t number) {
   }
   judge_gaps(l, l.gaps, "poll-skip");
   judge_gaps(l, l.inner_gaps, "int-poll-skip");
-  std::ranges::sort(l.covered, {}, &Range::from);
-  std::vector<Range> merged;
-  for (const Range& c : l.covered) {
-    if (!merged.empty() && c.from <= merged.back().to)
-      merged.back().to = std::max(merged.back().to, c.to);
-    else
-      merged.push_back(c);
+  for (std::vector<Range>* covered : {&l.covered, &l.covered_committed}) {
+    std::ranges::sort(*covered, {}, &Range::from);
+    std::vector<Range> merged;
+    for (const Range& c : *covered) {
+      if (!merged.empty() && c.from <= merged.back().to)
+        merged.back().to = std::max(merged.back().to, c.to);
+      else
+        merged.push_back(c);
+    }
+    *covered = std::move(merged);
   }
-  l.covered = std::move(merged);
+}
+
+// G1a, precommitted reads, and of what transactions are known to be committed though their clients were never told.
+void BlackBox::State::judge_transactions() {
+  for (Transaction& t : transactions) {
+    if (t.seen && !t.aborted()) t.committed = true;
+  }
+  for (const Early& e : early) {
+    const Transaction& t = transactions[e.txn];
+    if (t.aborted()) continue;  // G1a
+    report("precommitted-read", logs[e.log], e.offset, {e.op},
+           "value " + text(e.value) + " at offset " + text(e.offset) + " of " + name(logs[e.log]) +
+               " is read by a reader of committed records before its transaction " + text(t.id) +
+               " was to be committed");
+  }
+  for (Log& l : logs) {
+    for (const Read& read : l.committed_reads) {
+      const Transaction& t = transactions[*txn_of_value.find(static_cast<std::uint64_t>(read.value))];
+      if (!t.aborted()) continue;
+      report("G1a", l, read.offset, {read.op},
+             "value " + text(read.value) + " at offset " + text(read.offset) + " of " + name(l) +
+                 " is read by a reader of committed records, though its transaction " + text(t.id) +
+                 (t.asked ? " was refused its commit" : " was never to be committed"));
+    }
+  }
+}
+
+// A value whose offset a transaction committed to a group is not another's input. Sends are still in their order.
+void BlackBox::State::judge_inputs() {
+  std::erase_if(made_of, [this](const auto& one) {
+    const Send& s = sends[std::get<2>(one)];
+    return s.txn == 0 || !transactions[s.txn].committed;
+  });
+  std::ranges::sort(made_of);
+  for (std::size_t i = 1; i < made_of.size(); ++i) {
+    const auto& [group, input, second] = made_of[i];
+    const auto& [group_before, input_before, first] = made_of[i - 1];
+    const Send &a = sends[first], &b = sends[second];
+    if (group != group_before || input != input_before || a.txn == b.txn) continue;
+    report("input-twice", logs[b.partition], b.offset, {a.op, b.op},
+           "value " + text(input) + " is the input of two committed transactions of group " + group + ", " +
+               text(transactions[a.txn].id) + " and " + text(transactions[b.txn].id));
+  }
 }
 
 void BlackBox::State::judge_duplicates(std::uint32_t number, const std::vector<Read>& by_value) {
@@ -266,9 +381,14 @@ void BlackBox::State::judge_sends(std::uint32_t number, std::span<const Send* co
     }
     if (read) continue;
     if (s->offset > highest) ++result.unseen;
-    const auto passed = std::ranges::upper_bound(l.covered, s->offset, {}, &Range::to);
-    if (passed == l.covered.end() || passed->from > s->offset) continue;
-    report("lost-write", l, s->offset, {s->op, passed->op},
+    const auto passer = [&](const std::vector<Range>& covered) -> const Range* {
+      const auto at = std::ranges::upper_bound(covered, s->offset, {}, &Range::to);
+      return at == covered.end() || at->from > s->offset ? nullptr : &*at;
+    };
+    const Range* passed = passer(l.covered);
+    if (passed == nullptr && (s->txn == 0 || transactions[s->txn].committed)) passed = passer(l.covered_committed);
+    if (passed == nullptr) continue;
+    report(s->txn != 0 && transactions[s->txn].seen ? "G1b" : "lost-write", l, s->offset, {s->op, passed->op},
            "acknowledged value " + text(s->value) + " at offset " + text(s->offset) + " of " + name(l) +
                " is never read, though readers passed it");
   }
@@ -311,6 +431,7 @@ BlackBox::~BlackBox() = default;
 void BlackBox::add(const HistoryEntry& e) {
   ++state_->result.entries;
   if (e.call == HistoryCall::send) state_->send(e);
+  if (e.call == HistoryCall::commit || e.call == HistoryCall::abort) state_->end_transaction(e);
   if (e.type != HistoryType::ok) return;
   if (e.call == HistoryCall::poll) state_->poll(e);
   if (e.call == HistoryCall::assign || e.call == HistoryCall::seek) {
@@ -322,6 +443,9 @@ void BlackBox::disregard(std::string_view topic) { state_->disregarded.emplace(t
 
 HistoryResult BlackBox::finish() {
   State& s = *state_;
+  for (Send& send : s.sends) send.exact = send.exact && !s.renewed.contains(send.process);
+  s.judge_transactions();
+  s.judge_inputs();
   std::ranges::sort(s.sends, {}, [](const Send& x) { return std::tuple(x.value, x.op); });
   std::vector<std::vector<const Send*>> own(s.logs.size());
   for (const Send& send : s.sends) own[send.partition].push_back(&send);

@@ -14,11 +14,11 @@
 namespace verdict::checker {
 
 struct Anomaly {
-  std::string_view
-      name;      // Jepsen's: lost-write, duplicate, inconsistent-offsets, nonmonotonic-poll, poll-skip,
-                 // int-nonmonotonic-poll, int-poll-skip, nonmonotonic-send, int-nonmonotonic-send, int-send-skip
-  bool allowed;  // seen and counted, no failure
-  std::string sentence;  // "acknowledged value 123 at offset 41 of orders-0 is never read, though 57 beyond it is"
+  std::string_view name;  // Jepsen's: lost-write, duplicate, inconsistent-offsets, nonmonotonic-poll, poll-skip,
+                          // int-nonmonotonic-poll, int-poll-skip, nonmonotonic-send, int-nonmonotonic-send,
+                          // int-send-skip, G1a, G1b, precommitted-read; ours: input-twice
+  bool allowed;           // seen and counted, no failure
+  std::string sentence;   // "acknowledged value 123 at offset 41 of orders-0 is never read, though 57 beyond it is"
   std::string topic;
   std::int32_t partition = 0;
   std::int64_t offset = -1;

@@ -172,11 +172,14 @@ class LineReader {
   bool call(HistoryEntry& e) {
     if (!string(text_)) return false;
     seen_call_ = true;
-    e.call = text_ == "send"     ? HistoryCall::send
-             : text_ == "poll"   ? HistoryCall::poll
-             : text_ == "assign" ? HistoryCall::assign
-             : text_ == "seek"   ? HistoryCall::seek
-                                 : HistoryCall::other;
+    e.call = text_ == "send"             ? HistoryCall::send
+             : text_ == "poll"           ? HistoryCall::poll
+             : text_ == "assign"         ? HistoryCall::assign
+             : text_ == "seek"           ? HistoryCall::seek
+             : text_ == "commit"         ? HistoryCall::commit
+             : text_ == "abort"          ? HistoryCall::abort
+             : text_ == "commit_offsets" ? HistoryCall::commit_offsets
+                                         : HistoryCall::other;
     return true;
   }
 
@@ -195,6 +198,11 @@ class LineReader {
     if (key_ == "time_ns") return number(e.time_ns);
     if (key_ == "idempotent") return boolean(e.idempotent);
     if (key_ == "ordered") return boolean(e.ordered);
+    if (key_ == "renewed") return boolean(e.renewed);
+    if (key_ == "read_committed") return boolean(e.read_committed);
+    if (key_ == "txn") return number(e.txn);
+    if (key_ == "input") return number(e.input);
+    if (key_ == "group") return string(e.group);
     if (key_ == "records") return records(e.records);
     return skip();
   }
@@ -231,7 +239,7 @@ void put(std::string& out, std::string_view name, std::string_view value) {
 }
 
 constexpr std::string_view kTypes[] = {"invoke", "ok", "fail", "info"};
-constexpr std::string_view kCalls[] = {"send", "poll", "assign", "seek", "other"};
+constexpr std::string_view kCalls[] = {"send", "poll", "assign", "seek", "commit", "abort", "commit_offsets", "other"};
 
 }  // namespace
 
@@ -248,7 +256,12 @@ void write_history_line(const HistoryEntry& e, std::string& out) {
     if (!e.key.empty()) put(out, "key", e.key);
     if (e.idempotent) out.append(",\"idempotent\":true");
     if (e.ordered) out.append(",\"ordered\":true");
+    if (e.renewed) out.append(",\"renewed\":true");
+    if (e.input >= 0) put(out, "input", e.input);
   }
+  if (!e.group.empty()) put(out, "group", e.group);
+  if (e.txn >= 0) put(out, "txn", e.txn);
+  if (e.read_committed) out.append(",\"read_committed\":true");
   if (e.offset >= 0) put(out, "offset", e.offset);
   if (e.call == HistoryCall::poll && e.type == HistoryType::ok) {
     out.append(",\"records\":[");
@@ -269,7 +282,9 @@ std::expected<void, std::string> parse_history_line(std::string_view line, Histo
   entry.acks = -1;
   entry.partition = 0;
   entry.offset = entry.value = -1;
-  entry.idempotent = entry.ordered = false;
+  entry.txn = entry.input = -1;
+  entry.idempotent = entry.ordered = entry.renewed = entry.read_committed = false;
+  entry.group.clear();
   entry.topic.clear();
   entry.key.clear();
   entry.error.clear();

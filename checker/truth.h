@@ -83,6 +83,10 @@ struct Replica {
   std::vector<Damage> damaged;     // still within the path
   std::vector<BatchIndex> undone;  // heads before the latest truncations: a power loss may bring them back
   LeaderView view;
+  std::int32_t stable_epoch = -1;  // of the running incarnation: what it served to read_committed last, as leader
+  std::int64_t stable = 0;
+  std::int64_t answered_stable = 0;  // the answer to read_committed whose batches are being delivered
+  std::vector<std::pair<std::int64_t, std::int64_t>> answered_aborted;  // its list: producer, first offset
 };
 
 // A compact memory of what a witness may need.

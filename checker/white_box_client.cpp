@@ -115,6 +115,7 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
     ++metrics.excused_losses;
     return;
   }
+  if (e.read_committed) judge_read_committed(p, r, own, e.high_watermark.value());
   if (last >= p.true_hw) {
     for (const BatchIndex other : p.ahead) {
       if (other == own || tree.base(other) > last || end(other) <= base) continue;

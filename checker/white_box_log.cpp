@@ -53,6 +53,7 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
     if (made == kNoBatch) return;
   }
   append(p, s, made, e);
+  appended_of_producer(p, p.replicas[s], made, e);
 }
 
 void WhiteBoxState::append(PartitionTruth& p, Slot s, BatchIndex made, const protocol::events::BatchAppended& e) {

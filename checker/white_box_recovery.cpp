@@ -84,6 +84,7 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
     Replica& r = p.replicas[slot(p, id)];
     r.epoch = -1;
     r.view.leads = false;
+    r.stable_epoch = -1;
     if (r.known && !r.open) {
       for (Damage& d : r.damaged) d.met = d.met || (d.rotten && !d.healed);
     }

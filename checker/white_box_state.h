@@ -24,7 +24,17 @@ struct Now {
 };
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
-// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2.
+// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8.
+// Of a batch that has a producer id.
+struct Produced {
+  enum class Marker : std::uint8_t { none, commit, abort };
+  std::int64_t producer = -1;
+  std::int32_t base_sequence = -1;
+  std::int16_t epoch = -1;
+  bool transactional = false;
+  Marker marker = Marker::none;
+};
+
 class WhiteBoxState {
  public:
   explicit WhiteBoxState(WhiteBoxOptions o) : options(o) {}
@@ -119,6 +129,9 @@ class WhiteBoxState {
   void on(const protocol::events::BrokerFencing& e);
   void on(const protocol::events::QuorumCommitted& e);
   void on(const protocol::events::MetadataApplied& e);
+  void on(const protocol::events::TransactionalAppended& e);
+  void on(const protocol::events::LastStableServed& e);
+  void on(const protocol::events::CommittedRead& e);
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
@@ -190,6 +203,16 @@ class WhiteBoxState {
   void cut(PartitionTruth& p, std::int64_t to);
   std::int64_t floor_of(const PartitionTruth& p, std::uint32_t crc);
 
+  const Produced* produced(BatchIndex i);  // nullptr: no producer's
+  Produced& make_produced(BatchIndex i);
+  void appended_of_producer(const PartitionTruth& p, const Replica& r, BatchIndex made,
+                            const protocol::events::BatchAppended& e);
+  void judge_sequence(const PartitionTruth& p, const Replica& r, BatchIndex made,
+                      const protocol::events::BatchAppended& e);  // T7, T8
+  bool listed_as_aborted(const Replica& r, BatchIndex batch);
+  void judge_read_committed(PartitionTruth& p, const Replica& r, BatchIndex own,
+                            std::int64_t high_watermark);  // T1, T2, T4
+
   struct Unsettled {
     std::uint32_t partition;
     SlotMask old_isr;
@@ -206,6 +229,8 @@ class WhiteBoxState {
   std::vector<Unsettled> unsettled_;
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
+  std::vector<Produced> produced_;
+  IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_

@@ -425,6 +425,51 @@ struct TransactionMoved {
   }
 };
 
+// After batch_appended, of a batch that belongs to a transaction or ends one.
+struct TransactionalAppended {
+  PartitionKey partition;
+  Offset base;
+  Offset last;
+  ProducerId producer_id;
+  ProducerEpoch producer_epoch;
+  std::string_view marker;  // "": records; "commit", "abort"
+  VERDICT_EVENT("transactional_appended") {
+    visit("partition", partition);
+    visit("base", base);
+    visit("last", last);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("marker", marker);
+  }
+};
+
+struct LastStableServed {  // what a read_committed fetch may read is below it
+  PartitionKey partition;
+  LeaderEpoch leader_epoch;
+  Offset last_stable;
+  VERDICT_EVENT("last_stable_served") {
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("last_stable", last_stable);
+  }
+};
+
+// What a read_committed answer says beside its batches, each of which is a batch_delivered that follows at once.
+struct CommittedRead {
+  PartitionKey partition;
+  LeaderEpoch leader_epoch;
+  Offset last_stable;
+  std::span<const ProducerId> aborted;   // of the list of aborted transactions
+  std::span<const Offset> aborted_from;  // beside each, its first offset
+  VERDICT_EVENT("committed_read") {
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("last_stable", last_stable);
+    visit("aborted", aborted);
+    visit("aborted_from", aborted_from);
+  }
+};
+
 #undef VERDICT_EVENT
 
 }  // namespace verdict::protocol::events
@@ -438,7 +483,8 @@ using Event =
                  events::DivergenceAnswered, events::ProduceAcknowledged, events::BatchDelivered, events::TopicCreated,
                  events::TopicDeleted, events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered,
                  events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied,
-                 events::TransactionMoved>;
+                 events::TransactionMoved, events::TransactionalAppended, events::LastStableServed,
+                 events::CommittedRead>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

@@ -79,6 +79,7 @@ sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& 
   load.producer.batch_bytes = static_cast<std::size_t>(spec.batch_bytes);
   load.producer.max_in_flight = spec.in_flight;
   load.producer.retries = spec.retries;
+  load.producer.idempotent = spec.idempotent || spec.transactional;
   load.producer.ack_timeout = from_ms(settings.request_timeout_ms * 3 / 4);
   load.producer.delivery_timeout = from_ms(settings.delivery_timeout_ms);
   load.producer.codec = spec.compression == "lz4"    ? storage::Codec::lz4
@@ -93,12 +94,56 @@ sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& 
   return load;
 }
 
+sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const ClientSettings& settings,
+                                          std::int64_t process, std::int32_t partitions) {
+  sim::ProducerLoad plain = producer_load(spec, settings, process, partitions);
+  sim::TransactionalLoad load;
+  load.process = process;
+  load.client = plain.client;
+  load.producer = plain.producer;
+  load.transaction.id = spec.transactional_id.empty() ? "txn-" + std::to_string(process) : spec.transactional_id;
+  load.transaction.timeout = from_ms(spec.transaction_timeout_ms);
+  load.partitions = std::move(plain.partitions);
+  load.burst = plain.burst;
+  load.interval = plain.interval;
+  load.abort_one_in = static_cast<std::uint32_t>(spec.abort_one_in);
+  load.lives = static_cast<std::uint32_t>(spec.lives);
+  load.value_bytes = plain.value_bytes;
+  load.records = plain.records;
+  load.time = plain.time;
+  if (spec.source.empty()) return load;
+  ConsumerSpec reader;
+  reader.topic = spec.source;
+  reader.group = spec.group;
+  reader.isolation = "read_committed";
+  sim::GroupLoad member = group_load(reader, settings, process);
+  load.group = std::move(member.group);
+  load.consumer = member.consumer;
+  return load;
+}
+
+sim::GroupLoad group_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process) {
+  const sim::ConsumerLoad plain = consumer_load(spec, settings, process, 0);
+  sim::GroupLoad load;
+  load.process = process;
+  load.client = plain.client;
+  load.consumer = plain.consumer;
+  load.poll_interval = plain.poll_interval;
+  load.group.group = spec.group;
+  load.group.topics = {spec.topic};
+  load.group.session_timeout = from_ms(spec.session_timeout_ms);
+  load.group.rebalance_timeout = from_ms(settings.request_timeout_ms);
+  load.group.heartbeat_interval = from_ms(std::max<std::int64_t>(spec.session_timeout_ms / 5, 20));
+  return load;
+}
+
 sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process,
                                 std::int32_t partitions) {
   sim::ConsumerLoad load;
   load.process = process;
   load.client = client_options(settings, process);
   load.consumer.max_wait = 200ms;
+  load.consumer.read_committed = spec.isolation == "read_committed";
   if (settings.bytes_per_ms > 0) {
     // An answer that takes longer than a request may last is asked for again and again.
     const std::int64_t most = settings.bytes_per_ms * settings.request_timeout_ms / 4;

@@ -7,16 +7,49 @@
 #include "protocol/client/admin.h"
 #include "scenarios/scenario.h"
 #include "sim/node.h"
+#include "sim/transactional_workload.h"
 #include "sim/workload.h"
 
 // Client machines of a run.
 namespace verdict::scenarios {
 
-class ProducerMachine final : public sim::Process {
+class ProducingMachine : public sim::Process {
+ public:
+  virtual void stop() = 0;
+  virtual bool finished() const = 0;        // stopped, and every record has its outcome
+  virtual std::size_t pending() const = 0;  // records without one
+};
+
+class ProducerMachine final : public ProducingMachine {
  public:
   ProducerMachine(Runtime& runtime, const sim::ProducerLoad& load, sim::HistorySink* sink)
-      : load(runtime, load, sink) {}
-  sim::ProducerProcess load;
+      : load_(runtime, load, sink) {}
+  void stop() override { load_.stop(); }
+  bool finished() const override { return load_.finished(); }
+  std::size_t pending() const override { return load_.pending(); }
+
+ private:
+  sim::ProducerProcess load_;
+};
+
+class TransactionalMachine final : public ProducingMachine {
+ public:
+  TransactionalMachine(Runtime& runtime, const sim::TransactionalLoad& load, sim::HistorySink* sink)
+      : load_(runtime, load, sink) {}
+  void stop() override { load_.stop(); }
+  bool finished() const override { return load_.finished(); }
+  std::size_t pending() const override { return load_.pending(); }
+
+ private:
+  sim::TransactionalProcess load_;
+};
+
+class GroupMachine final : public sim::Process {
+ public:
+  GroupMachine(Runtime& runtime, const sim::GroupLoad& load, sim::HistorySink* sink) : load_(runtime, load, sink) {}
+
+ private:
+  sim::GroupConsumerProcess load_;
 };
 
 class ConsumerMachine final : public sim::Process {
@@ -57,6 +90,9 @@ client::ClientOptions client_options(const ClientSettings& settings, std::int64_
 // `partitions`: of the topic, where the spec names none.
 sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& settings, std::int64_t process,
                                 std::int32_t partitions);
+sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const ClientSettings& settings,
+                                          std::int64_t process, std::int32_t partitions);
+sim::GroupLoad group_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process);
 sim::ConsumerLoad consumer_load(const ConsumerSpec& spec, const ClientSettings& settings, std::int64_t process,
                                 std::int32_t partitions);
 

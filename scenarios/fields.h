@@ -109,6 +109,17 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d)
   visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
   visit("stop_ms", s.stop_ms, d.stop_ms, Field{"0: at the workload's end", 0, kHourMs});
   visit("client", s.client, d.client, Field{"its number, which keys its draws; 0: its place", 0, kMostClients});
+  visit("idempotent", s.idempotent, d.idempotent, Field{"enable.idempotence: needs acks all, retries, in_flight <= 5"});
+  visit("transactional", s.transactional, d.transactional, Field{"each burst is a transaction; idempotent too"});
+  visit("transactional_id", s.transactional_id, d.transactional_id, Field{"of a transactional one; empty: its own"});
+  visit("abort_one_in", s.abort_one_in, d.abort_one_in,
+        Field{"one transaction in so many is aborted; 0: none", 0, 1'000'000});
+  visit("transaction_timeout_ms", s.transaction_timeout_ms, d.transaction_timeout_ms,
+        Field{"transaction.timeout.ms", 1, kHourMs});
+  visit("lives", s.lives, d.lives,
+        Field{"a transactional one that is fenced begins anew, so many lives in all; 0: no limit", 0, 1'000'000});
+  visit("source", s.source, d.source, Field{"topic whose records it transforms, in transactions, as a group's member"});
+  visit("group", s.group, d.group, Field{"of which it is a member to read its source"});
 }
 
 template <class Visit, class S>
@@ -122,6 +133,10 @@ void fields(Visit&& visit, S& s, const ConsumerSpec& d)
   visit("poll_interval_ms", s.poll_interval_ms, d.poll_interval_ms, Field{"pause between polls", 0, kHourMs});
   visit("start_ms", s.start_ms, d.start_ms, Field{"since the workload began", 0, kHourMs});
   visit("client", s.client, d.client, Field{"its number, which keys its draws; 0: its place", 0, kMostClients});
+  visit("isolation", s.isolation, d.isolation,
+        Field{.meaning = "isolation.level", .choices = "read_uncommitted|read_committed"});
+  visit("group", s.group, d.group, Field{"of which it is a member, reads what it is assigned, and commits"});
+  visit("session_timeout_ms", s.session_timeout_ms, d.session_timeout_ms, Field{"of a member", 100, kHourMs});
 }
 
 template <class Visit, class S>

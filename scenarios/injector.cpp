@@ -115,7 +115,8 @@ TargetContext Injector::context(NodeId announced_by) const {
                 const std::vector<sim::NodeIndex>* found = hit(id);
                 return found == nullptr ? std::vector<sim::NodeIndex>{} : *found;
               },
-          .clients = &host_.client_machines()};
+          .clients = &host_.client_machines(),
+          .numbered_clients = &host_.numbered_clients()};
 }
 
 const std::vector<sim::NodeIndex>* Injector::hit(const std::string& id) const {
@@ -217,6 +218,7 @@ void Injector::heal() {
     fates_.erase(machine.index);
     cluster_.start(machine.index);
   }
+  for (const sim::NodeIndex index : paused_clients_) world_.resume(index);
 }
 
 void Injector::at_rest() {

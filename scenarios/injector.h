@@ -20,6 +20,7 @@ class InjectorHost {
  public:
   virtual ~InjectorHost() = default;
   virtual const std::vector<sim::NodeIndex>& client_machines() const = 0;
+  virtual const std::map<std::int32_t, sim::NodeIndex>& numbered_clients() const = 0;
   virtual void administer(const FaultSpec& fault) = 0;  // create_topic, delete_topic
   virtual void fault_note(const FaultNote& note) = 0;
 };
@@ -68,6 +69,7 @@ class Injector final : public sim::MessageTap {
 
   void fire(std::size_t number, NodeId announced_by);
   void apply(std::size_t number, Fault& fault, const TargetContext& context);
+  void apply_to_client(sim::NodeIndex index, const FaultSpec& spec, const Fault& fault);
   bool apply_process(const FaultSpec& spec, Fault& fault);
   bool apply_network(std::size_t number, const FaultSpec& spec, Fault& fault, const std::vector<sim::NodeIndex>& a,
                      const std::vector<sim::NodeIndex>& b);
@@ -104,6 +106,7 @@ class Injector final : public sim::MessageTap {
     std::optional<std::uint64_t> image;  // comes back first
   };
   std::map<std::pair<std::size_t, sim::NodeIndex>, std::uint64_t> images_;  // by number of the fault
+  std::vector<sim::NodeIndex> paused_clients_;
   std::map<sim::NodeIndex, Fate> fates_;  // of machines that a fault will have brought down
 };
 

@@ -1,5 +1,6 @@
 // What each fault does to the simulated machine room.
 #include <algorithm>
+#include <array>
 
 #include "scenarios/injector.h"
 
@@ -70,6 +71,16 @@ void Injector::on_death(sim::NodeIndex index) {
   });
 }
 
+// A client has no other life.
+void Injector::apply_to_client(sim::NodeIndex index, const FaultSpec& spec, const Fault& fault) {
+  if (spec.action == "kill") world_.kill(index);
+  if (spec.action == "resume") world_.resume(index);
+  if (spec.action != "pause") return;
+  world_.pause(index);
+  paused_clients_.push_back(index);
+  undo_later(static_cast<std::size_t>(&fault - faults_.data()), [this, index] { world_.resume(index); });
+}
+
 bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
   if (spec.action == "rolling_restart") {
     roll(0, &spec);
@@ -77,7 +88,9 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
   }
   for (const sim::NodeIndex index : fault.hit) {
     const bool running = world_.node(index).running();
-    if (spec.action == "kill" || spec.action == "power_loss") {
+    if (!cluster_.owns(index)) {
+      apply_to_client(index, spec, fault);
+    } else if (spec.action == "kill" || spec.action == "power_loss") {
       expect_restart(index, spec);
       if (spec.action == "kill") {
         world_.kill(index);
@@ -135,10 +148,10 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
       return false;
     }
   }
-  return !fault.hit.empty() &&
-         (spec.action == "kill" || spec.action == "power_loss" || spec.action.starts_with("doom") ||
-          spec.action == "pause" || spec.action == "resume" || spec.action == "stop" || spec.action == "start" ||
-          spec.action == "wipe" || spec.action == "older_disk");
+  static constexpr std::array kActionsOnProcesses = {"kill", "power_loss", "pause", "resume",
+                                                     "stop", "start",      "wipe",  "older_disk"};
+  return !fault.hit.empty() && (spec.action.starts_with("doom") ||
+                                std::ranges::find(kActionsOnProcesses, spec.action) != kActionsOnProcesses.end());
 }
 
 // One broker after the other: down in order, up again after delay_ms, in its ISRs again, then the next.

@@ -241,8 +241,27 @@ std::optional<ScenarioError> check_fault(const FaultSpec& fault, const std::stri
   return wrong;
 }
 
+// What Kafka's producer refuses to be configured with.
+std::optional<ScenarioError> check_producer(const ProducerSpec& producer, const std::string& path) {
+  if (producer.idempotent || producer.transactional) {
+    if (producer.acks != "all") return ScenarioError{path + ".acks", producer.acks, "all, of an idempotent producer"};
+    if (producer.retries == 0) return ScenarioError{path + ".retries", "0", "1 or more, of an idempotent producer"};
+    if (producer.in_flight > 5)
+      return ScenarioError{path + ".in_flight", std::to_string(producer.in_flight), "at most 5, if idempotent"};
+  }
+  if (producer.source.empty() != producer.group.empty())
+    return ScenarioError{path + ".group", producer.group, "together with source"};
+  if (!producer.source.empty() && !producer.transactional)
+    return ScenarioError{path + ".source", producer.source, "of a transactional producer"};
+  return std::nullopt;
+}
+
 std::optional<ScenarioError> check(const Scenario& scenario) {
   if (!good_name(scenario.name)) return ScenarioError{"$.name", scenario.name, "lower-case letters, digits and dashes"};
+  for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {
+    if (auto wrong = check_producer(scenario.workload.producers[i], "$.workload.producers[" + std::to_string(i) + "]"))
+      return wrong;
+  }
   std::set<std::string> ids;
   for (std::size_t i = 0; i < scenario.faults.size(); ++i) {
     const std::string path = "$.faults[" + std::to_string(i) + "]";

@@ -58,6 +58,11 @@ Checked check_target(const std::string& text, const std::string& path, const Sce
       (target->id < NodeId(1) || target->id > NodeId(scenario.cluster.brokers))) {
     return wrong(path, text, fmt::format("broker(1) to broker({})", scenario.cluster.brokers));
   }
+  if (target->kind == Target::Kind::client) {
+    const std::vector<std::int32_t> numbers = client_numbers(scenario.workload);
+    if (std::ranges::find(numbers, target->number) == numbers.end())
+      return wrong(path, text, "the number of a client of the workload");
+  }
   if (target->kind == Target::Kind::of &&
       std::ranges::find(scenario.faults, target->fault, &FaultSpec::id) == scenario.faults.end()) {
     return wrong(path, text, "the id of a fault");
@@ -65,6 +70,7 @@ Checked check_target(const std::string& text, const std::string& path, const Sce
   if (!target->topic.empty()) {
     const auto named = [&](const TopicSpec& topic) { return topic.name == target->topic; };
     const bool known =
+        target->topic == "__consumer_offsets" || target->topic == "__transaction_state" ||
         std::ranges::any_of(scenario.topics, named) ||
         std::ranges::any_of(scenario.faults, [&](const FaultSpec& f) { return f.topic && named(*f.topic); });
     if (!known) return wrong(path, text, "a partition of the scenario's topics");
@@ -81,6 +87,10 @@ Checked check_matcher(std::string_view event, const std::vector<Condition>& matc
 Checked check_fault(const Scenario& scenario, const FaultSpec& fault, const std::string& path) {
   if (!fault.target.empty()) {
     if (auto checked = check_target(fault.target, path + ".target", scenario, false); !checked) return checked;
+    const bool process_alone = fault.action == "kill" || fault.action == "pause" || fault.action == "resume";
+    if (fault.target.starts_with("client(") && (fault.restart_ms >= 0 || (!process_alone && fault.action != "isolate")))
+      return wrong(path + ".target", fault.target,
+                   "a broker: clients are killed, paused or isolated, and don't return");
   }
   for (const auto& [name, list] : {std::pair(".a", &fault.a), std::pair(".b", &fault.b)}) {
     for (std::size_t i = 0; i < list->size(); ++i) {
@@ -136,6 +146,9 @@ Checked check_load(const Scenario& scenario) {
   for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {
     const ProducerSpec& spec = scenario.workload.producers[i];
     if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.producers[{}]", i)); !checked)
+      return checked;
+    if (spec.source.empty()) continue;
+    if (auto checked = check(spec.source, {}, fmt::format("$.workload.producers[{}].source", i)); !checked)
       return checked;
   }
   std::set<std::int32_t> numbers;

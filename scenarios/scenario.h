@@ -85,6 +85,16 @@ struct ProducerSpec {
   std::int64_t start_ms = 0;         // since the workload began
   std::int64_t stop_ms = 0;          // 0: at its end
   std::int32_t client = 0;           // its number; 0: its place among the producers, then the consumers
+  bool idempotent = false;           // enable.idempotence; acks=all, retries, at most 5 in flight
+  // Each burst is a transaction, one at a time.
+  bool transactional = false;
+  std::string transactional_id;                  // empty: one of its own
+  std::int32_t abort_one_in = 0;                 // transactions that are aborted, drawn; 0: none
+  std::int64_t transaction_timeout_ms = 10'000;  // transaction.timeout.ms
+  std::int32_t lives = 0;                        // a producer that is fenced or in doubt begins anew; 0: no limit
+  // Consume, transform, produce: what the group reads of this topic becomes the records of the transactions.
+  std::string source;
+  std::string group;
   friend bool operator==(const ProducerSpec&, const ProducerSpec&) = default;
 };
 
@@ -95,6 +105,9 @@ struct ConsumerSpec {
   std::int64_t poll_interval_ms = 0;
   std::int64_t start_ms = 0;
   std::int32_t client = 0;
+  std::string isolation = "read_uncommitted";  // isolation.level
+  std::string group;                           // a member of it, in place of `partitions`; it commits as it reads
+  std::int64_t session_timeout_ms = 2000;      // of the member
   friend bool operator==(const ConsumerSpec&, const ConsumerSpec&) = default;
 };
 
@@ -142,7 +155,8 @@ struct Trigger {
 //   cluster: create_topic, delete_topic (administrator's operations that go on under faults)
 // Targets: "broker(2)", "controller", "leader(orders-0)", "follower(orders-0,1)" (the n-th replica that doesn't lead),
 // "isr(orders-0,1)" (the n-th ISR member that doesn't lead), "node" (who announced the triggering event), "of(ID)"
-// (what the fault ID hit), "brokers" and "clients" (all; in groups only). "coordinator(group)" is reserved.
+// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only). Coordinators are
+// leaders of partitions of internal topics: "leader(__consumer_offsets-0)", "leader(__transaction_state-0)".
 struct FaultSpec {
   std::string id;  // unique; keys its draws, so that deleting other faults doesn't disturb this one
   std::string action;

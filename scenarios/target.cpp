@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::string_view kAllowed =
     "broker(ID), controller, leader(TOPIC-N), follower(TOPIC-N[,PLACE]), isr(TOPIC-N[,PLACE]), node, of(FAULT), "
-    "brokers or clients";
+    "client(N), brokers or clients";
 
 std::optional<std::int32_t> number(std::string_view text) {
   if (text.empty() || text.size() > 6) return std::nullopt;
@@ -46,11 +46,19 @@ std::expected<Target, std::string> parse_target(std::string_view text) {
   if (open == std::string_view::npos || text.back() != ')') return wrong();
   const std::string_view head = text.substr(0, open);
   std::string_view inside = text.substr(open + 1, text.size() - open - 2);
-  if (head == "coordinator") return std::unexpected("coordinator is reserved: groups are not served yet");
+  if (head == "coordinator")
+    return std::unexpected("leader(__consumer_offsets-0) or the like: a coordinator is one partition's leader");
   if (head == "of") {
     if (inside.empty()) return wrong();
     target.kind = Target::Kind::of;
     target.fault = inside;
+    return target;
+  }
+  if (head == "client") {
+    const auto asked = number(inside);
+    if (!asked) return wrong();
+    target.kind = Target::Kind::client;
+    target.number = *asked;
     return target;
   }
   if (head == "broker") {
@@ -91,6 +99,7 @@ NodeId resolve_node(const Target& target, const TargetContext& context) {
       if (hit.empty() || !context.cluster.owns(hit.front())) return kNoNode;
       return context.cluster.machines()[hit.front().value()].id;
     }
+    case client:
     case brokers:
     case clients:
       return kNoNode;
@@ -114,6 +123,12 @@ std::vector<sim::NodeIndex> resolve_machines(const Target& target, const TargetC
   if (target.kind == Target::Kind::clients)
     return context.clients == nullptr ? std::vector<sim::NodeIndex>{} : *context.clients;
   std::vector<sim::NodeIndex> machines;
+  if (target.kind == Target::Kind::client) {
+    if (context.numbered_clients == nullptr) return machines;
+    const auto found = context.numbered_clients->find(target.number);
+    if (found != context.numbered_clients->end()) machines.push_back(found->second);
+    return machines;
+  }
   if (target.kind == Target::Kind::brokers) {
     for (const sim::Machine& machine : context.cluster.machines()) {
       if (machine.broker) machines.push_back(machine.index);

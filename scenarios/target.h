@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,13 +14,14 @@
 namespace verdict::scenarios {
 
 struct Target {
-  enum class Kind : std::uint8_t { broker, controller, leader, follower, isr, node, of, brokers, clients };
+  enum class Kind : std::uint8_t { broker, controller, leader, follower, isr, node, of, client, brokers, clients };
   Kind kind = Kind::broker;
   NodeId id = kNoNode;  // broker
   std::string topic;    // leader, follower, isr
   std::int32_t partition = 0;
-  std::int32_t place = 0;  // follower, isr: from 0
-  std::string fault;       // of
+  std::int32_t place = 0;   // follower, isr: from 0
+  std::string fault;        // of
+  std::int32_t number = 0;  // client
   bool is_group() const { return kind == Kind::brokers || kind == Kind::clients; }
 };
 
@@ -31,6 +33,7 @@ struct TargetContext {
   NodeId announced_by = kNoNode;                                          // "node"
   std::function<std::vector<sim::NodeIndex>(const std::string&)> hit_by;  // "of(ID)"
   const std::vector<sim::NodeIndex>* clients = nullptr;
+  const std::map<std::int32_t, sim::NodeIndex>* numbered_clients = nullptr;
 };
 
 // The broker of a target that names one; kNoNode: nobody now.

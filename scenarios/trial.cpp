@@ -117,6 +117,26 @@ void Trial::draw_clocks() {
   }
 }
 
+sim::ProcessFactory Trial::producing(const ProducerSpec& spec, std::int32_t process, std::int32_t partitions) {
+  sim::HistorySink* const history = this;
+  if (spec.transactional) {
+    const sim::TransactionalLoad made = transactional_load(spec, settings_, process, partitions);
+    return [history, made](Runtime& runtime) { return std::make_unique<TransactionalMachine>(runtime, made, history); };
+  }
+  const sim::ProducerLoad made = producer_load(spec, settings_, process, partitions);
+  return [history, made](Runtime& runtime) { return std::make_unique<ProducerMachine>(runtime, made, history); };
+}
+
+sim::ProcessFactory Trial::consuming(const ConsumerSpec& spec, std::int32_t process, std::int32_t partitions) {
+  sim::HistorySink* const history = this;
+  if (!spec.group.empty()) {
+    const sim::GroupLoad made = group_load(spec, settings_, process);
+    return [history, made](Runtime& runtime) { return std::make_unique<GroupMachine>(runtime, made, history); };
+  }
+  const sim::ConsumerLoad made = consumer_load(spec, settings_, process, partitions);
+  return [history, made](Runtime& runtime) { return std::make_unique<ConsumerMachine>(runtime, made, history); };
+}
+
 void Trial::add_clients() {
   const auto add = [this](std::string host, sim::ProcessFactory factory) {
     const sim::NodeIndex index =
@@ -153,19 +173,14 @@ void Trial::add_clients() {
     const std::string host = fmt::format("client-{}", process);
     if (place < load.producers.size()) {
       const ProducerSpec& spec = load.producers[place];
-      const sim::ProducerLoad made = producer_load(spec, settings_, process, partitions_of(spec.topic));
-      const sim::NodeIndex index = add(host, [history, made](Runtime& runtime) {
-        return std::make_unique<ProducerMachine>(runtime, made, history);
-      });
+      const sim::NodeIndex index = add(host, producing(spec, process, partitions_of(spec.topic)));
       clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms};
     } else {
       const ConsumerSpec& spec = load.consumers[place - load.producers.size()];
-      const sim::ConsumerLoad made = consumer_load(spec, settings_, process, partitions_of(spec.topic));
-      const sim::NodeIndex index = add(host, [history, made](Runtime& runtime) {
-        return std::make_unique<ConsumerMachine>(runtime, made, history);
-      });
+      const sim::NodeIndex index = add(host, consuming(spec, process, partitions_of(spec.topic)));
       clients_[place] = {.index = index, .process = process, .produces = false, .start_ms = spec.start_ms};
     }
+    numbered_clients_.emplace(process, clients_[place].index);
   }
   load_processes_ = process;
   reader_process_ = process;
@@ -273,7 +288,10 @@ void Trial::report(const sim::ClientOp& op) {
   entry_.call = op.call == sim::OpCall::send     ? HistoryCall::send
                 : op.call == sim::OpCall::poll   ? HistoryCall::poll
                 : op.call == sim::OpCall::assign ? HistoryCall::assign
-                                                 : HistoryCall::seek;
+                : op.call == sim::OpCall::seek   ? HistoryCall::seek
+                : op.call == sim::OpCall::commit ? HistoryCall::commit
+                : op.call == sim::OpCall::abort  ? HistoryCall::abort
+                                                 : HistoryCall::commit_offsets;
   entry_.acks = op.acks;
   entry_.partition = op.partition;
   entry_.offset = op.offset;
@@ -281,6 +299,11 @@ void Trial::report(const sim::ClientOp& op) {
   entry_.time_ns = sim::to_ns(world_.now());
   entry_.idempotent = op.idempotent;
   entry_.ordered = op.ordered;
+  entry_.renewed = op.renewed;
+  entry_.read_committed = op.read_committed;
+  entry_.txn = op.txn;
+  entry_.input = op.input;
+  entry_.group = op.group;
   entry_.topic = op.topic;
   entry_.key = op.key;
   entry_.error = op.error;

@@ -77,6 +77,7 @@ class Trial final : private sim::ClusterSink,
   void bytes_lost(const sim::Origin& origin, const sim::Loss& loss) override;
   // InjectorHost
   const std::vector<sim::NodeIndex>& client_machines() const override { return client_indices_; }
+  const std::map<std::int32_t, sim::NodeIndex>& numbered_clients() const override { return numbered_clients_; }
   void administer(const FaultSpec& fault) override;
   void fault_note(const FaultNote& note) override;
   // HistorySink
@@ -92,6 +93,8 @@ class Trial final : private sim::ClusterSink,
             std::string_view message) override;
 
   void add_clients();
+  sim::ProcessFactory producing(const ProducerSpec& spec, std::int32_t process, std::int32_t partitions);
+  sim::ProcessFactory consuming(const ConsumerSpec& spec, std::int32_t process, std::int32_t partitions);
   void draw_clocks();
   void add_guests();
   void guest_told(const std::string& who, std::string_view what, std::string_view key, std::int64_t value);
@@ -151,6 +154,7 @@ class Trial final : private sim::ClusterSink,
   std::int64_t reader_process_ = 0;
   std::vector<ClientMachine> clients_;
   std::vector<sim::NodeIndex> client_indices_;
+  std::map<std::int32_t, sim::NodeIndex> numbered_clients_;
   std::vector<GuestMachine> guests_;
   std::vector<GuestRule> guest_rules_;
   std::optional<BrokenRule> broken_;  // of a guest's

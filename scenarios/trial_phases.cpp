@@ -146,7 +146,7 @@ Trial::Step Trial::workload() {
 bool Trial::producers_finished() {
   return std::ranges::all_of(clients_, [this](const ClientMachine& machine) {
     auto* process = world_.node(machine.index).process();
-    return !machine.produces || process == nullptr || static_cast<ProducerMachine*>(process)->load.finished();
+    return !machine.produces || process == nullptr || static_cast<ProducingMachine*>(process)->finished();
   });
 }
 
@@ -162,7 +162,7 @@ Trial::Step Trial::heal_and_settle() {
   load_stopped_ = world_.now();
   for (const ClientMachine& machine : clients_) {
     auto* process = world_.node(machine.index).process();
-    if (process != nullptr && machine.produces) static_cast<ProducerMachine*>(process)->load.stop();
+    if (process != nullptr && machine.produces) static_cast<ProducingMachine*>(process)->stop();
   }
   stop_guests();
   bound_liveness();

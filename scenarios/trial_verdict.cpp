@@ -80,11 +80,10 @@ checker::LivenessProbe Trial::probe() {
   for (const ClientMachine& machine : clients_) {
     auto* process = world_.node(machine.index).process();
     if (!machine.produces || process == nullptr) continue;
-    ProducerMachine& producer = *static_cast<ProducerMachine*>(process);
-    if (producer.load.finished()) continue;
-    probe.waiters.push_back(
-        {.what = fmt::format("{} sends of client {}", producer.load.producer().pending(), machine.process),
-         .age = world_.now() - load_stopped_});
+    const ProducingMachine& producer = *static_cast<ProducingMachine*>(process);
+    if (producer.finished()) continue;
+    probe.waiters.push_back({.what = fmt::format("{} sends of client {}", producer.pending(), machine.process),
+                             .age = world_.now() - load_stopped_});
   }
   return probe;
 }

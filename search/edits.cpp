@@ -201,7 +201,8 @@ Edited without_topic(const Scenario& scenario, std::size_t place) {
   if (scenario.topics.size() < 2) return std::nullopt;
   const std::string& name = scenario.topics[place].name;
   Kept kept;
-  for (const auto& producer : scenario.workload.producers) kept.push_back(producer.topic != name);
+  for (const auto& producer : scenario.workload.producers)
+    kept.push_back(producer.topic != name && producer.source != name);
   for (const auto& consumer : scenario.workload.consumers) kept.push_back(consumer.topic != name);
   Edited out = with_clients(scenario, kept);
   if (out) out->topics.erase(out->topics.begin() + static_cast<std::ptrdiff_t>(place));

@@ -24,7 +24,7 @@ bool names_or_describes(const std::string& parent, const std::string& key) {
   if (parent.empty()) return std::ranges::find(kTop, key) != kTop.end();
   if (parent.starts_with("/faults/") && parent.find('/', 8) == std::string::npos) return key == "id" || key == "action";
   if (parent.starts_with("/topics/") || parent.ends_with("/topic")) return key == "name";
-  return parent.starts_with("/workload/") && (key == "client" || key == "topic");
+  return parent.starts_with("/workload/") && (key == "client" || key == "topic" || key == "source");
 }
 
 std::string escaped(std::string key) {  // as a part of a JSON pointer

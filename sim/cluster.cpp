@@ -43,6 +43,10 @@ std::expected<protocol::BrokerConfig, std::string> config_of_machine(const Clust
     if (const auto done = made.set(name, value, origin); !done) error = done.error().text;
   };
   for (const auto& [name, value] : simulated_defaults()) set(name, value, "simulation");
+  const std::string copies = fmt::format("{}", std::min(config.brokers, 3));
+  set("offsets.topic.replication.factor", copies, "simulation");
+  set("transaction.state.log.replication.factor", copies, "simulation");
+  set("transaction.state.log.min.isr", fmt::format("{}", std::min(config.brokers, 2)), "simulation");
   for (const auto& [name, value] : config.properties) set(name, value, "scenario");
   const Machine& controller = *std::ranges::find(machines, true, &Machine::controller);
   std::string listeners;
@@ -98,15 +102,20 @@ std::vector<std::pair<std::string, std::string>> simulated_defaults() {
       {"auto.create.topics.enable", "false"},
       {"broker.heartbeat.interval.ms", "200"},
       {"broker.session.timeout.ms", "2000"},
+      {"group.initial.rebalance.delay.ms", "200"},
+      {"group.min.session.timeout.ms", "500"},
       {"log.flush.offset.checkpoint.interval.ms", "1000"},
       {"log.retention.check.interval.ms", "1000"},
       {"log.segment.delete.delay.ms", "200"},
+      {"offsets.topic.num.partitions", "1"},
       {"replica.fetch.backoff.ms", "50"},
       {"replica.fetch.wait.max.ms", "100"},
       {"replica.high.watermark.checkpoint.interval.ms", "500"},
       {"replica.lag.time.max.ms", "1000"},
       {"replica.socket.timeout.ms", "2000"},
       {"request.timeout.ms", "2000"},
+      {"transaction.abort.timed.out.transaction.cleanup.interval.ms", "500"},
+      {"transaction.state.log.num.partitions", "1"},
   };
 }
 

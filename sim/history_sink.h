@@ -11,7 +11,8 @@
 namespace verdict::sim {
 
 enum class OpType : std::uint8_t { invoke, ok, fail, info };  // info: nobody knows
-enum class OpCall : std::uint8_t { send, poll, assign, seek };
+// commit, abort: of a transaction. commit_offsets: of a group's member, one partition's part of it.
+enum class OpCall : std::uint8_t { send, poll, assign, seek, commit, abort, commit_offsets };
 
 struct OffsetAndValue {
   std::int64_t offset;
@@ -32,6 +33,11 @@ struct ClientOp {
   std::int64_t time_ns = 0;  // of the client's monotonic clock
   bool idempotent = false;   // send
   bool ordered = false;      // send: one request in flight and no retry
+  bool renewed = false;      // send: the producer took another epoch by itself, in which it may send again what it sent
+  bool read_committed = false;  // poll: isolation.level
+  std::int64_t txn = -1;        // send, commit, abort: the transaction, unique in the run; -1: none
+  std::int64_t input = -1;      // send: the value that this one was made of, whose offset the transaction commits
+  std::string_view group;       // commit_offsets, and send with an input
   std::string_view topic;
   std::string_view key;
   std::string_view error;                   // Kafka's name of the error, of fail and info

@@ -89,6 +89,7 @@ void ProducerProcess::send_one() {
   if (sink_ != nullptr) {
     ClientOp op = describe(sequence, slot);
     op.ordered = ordered_;
+    op.idempotent = load_.producer.idempotent;
     sink_->report(op);
   }
   if (!producer_.send(target.topic, slot.partition, record, sequence)) {
@@ -138,6 +139,7 @@ void ProducerProcess::delivered(std::uint64_t token, const client::DeliveryRepor
               : report.delivery == Delivery::failed     ? OpType::fail
                                                         : OpType::info;
     op.offset = report.offset.value();
+    op.renewed = producer_.stats().epoch_bumps != 0;
     if (report.error != client::ErrorCode::NONE) op.error = wire::to_string(report.error);
     sink_->report(op);
   }
@@ -195,39 +197,27 @@ Task<void> ProducerProcess::close() {
   co_await scope_.join();
 }
 
-// ---- ConsumerProcess ----
+// ---- ReaderLog ----
 
-ConsumerProcess::ConsumerProcess(Runtime& runtime, ConsumerLoad load, HistorySink* sink)
-    : runtime_(&runtime),
-      load_(std::move(load)),
-      sink_(sink),
-      wake_(runtime),
-      consumer_(runtime, load_.client, load_.consumer),
-      scope_(runtime) {
-  VERDICT_ASSERT(load_.process >= 0 && load_.process < kMostProcesses && !load_.partitions.empty());
-  scope_.spawn(run());
-}
-
-ConsumerProcess::~ConsumerProcess() = default;
-
-ClientOp ConsumerProcess::describe(OpCall call, const client::TopicPartition& partition) {
-  return {.op = load_.process << 32 | static_cast<std::int64_t>(operations_++),
-          .process = load_.process,
+ClientOp ReaderLog::describe(OpCall call, const client::TopicPartition& partition) {
+  return {.op = process_ << 32 | static_cast<std::int64_t>(operations_++),
+          .process = process_,
           .type = OpType::ok,
           .call = call,
           .partition = partition.partition,
           .time_ns = to_ns(runtime_->now()),
+          .read_committed = call == OpCall::poll && read_committed_,
           .topic = partition.topic};
 }
 
-void ConsumerProcess::report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset) {
+void ReaderLog::report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset) {
   if (sink_ == nullptr) return;
   ClientOp op = describe(call, partition);
   op.offset = offset;
   sink_->report(op);
 }
 
-void ConsumerProcess::take(const client::Polled& polled) {
+void ReaderLog::take(const client::Polled& polled, LoadStats& stats) {
   using Event = client::PolledPartition::Event;
   for (const client::PolledPartition& part : polled.partitions) {
     switch (part.event) {
@@ -235,11 +225,11 @@ void ConsumerProcess::take(const client::Polled& polled) {
         report_position(OpCall::seek, part.partition, part.next.value());
         continue;
       case Event::truncated:
-        ++stats_.truncations;
+        ++stats.truncations;
         report_position(OpCall::seek, part.partition, part.next.value());
         continue;
       case Event::error:
-        ++stats_.errors;
+        ++stats.errors;
         continue;
       case Event::records:
         break;
@@ -252,16 +242,31 @@ void ConsumerProcess::take(const client::Polled& polled) {
       if (value) {
         records_.push_back({record.offset.value(), *value});
       } else {
-        ++stats_.foreign;
+        ++stats.foreign;
       }
     }
-    stats_.delivered += records_.size();
+    stats.delivered += records_.size();
     if (sink_ == nullptr || records_.empty()) continue;
     ClientOp op = describe(OpCall::poll, part.partition);
     op.records = records_;
     sink_->report(op);
   }
 }
+
+// ---- ConsumerProcess ----
+
+ConsumerProcess::ConsumerProcess(Runtime& runtime, ConsumerLoad load, HistorySink* sink)
+    : runtime_(&runtime),
+      load_(std::move(load)),
+      log_(runtime, load_.process, load_.consumer.read_committed, sink),
+      wake_(runtime),
+      consumer_(runtime, load_.client, load_.consumer),
+      scope_(runtime) {
+  VERDICT_ASSERT(load_.process >= 0 && load_.process < kMostProcesses && !load_.partitions.empty());
+  scope_.spawn(run());
+}
+
+ConsumerProcess::~ConsumerProcess() = default;
 
 // Reading again what was read: some offset between the start and here.
 void ConsumerProcess::maybe_seek() {
@@ -275,7 +280,7 @@ void ConsumerProcess::maybe_seek() {
   const std::uint64_t where = runtime_->random(Purpose::Workload, entity);
   const auto to = static_cast<std::int64_t>(scale_to(where, static_cast<std::uint64_t>(here.value())));
   consumer_.seek(partition, client::StartAt::at(Offset(to)));
-  report_position(OpCall::seek, partition, to);
+  log_.report_position(OpCall::seek, partition, to);
 }
 
 Task<void> ConsumerProcess::run() {
@@ -283,12 +288,12 @@ Task<void> ConsumerProcess::run() {
   for (const client::TopicPartition& partition : load_.partitions) {
     consumer_.assign(partition, load_.start);
     const bool known = load_.start.kind == client::StartAt::Kind::offset;
-    report_position(OpCall::assign, partition, known ? load_.start.offset.value() : -1);
+    log_.report_position(OpCall::assign, partition, known ? load_.start.offset.value() : -1);
   }
   while (!stopping_ && stats_.delivered < load_.records && runtime_->now() < end) {
     const client::Polled polled = co_await consumer_.poll(end);
     ++stats_.polls;
-    take(polled);
+    log_.take(polled, stats_);
     maybe_seek();
     if (load_.poll_interval > Duration::zero() && !stopping_) {
       co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));

@@ -73,6 +73,7 @@ class ProducerProcess final : private client::DeliverySink {
   Task<void> close();                          // at once: what is in flight becomes unknown
   const LoadStats& stats() const { return stats_; }
   client::Producer& producer() { return producer_; }
+  std::size_t pending() const { return producer_.pending(); }
 
  private:
   struct InFlight {
@@ -110,6 +111,26 @@ class ProducerProcess final : private client::DeliverySink {
   Scope scope_;
 };
 
+// What consuming processes say of their polls.
+class ReaderLog {
+ public:
+  // `first`: of its operations' numbers, where the process has others.
+  ReaderLog(Runtime& runtime, std::int64_t process, bool read_committed, HistorySink* sink, std::uint32_t first = 0)
+      : runtime_(&runtime), process_(process), read_committed_(read_committed), sink_(sink), operations_(first) {}
+  void take(const client::Polled& polled, LoadStats& stats);
+  void report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset);
+  ClientOp describe(OpCall call, const client::TopicPartition& partition);
+  HistorySink* sink() { return sink_; }
+
+ private:
+  Runtime* runtime_;
+  std::int64_t process_;
+  bool read_committed_;
+  HistorySink* sink_;
+  std::vector<OffsetAndValue> records_;
+  std::uint64_t operations_ = 0;
+};
+
 // A consuming process; likewise.
 class ConsumerProcess {
  public:
@@ -124,17 +145,12 @@ class ConsumerProcess {
 
  private:
   Task<void> run();
-  void take(const client::Polled& polled);
-  ClientOp describe(OpCall call, const client::TopicPartition& partition);
-  void report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset);
   void maybe_seek();
 
   Runtime* runtime_;
   ConsumerLoad load_;
-  HistorySink* sink_;
+  ReaderLog log_;
   LoadStats stats_;
-  std::vector<OffsetAndValue> records_;
-  std::uint64_t operations_ = 0;
   bool stopping_ = false;
   bool finished_ = false;
   Signal wake_;

@@ -110,6 +110,12 @@ Task<void> look(Job* job) {
     const FetchWish wish = session->wishes[index];
     Finding finding = job->decide(wish);
     const replication::FetchDecision decision = finding.decision;
+    if (job->committed_only() && decision.error == ErrorCode::NONE) {
+      finding.partition->announce(
+          protocol::events::LastStableServed{.partition = finding.partition->key(),
+                                             .leader_epoch = finding.partition->replica().leader_epoch(),
+                                             .last_stable = finding.last_stable});
+    }
     if (decision.error != ErrorCode::NONE || decision.diverging.known()) {
       job->must_answer = true;
     } else if (wish.fetch_offset < decision.read_limit && job->bytes < max_bytes + (job->bytes == 0 ? 1 : 0)) {
@@ -129,6 +135,20 @@ Task<void> look(Job* job) {
   job->recorded = true;
 }
 
+void announce_aborted(const Finding& found) {
+  std::vector<ProducerId> aborted;
+  std::vector<Offset> from;
+  for (const storage::AbortedTxn& one : found.aborted) {
+    aborted.push_back(one.producer_id);
+    from.push_back(one.first);
+  }
+  found.partition->announce(protocol::events::CommittedRead{.partition = found.partition->key(),
+                                                            .leader_epoch = found.partition->replica().leader_epoch(),
+                                                            .last_stable = found.last_stable,
+                                                            .aborted = aborted,
+                                                            .aborted_from = from});
+}
+
 // Consumers' data is announced batch by batch; only an observed node pays for reading it.
 Task<void> announce_delivery(Job* job) {
   for (const Finding& found : job->findings) {
@@ -139,6 +159,7 @@ Task<void> announce_delivery(Job* job) {
     const std::shared_ptr<File> file = found.slice.file;
     const IoResult read = co_await read_at(*file, {bytes.get(), found.slice.size}, found.slice.position);
     if (!read.ok()) continue;
+    if (job->committed_only()) announce_aborted(found);
     storage::Bytes rest(bytes.get(), read.bytes);
     for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
       const storage::BatchHeader& header = batch->header();

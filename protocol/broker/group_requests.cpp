@@ -376,9 +376,7 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
   auto found = coordinator_of(request.group_id);
   if (!found) co_return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
-  ErrorCode verified = co_await verify(*found, &request, exchange->version() >= kAddsFrom);
-  if (verified == ErrorCode::TRANSACTION_ABORTABLE && exchange->version() < kAbortableFrom)
-    verified = ErrorCode::INVALID_TXN_STATE;
+  const ErrorCode verified = co_await verify(*found, &request, exchange->version());
   if (verified != ErrorCode::NONE) co_return answer(std::unexpected(verified));
   found = coordinator_of(request.group_id);  // it may be another one by now
   if (!found) co_return answer(std::unexpected(found.error()));
@@ -394,11 +392,12 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
       answer);
 }
 
-Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequest* request, bool adds) {
+Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version) {
   const TransactionClaim claim{.transactional_id = std::string(request->transactional_id),
                                .producer_id = request->producer_id,
                                .producer_epoch = request->producer_epoch,
-                               .adds = adds};
+                               .adds = version >= kAddsFrom,
+                               .knows_abortable = version >= kAbortableFrom};
   const PartitionPtr partition = group->partition();
   const auto entry_of = [&] { return partition->log().producers().find(ProducerId(request->producer_id)); };
   const storage::ProducerEntry* before = entry_of();

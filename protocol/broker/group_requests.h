@@ -86,7 +86,7 @@ class GroupRequests {
   void commit(const ExchangePtr& exchange);
   void delete_offsets(const ExchangePtr& exchange);
   Task<void> commit_in_transaction(ExchangePtr exchange);
-  Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, bool adds);
+  Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version);
   void fetch_offsets(const ExchangePtr& exchange);
   void describe(const ExchangePtr& exchange);
   void remove(const ExchangePtr& exchange);

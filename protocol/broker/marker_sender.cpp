@@ -64,7 +64,7 @@ void MarkerSender::send(const TransactionMarker& marker, const std::vector<Topic
     const protocol::TopicImage* topic = image_->topic(at.topic);
     const auto known = topic == nullptr ? decltype(topic->partitions.end()){} : topic->partitions.find(at.partition);
     if (topic == nullptr || known == topic->partitions.end()) {
-      unsent.emplace_back(at, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+      unsent.emplace_back(at, kGone);
     } else if (stopping_ || known->second.leader == kNoNode || channels_.to(known->second.leader) == nullptr) {
       unsent.emplace_back(at, ErrorCode::NETWORK_EXCEPTION);
     } else {

@@ -35,7 +35,10 @@ struct TransactionMarker {
 // request in flight a broker, all that waits goes into the next one. This broker's own partitions are no exception.
 class MarkerSender {
  public:
-  // Each partition once. NONE: its marker is committed there. UNKNOWN_TOPIC_OR_PARTITION: its topic is gone.
+  // Not a code of WriteTxnMarkers: this broker's metadata does not have the partition any more. (A leader that does not
+  // know it may only be behind.)
+  static constexpr wire::ErrorCode kGone = wire::ErrorCode::UNKNOWN_TOPIC_ID;
+  // Each partition once. NONE: its marker is committed there. kGone: there is nothing to mark.
   // NETWORK_EXCEPTION: it has no leader with an address now, or no answer came.
   using Results = std::vector<std::pair<TopicPartition, wire::ErrorCode>>;
   using OnResults = std::function<void(const Results&)>;

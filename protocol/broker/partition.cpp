@@ -217,6 +217,18 @@ void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, e
                                        .segment = batch.segment_base,
                                        .position = batch.position,
                                        .length = batch.size});
+  if (!header->transactional() && !header->control()) return;
+  const auto view = header->control() ? storage::BatchView::parse(bytes) : std::unexpected(storage::BatchError{});
+  const auto marker = view ? storage::parse_marker(*view) : std::nullopt;
+  if (header->control() && !marker) return;
+  observer_->observe(ev::TransactionalAppended{.partition = key_,
+                                               .base = batch.base,
+                                               .last = batch.last,
+                                               .producer_id = header->producer_id,
+                                               .producer_epoch = header->producer_epoch,
+                                               .marker = !marker          ? ""
+                                                         : marker->commit ? "commit"
+                                                                          : "abort"});
 }
 
 // ---- life ----

@@ -292,15 +292,13 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     co_return;
   }
   TransactionClaim claim{.transactional_id = std::string(job.request.transactional_id.value_or(std::string_view())),
-                         .adds = exchange->version() >= kAddsFrom};
+                         .adds = exchange->version() >= kAddsFrom,
+                         .knows_abortable = exchange->version() >= kAbortableFrom};
   if (job.request.transactional_id && context->verifier.wanted(claim)) {
     const std::vector<TopicPartition> partitions = job.unverified(claim);
     if (!partitions.empty()) {
       const auto results = co_await context->verifier.verify(claim, partitions, deadline);
-      for (const auto& [at, error] : results) {
-        const bool older = error == ErrorCode::TRANSACTION_ABORTABLE && exchange->version() < kAbortableFrom;
-        job.verified[at].error = older ? ErrorCode::INVALID_TXN_STATE : error;
-      }
+      for (const auto& [at, error] : results) job.verified[at].error = error;
     }
   }
   job.append_all();

@@ -104,9 +104,9 @@ void TransactionPartition::markers_answered(const transaction::effects::SendMark
                                                  .producer_epoch = sent.producer_epoch,
                                                  .partitions = {}};
   for (const auto& [at, error] : results) {
-    // This broker's metadata is behind or ahead of the leader's: only what it has seen gone itself is gone.
-    written.partitions.push_back(
-        {.partition = {.topic = at.topic, .partition = at.partition}, .outcome = transaction::marker_outcome(error)});
+    written.partitions.push_back({.partition = {.topic = at.topic, .partition = at.partition},
+                                  .outcome = error == MarkerSender::kGone ? transaction::MarkerOutcome::gone
+                                                                          : transaction::marker_outcome(error)});
   }
   step(written);
 }

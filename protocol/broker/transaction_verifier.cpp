@@ -19,7 +19,7 @@ constexpr Duration kRetry = 20ms;
 constexpr Duration kRetryLimit = 100ms;
 
 // What a producer understands: it tries again, or gives its transaction up.
-ErrorCode told(ErrorCode error, bool adds) {
+ErrorCode told(ErrorCode error, const TransactionClaim& claim) {
   switch (error) {
     case ErrorCode::NETWORK_EXCEPTION:
     case ErrorCode::COORDINATOR_LOAD_IN_PROGRESS:
@@ -27,7 +27,9 @@ ErrorCode told(ErrorCode error, bool adds) {
     case ErrorCode::NOT_COORDINATOR:
       return ErrorCode::NOT_ENOUGH_REPLICAS;
     case ErrorCode::CONCURRENT_TRANSACTIONS:
-      return adds ? error : ErrorCode::NOT_ENOUGH_REPLICAS;
+      return claim.adds ? error : ErrorCode::NOT_ENOUGH_REPLICAS;
+    case ErrorCode::TRANSACTION_ABORTABLE:
+      return claim.knows_abortable ? error : ErrorCode::INVALID_TXN_STATE;
     case ErrorCode::PRODUCER_FENCED:
       return ErrorCode::INVALID_PRODUCER_EPOCH;
     default:
@@ -74,7 +76,7 @@ Task<TransactionVerifier::Results> TransactionVerifier::verify(TransactionClaim 
     if (!busy || !claim.adds || stopping_ || again >= retry_until) break;
     co_await stop_.wait_until(again);
   }
-  for (auto& [at, error] : results) error = told(error, claim.adds);
+  for (auto& [at, error] : results) error = told(error, claim);
   co_return results;
 }
 

@@ -18,6 +18,7 @@ struct TransactionClaim {
   std::int16_t producer_epoch = -1;
   // Its producer leaves it to the leaders to add partitions (transaction version two: Produce 12, TxnOffsetCommit 5).
   bool adds = false;
+  bool knows_abortable = false;  // TRANSACTION_ABORTABLE: Produce 11, TxnOffsetCommit 4
 };
 
 // Asks the coordinator whether partitions are part of a transaction that goes on, before its first records reach them

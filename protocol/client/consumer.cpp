@@ -48,6 +48,7 @@ void Consumer::unassign(const TopicPartition& partition) {
   const auto known = states_.find(partition);
   if (known == states_.end()) return;
   ++known->second->seeks;
+  known->second->gone = true;
   states_.erase(known);
 }
 

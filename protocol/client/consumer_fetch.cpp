@@ -157,7 +157,7 @@ void Consumer::take(Answer& answer, Polled& out) {
     const ErrorCode error = wire::error_from_code(response.error_code);
     if (is_session_error(error)) return;  // a full fetch follows
     for (const Asked& asked : answer.asked) {
-      if (asked.state->seeks == asked.seeks) report_error(*asked.state, error, out.partitions);
+      if (!asked.state->gone && asked.state->seeks == asked.seeks) report_error(*asked.state, error, out.partitions);
     }
     return;
   }
@@ -173,7 +173,9 @@ void Consumer::take(Answer& answer, Polled& out) {
             answer.by_id ? candidate.state->topic_id == topic.topic_id : candidate.state->name.topic == topic.topic;
         if (same) asked = &candidate;
       }
-      if (asked == nullptr || asked->state->seeks != asked->seeks || asked->state->position != asked->offset) continue;
+      if (asked == nullptr || asked->state->gone || asked->state->seeks != asked->seeks ||
+          asked->state->position != asked->offset)
+        continue;
       State& state = *asked->state;
       if (part.current_leader.leader_id >= 0) {
         metadata_.hint(state.name.topic, state.name.partition,

@@ -32,6 +32,7 @@ struct Consumer::State {
     Uuid topic_id;
   } known;
   bool busy = false;  // in a request of locate or check
+  bool gone = false;  // unassigned, perhaps while its fetch waits for a connection
   int failures = 0;
   MonoTime not_before = MonoTime::min();
 };

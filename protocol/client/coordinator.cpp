@@ -40,8 +40,10 @@ Task<bool> CoordinatorLink::find(MonoTime deadline) {
   const std::optional<int> version = any->version_of<wire::FindCoordinatorRequest>();
   if (!version) co_return false;
   wire::Arena arena;
-  wire::FindCoordinatorRequest request{.key = key_, .key_type = static_cast<std::int8_t>(kind_)};
-  if (*version >= kKeysFrom) {
+  wire::FindCoordinatorRequest request{.key_type = static_cast<std::int8_t>(kind_)};
+  if (*version < kKeysFrom) {
+    request.key = key_;
+  } else {
     request.coordinator_keys = arena.make_span<std::string_view>(1);
     request.coordinator_keys[0] = key_;
   }

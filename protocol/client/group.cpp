@@ -17,8 +17,9 @@ namespace {
 
 constexpr std::string_view kProtocolType = "consumer";
 constexpr std::string_view kRange = "range";
-constexpr int kDataVersion = 1;  // of subscription and assignment
-constexpr int kMembersFrom = 3;  // LeaveGroup
+constexpr int kDataVersion = 1;   // of subscription and assignment
+constexpr int kProtocolFrom = 5;  // SyncGroup
+constexpr int kMembersFrom = 3;   // LeaveGroup
 constexpr std::size_t kVersionSize = 2;
 
 using Bytes = std::vector<std::byte>;
@@ -230,9 +231,11 @@ Task<GroupMember::Step> GroupMember::sync(std::shared_ptr<RpcChannel> channel, s
   wire::SyncGroupRequest request{.group_id = options_.group,
                                  .generation_id = generation_,
                                  .member_id = member_id_,
-                                 .group_instance_id = if_any(options_.instance),
-                                 .protocol_type = kProtocolType,
-                                 .protocol_name = kRange};
+                                 .group_instance_id = if_any(options_.instance)};
+  if (*version >= kProtocolFrom) {
+    request.protocol_type = kProtocolType;
+    request.protocol_name = kRange;
+  }
   request.assignments = arena.make_span<wire::SyncGroupRequest::SyncGroupRequestAssignment>(members.size());
   for (std::size_t i = 0; i < members.size(); ++i)
     request.assignments[i] = {.member_id = members[i], .assignment = assignments[i]};
@@ -285,8 +288,10 @@ Task<void> GroupMember::leave() {
   const std::optional<int> version = channel->version_of<wire::LeaveGroupRequest>();
   if (!version) co_return;
   wire::Arena arena;
-  wire::LeaveGroupRequest request{.group_id = options_.group, .member_id = member_id_};
-  if (*version >= kMembersFrom) {
+  wire::LeaveGroupRequest request{.group_id = options_.group};
+  if (*version < kMembersFrom) {
+    request.member_id = member_id_;
+  } else {
     request.members = arena.make_span<wire::LeaveGroupRequest::MemberIdentity>(1);
     request.members[0] = {.member_id = member_id_, .group_instance_id = if_any(options_.instance)};
   }

@@ -26,6 +26,7 @@ Producer::Producer(Runtime& runtime, const ClientOptions& client, ProducerOption
       progress_(runtime),
       scope_(runtime) {
   VERDICT_ASSERT(options_.max_in_flight >= 1 && options_.acks >= -1 && options_.acks <= 1);
+  VERDICT_ASSERT(!options_.transactional || options_.idempotent);
   VERDICT_ASSERT(!options_.idempotent || (options_.acks == -1 && options_.retries > 0 && options_.max_in_flight <= 5));
   scope_.spawn(run());
 }
@@ -114,6 +115,7 @@ void Producer::seal(Partition& partition) {
 
 bool Producer::send(std::string_view topic, std::int32_t index, const ProducerRecord& record, std::uint64_t token) {
   if (closed_) return false;
+  VERDICT_ASSERT(!options_.transactional || identity_.id != kNoProducerId);
   if (index == kAnyPartition) index = choose_partition(topic);
   if (index < 0) return false;
   const std::size_t size = size_of(record.key) + size_of(record.value) + kRecordOverhead;
@@ -126,7 +128,7 @@ bool Producer::send(std::string_view topic, std::int32_t index, const ProducerRe
   }
   if (partition.open == nullptr) {
     partition.open = new_batch(partition);
-    partition.builder.reset({.codec = options_.codec});
+    partition.builder.reset({.codec = options_.codec, .transactional = options_.transactional});
     news = news || options_.linger <= Duration::zero();
   }
   const std::int64_t timestamp =

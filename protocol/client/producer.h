@@ -35,6 +35,9 @@ struct ProducerOptions {
   // enable.idempotence (KIP-98): brokers drop what a retry sends twice, and each partition keeps its order. Needs
   // acks=all, retries, and at most 5 requests in flight.
   bool idempotent = false;
+  // Of an idempotent producer whose identity is given to it (use_identity): batches are marked as a transaction's, and
+  // a sequence that is lost fails all that would follow it.
+  bool transactional = false;
 };
 
 enum class Delivery : std::uint8_t {
@@ -99,6 +102,8 @@ class Producer {
   // Copies the record into its partition's batch and returns; delivered() follows, never from inside. False: the buffer
   // is full (wait for room()), the producer is closed, or kAnyPartition of a topic whose partitions aren't known.
   bool send(std::string_view topic, std::int32_t partition, const ProducerRecord& record, std::uint64_t token);
+  // Of a transactional producer: before the first send, and anew whenever nothing is pending. Sequences begin at 0.
+  void use_identity(ProducerId id, ProducerEpoch epoch);
   Task<void> room(MonoTime deadline);   // until some of the buffer is free
   void flush_now();                     // what lingers may go
   Task<bool> flush(MonoTime deadline);  // until every record has its outcome; false: the deadline came first
@@ -108,6 +113,7 @@ class Producer {
   std::size_t buffered_bytes() const { return buffered_; }
   const ProducerStats& stats() const { return stats_; }
   Metadata& metadata() { return metadata_; }
+  Connections& connections() { return connections_; }
 
  private:
   struct Batch;

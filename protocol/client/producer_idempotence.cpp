@@ -32,11 +32,27 @@ std::int32_t sequence_after(std::int32_t first, std::int64_t records) {
   return static_cast<std::int32_t>((first + records) % kSequences);
 }
 
+void Producer::use_identity(ProducerId id, ProducerEpoch epoch) {
+  VERDICT_ASSERT(options_.transactional && pending_records_ == 0);
+  identity_ = {.id = id, .epoch = epoch};
+  for (auto& [topic, partitions] : topics_) {
+    for (const std::unique_ptr<Partition>& partition : partitions) {
+      if (partition != nullptr) partition->gap = false;
+    }
+  }
+}
+
 bool Producer::may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& next) {
   if (partition.sealed.empty() && partition.open != nullptr) seal(partition);
   if (no_identity_ != ErrorCode::NONE) {
     if (partition.open != nullptr) seal(partition);
     for (BatchPtr& batch : std::exchange(partition.sealed, {})) give_up(std::move(batch), no_identity_);
+    return false;
+  }
+  if (partition.gap && options_.transactional) {
+    if (partition.open != nullptr) seal(partition);
+    for (BatchPtr& batch : std::exchange(partition.sealed, {}))
+      give_up(std::move(batch), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
     return false;
   }
   if (partition.gap && !start_anew(partition)) return false;

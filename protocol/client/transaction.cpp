@@ -71,6 +71,7 @@ Task<bool> Transaction::pause(int failures, MonoTime deadline) {
 template <class Response, class Request, class ErrorOf>
 Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request request, ErrorOf error_of,
                                  MonoTime deadline) {
+  maybe_taken_ = false;
   for (int failures = 0; !closed_; ++failures) {
     ErrorCode error = ErrorCode::NETWORK_EXCEPTION;
     const MonoTime limit = std::min(deadline, runtime_->now() + client_.request_timeout);
@@ -80,6 +81,8 @@ Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request req
       if (!version) co_return ErrorCode::UNSUPPORTED_VERSION;
       const auto answer = co_await channel->call<Response>(*version, request, limit);
       if (answer) error = error_of(answer->value);
+      // A coordinator that steps down answers what it has appended and not seen committed like what it has not.
+      if (coordinator_moved(error)) maybe_taken_ = true;
     }
     if (error == ErrorCode::NONE) co_return error;
     if (coordinator_moved(error)) link->forget();

@@ -46,6 +46,8 @@ class Transaction {
   // The group's position becomes part of the transaction.
   Task<ErrorCode> commit_offsets(GroupMembership member, OffsetsToCommit offsets, MonoTime deadline);
   Task<ErrorCode> end(bool commit, MonoTime deadline);
+  // After a call that failed: some attempt may have been taken all the same, whatever the last one was told.
+  bool maybe_taken() const { return maybe_taken_; }
   void close();
 
  private:
@@ -62,6 +64,7 @@ class Transaction {
   CoordinatorLink link_;
   ProducerIdentity identity_;
   bool closed_ = false;
+  bool maybe_taken_ = false;
   Signal wake_;
 };
 

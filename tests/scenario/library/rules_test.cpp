@@ -198,10 +198,34 @@ std::vector<Rule> client_rules() {
   };
 }
 
+std::vector<Rule> transaction_rules() {
+  return {
+      without("aborted-transactions-and-power-loss",
+              {"workload.producers[0].abort_one_in=0", "workload.producers[1].abort_one_in=0"},
+              "event committed_read aborted partition: 0", "there is something to hide"),
+      without("consume-transform-produce",
+              {"cluster.config[offsets.topic.replication.factor]=1", "faults[0].restart_ms=-1"},
+              "event transaction_moved coordinator_epoch state: 0", "the group's offsets are on other disks too"),
+      without("coordinator-dies-between-prepare-and-markers",
+              {"cluster.config[transaction.state.log.replication.factor]=1",
+               "cluster.config[transaction.state.log.min.isr]=1", "faults[0].restart_ms=-1"},
+              "fault never fired: decided", "the decision is on other disks too"),
+      without("group-member-killed",
+              {"workload.consumers[0].session_timeout_ms=60000", "workload.consumers[1].session_timeout_ms=60000",
+               "workload.consumers[2].session_timeout_ms=60000"},
+              "records delivered", "who isn't heard loses its partitions to the others"),
+      without("transaction-over-a-change-of-leader", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event became_leader leader_epoch partition: 0", "others lead on"),
+      without("zombie-producer-fenced", {"workload.producers[1].transactional_id=its-own"},
+              "event transaction_moved producer_epoch state transactional_id: 0", "one id has one producer"),
+  };
+}
+
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = [] {
     std::vector<Rule> rows = replication_rules();
-    for (const auto& more : {late_word_rules(), controller_rules(), storage_rules(), client_rules()})
+    for (const auto& more :
+         {late_word_rules(), controller_rules(), storage_rules(), client_rules(), transaction_rules()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

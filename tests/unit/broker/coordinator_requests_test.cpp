@@ -223,7 +223,7 @@ TEST_P(CoordinatorRequests, AnIdAndItsEpochBelongTogether) {
   // Who has no transactional id gets a new id, whatever it had before.
   EXPECT_NE(init(1, std::nullopt, 5, 3).producer_id, 5);
   EXPECT_EQ(static_cast<ErrorCode>(init(1, "").error_code), ErrorCode::INVALID_REQUEST);
-  EXPECT_EQ(static_cast<ErrorCode>(init(1, "t").error_code), ErrorCode::COORDINATOR_NOT_AVAILABLE);
+  EXPECT_EQ(static_cast<ErrorCode>(init(1, "t").error_code), ErrorCode::NOT_COORDINATOR);  // no topic yet
 }
 
 TEST_P(CoordinatorRequests, InternalTopicsAreNotForClients) {

@@ -45,6 +45,16 @@ class ConsumerTest : public ClientTest {
     };
     run(task(this, enough, in(time)));
   }
+  Task<void> poll_until_idle() {
+    for (;;) {
+      const Polled polled = co_await consumer->poll(in(200ms));
+      if (polled.partitions.empty()) co_return;
+      for (const PolledPartition& part : polled.partitions) {
+        for (const storage::RecordView& record : part.records)
+          read.emplace_back(record.offset.value(), text(record.value));
+      }
+    }
+  }
   struct Seen {
     Event event;
     ErrorCode error;
@@ -68,6 +78,27 @@ TEST_F(ConsumerTest, ReadsEveryRecordOnceInOrder) {
     EXPECT_EQ(read[i].second, "v" + std::to_string(i / 2 * 2) + (i % 2 == 0 ? "" : "b"));
   }
   EXPECT_EQ(consumer->position(kPartition), Offset(300));
+}
+
+// Its fetch waits for the connection when it is taken away, and given back: the old one's answer is nobody's.
+TEST_F(ConsumerTest, WhatIsUnassignedIsNotDelivered) {
+  begin({});
+  fill(10);
+  consumer->assign(kPartition, StartAt::at(Offset(0)));
+  int connections = 0;
+  cluster->on_request = [&](int, wire::ApiKey api) {
+    if (api == wire::ApiKey::ApiVersions && ++connections == 2) {  // of the fetch
+      consumer->unassign(kPartition);
+      consumer->assign(kPartition, StartAt::at(Offset(0)));
+    }
+    return Verdict::serve;
+  };
+  Scope polling(runtime);
+  polling.spawn(poll_until_idle());
+  ASSERT_TRUE(run_until([&] { return polling.size() == 0; }));
+  EXPECT_EQ(connections, 2);
+  ASSERT_EQ(read.size(), 20U);
+  for (std::size_t i = 0; i < read.size(); ++i) EXPECT_EQ(read[i].first, static_cast<std::int64_t>(i));
 }
 
 TEST_F(ConsumerTest, AnAnswerMayEndInsideABatch) {

@@ -1,0 +1,170 @@
+#include "sim/group_workload.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/wire/errors.h"
+#include "runtime/io.h"
+
+namespace verdict::sim {
+namespace {
+
+constexpr Duration kCommitTime = 5s;
+constexpr Duration kIdle = 100ms;  // between two looks for an assignment
+
+bool contains(const std::vector<client::TopicPartition>& all, const client::TopicPartition& one) {
+  return std::ranges::find(all, one) != all.end();
+}
+
+// What a refusal says for sure: the coordinator has not taken it.
+bool refused(client::ErrorCode error) {
+  using enum client::ErrorCode;
+  return error == UNKNOWN_MEMBER_ID || error == ILLEGAL_GENERATION || error == REBALANCE_IN_PROGRESS ||
+         error == FENCED_INSTANCE_ID;
+}
+
+}  // namespace
+
+GroupReader::GroupReader(Runtime& runtime, const client::ClientOptions& client, const client::ConsumerOptions& consumer,
+                         const client::GroupOptions& group, ReaderLog& log)
+    : runtime_(&runtime),
+      log_(&log),
+      wake_(runtime),
+      consumer_(runtime, client, consumer),
+      member_(runtime, client, group, *this) {}
+
+void GroupReader::revoked(const std::vector<client::TopicPartition>&, bool) {
+  for (const client::TopicPartition& partition : partitions_) consumer_.unassign(partition);
+  partitions_.clear();
+  positions_.clear();
+  fresh_ = false;
+  ++assignments_;
+  consumer_.interrupt();
+}
+
+void GroupReader::assigned(std::int32_t, const std::vector<client::TopicPartition>& partitions) {
+  partitions_ = partitions;
+  positions_.clear();
+  fresh_ = true;
+  ++assignments_;
+  consumer_.interrupt();
+  wake_.notify();
+}
+
+// False: not now.
+Task<bool> GroupReader::take_up(MonoTime deadline) {
+  const std::uint64_t assignment = assignments_;
+  const std::vector<client::TopicPartition> mine = partitions_;
+  const auto committed = co_await member_.committed(mine, true, deadline);
+  if (!committed || assignment != assignments_ || closed_) co_return false;
+  fresh_ = false;
+  positions_.clear();
+  for (const client::TopicPartition& partition : mine) {
+    const auto found = committed->find(partition);
+    const bool known = found != committed->end() && found->second.offset != kNoOffset;
+    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset) : client::StartAt::earliest());
+    log_->report_position(OpCall::assign, partition, known ? found->second.offset.value() : -1);
+  }
+  co_return true;
+}
+
+Task<client::Polled> GroupReader::poll(MonoTime deadline) {
+  client::Polled nothing;
+  if (fresh_) {
+    const bool taken = co_await take_up(deadline);
+    if (!taken) co_return nothing;
+  }
+  if (partitions_.empty() && !closed_) {
+    co_await wake_.wait_until(std::min(deadline, runtime_->now() + kIdle));
+    co_return nothing;
+  }
+  const std::uint64_t assignment = assignments_;
+  client::Polled polled = co_await consumer_.poll(deadline);
+  // Another's by now, or to be read again from another place.
+  if (assignment != assignments_ || fresh_) co_return nothing;
+  std::erase_if(polled.partitions, [this](const auto& part) { return !contains(partitions_, part.partition); });
+  for (const client::PolledPartition& part : polled.partitions) {
+    if (part.event == client::PolledPartition::Event::error || part.next == kNoOffset) continue;
+    positions_[part.partition] = {.offset = part.next};
+  }
+  co_return polled;
+}
+
+Task<client::ErrorCode> GroupReader::commit(MonoTime deadline) {
+  co_return co_await member_.commit(positions_, deadline);
+}
+
+void GroupReader::interrupt() {
+  consumer_.interrupt();
+  wake_.notify();
+}
+
+Task<void> GroupReader::close() {
+  closed_ = true;
+  interrupt();
+  co_await member_.close();
+  co_await consumer_.close();
+}
+
+// ---- GroupConsumerProcess ----
+
+GroupConsumerProcess::GroupConsumerProcess(Runtime& runtime, const GroupLoad& load, HistorySink* sink)
+    : runtime_(&runtime),
+      load_(load),
+      log_(runtime, load_.process, load_.consumer.read_committed, sink),
+      wake_(runtime),
+      reader_(runtime, load_.client, load_.consumer, load_.group, log_),
+      scope_(runtime) {
+  scope_.spawn(run());
+}
+
+void GroupConsumerProcess::report_commits(const client::OffsetsToCommit& offsets, OpType type,
+                                          client::ErrorCode error) {
+  if (log_.sink() == nullptr) return;
+  for (const auto& [partition, committed] : offsets) {
+    ClientOp op = log_.describe(OpCall::commit_offsets, partition);
+    op.type = type;
+    op.offset = committed.offset.value();
+    op.group = load_.group.group;
+    if (error != client::ErrorCode::NONE) op.error = wire::to_string(error);
+    log_.sink()->report(op);
+  }
+}
+
+Task<void> GroupConsumerProcess::run() {
+  const MonoTime end = load_.time >= MonoTime::max() - runtime_->now() ? MonoTime::max() : runtime_->now() + load_.time;
+  while (!stopping_ && runtime_->now() < end) {
+    const MonoTime poll_by = std::min(end, runtime_->now() + kCommitTime);
+    const client::Polled polled = co_await reader_.poll(poll_by);
+    ++stats_.polls;
+    log_.take(polled, stats_);
+    if (polled.records() != 0 && !stopping_) {
+      const client::OffsetsToCommit offsets = reader_.positions();
+      const MonoTime commit_by = std::min(end, runtime_->now() + kCommitTime);
+      const client::ErrorCode error = co_await reader_.commit(commit_by);
+      report_commits(offsets,
+                     error == client::ErrorCode::NONE ? OpType::ok
+                     : refused(error)                 ? OpType::fail
+                                                      : OpType::info,
+                     error);
+    }
+    if (load_.poll_interval > Duration::zero() && !stopping_) {
+      co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));
+    }
+  }
+  finished_ = true;
+}
+
+void GroupConsumerProcess::stop() {
+  stopping_ = true;
+  reader_.interrupt();
+  wake_.notify();
+}
+
+Task<void> GroupConsumerProcess::close() {
+  stop();
+  co_await reader_.close();
+  co_await scope_.join();
+}
+
+}  // namespace verdict::sim
