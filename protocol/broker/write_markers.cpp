@@ -34,6 +34,10 @@ void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic
     result.error_code = static_cast<std::int16_t>(found.error());
     return;
   }
+  if (marker.producer_id < 0 || marker.producer_epoch < 0) {  // no coordinator sends it, and no batch can say it
+    result.error_code = static_cast<std::int16_t>(ErrorCode::UNKNOWN_SERVER_ERROR);
+    return;
+  }
   const std::size_t part = wait.parts.size();
   wait.parts.push_back({.partition = *found, .waiter = {}, .finished = false});
   wait.parts[part].waiter = context.replicas.begin_wait(wait, part);

@@ -419,9 +419,11 @@ def markers(script):
     )
     script.add(
         STAGE,
-        "WriteTxnMarkers v1 with an epoch below zero",
+        "WriteTxnMarkers v1 with an epoch or an id below zero",
         create("markers-below"),
         marker("markers-below", 0, epoch=-1),
+        marker("markers-below", 0, producer=-1),
+        offsets(5, "markers-below", -1),
     )
 
 
