@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <type_traits>
 #include <utility>
 
 #include "protocol/broker/coordinators.h"
@@ -19,6 +20,7 @@ TransactionPartition::Answer answer_to(const ExchangePtr& exchange) {
     if (answer) return exchange->respond(std::get<wire::Message<Response>>(*answer).value);
     Response response;
     response.error_code = code(answer.error());
+    if constexpr (std::is_same_v<Response, wire::InitProducerIdResponse>) response.producer_epoch = -1;
     exchange->respond(response);
   };
 }

@@ -45,6 +45,14 @@ STAGES = {
             "transaction.state.log.min.isr": "1",
         },
     ),
+    "moving": {
+        "log.retention.ms": "-1",
+        "@brokers": "3",
+        "group.initial.rebalance.delay.ms": "0",
+        "offsets.topic.num.partitions": "1",
+        "transaction.state.log.num.partitions": "1",
+        "transaction.state.log.min.isr": "1",
+    },
     "cluster": {"log.retention.ms": "-1", "@brokers": "3"},
 }
 

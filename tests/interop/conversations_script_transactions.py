@@ -1,12 +1,17 @@
 """The conversations about transactions: what a producer asks of its coordinator, and what tools and brokers ask."""
 
 from conversations_script_groups import (
+    NOT_YET,
+    beat,
+    commit,
     coordinator,
     fetch_offsets,
     joined,
+    leave,
     offsets_of,
     sync,
 )
+from conversations_script_nodes import create_on, led, to
 from conversations_script_steps import ask, create, fetch, frame, offsets, produce
 
 STAGE = "groups"
@@ -435,7 +440,66 @@ def unread(script):
         script.add(STAGE, f"{api} in version {version}, which nobody reads", frame(api, version, bytes(40)))
 
 
+def moved(script):
+    """Other brokers than the coordinator, and the one that takes its place."""
+    topic, group, name, me = "moved", "moved-group", "moved-id", "$verdictMember1"
+    asked = [ask("FindCoordinator", 4, keyType=kind, coordinatorKeys=[key]) for kind, key in ((0, group), (1, name))]
+    elsewhere = [
+        joined(3, group)[0] | {"retry": []},
+        sync(3, group, me),
+        beat(4, group, me),
+        leave(4, group, me),
+        commit(8, group, (topic, 0, 5)),
+        fetch_offsets(5, group, {topic: [0]}),
+        fetch_offsets(8, group, {topic: [0]}),
+        ask("DescribeGroups", 5, groups=[group]),
+        ask("DeleteGroups", 2, groupsNames=[group]),
+        ask("OffsetDelete", 0, groupId=group, topics=[{"name": topic, "partitions": [{"partitionIndex": 0}]}]),
+        ask("ListGroups", 4),
+        init(4, name, retry=[]),
+        add(3, name, {topic: [0]}),
+        add(4, name, {topic: [0]}, verify=True),
+        add_offsets(3, name, group),
+        end(3, name),
+        end(5, name),
+        commit_offsets(3, name, group, (topic, 0, 5)),
+        described(name, retry=[]),
+        ask("ListTransactions", 1),
+    ]
+    script.add(
+        "moving",
+        "FindCoordinator of what another broker coordinates, before and after it has stopped",
+        create_on("__consumer_offsets", 2, 1, cleanup_policy="compact"),
+        create_on("__transaction_state", 2, 1, cleanup_policy="compact"),
+        create_on(topic, 1, 3),
+        [step | {"retry": NOT_YET} for step in asked],
+        to(2, joined(3, group)[0]),
+        to(2, sync(3, group, me, assignments=[(me, "mine")])),
+        to(2, commit(8, group, (topic, 0, 5), member=me, generation=1)),
+        to(2, init(4, name)),
+        to(2, add(3, name, {topic: [0]})),
+        produce(9, topic, records(0, "a", "b"), transactionalId=name),
+        elsewhere,
+        {"stop": 2},
+        led("__consumer_offsets", 1, 1, at=[1, 3]),
+        led("__transaction_state", 1, 1, at=[1, 3]),
+        [step | {"retry": NOT_YET} for step in asked],
+        beat(4, group, me, retry=NOT_YET),
+        fetch_offsets(8, group, {topic: [0]}, retry=NOT_YET),
+        ask("DescribeGroups", 5, groups=[group]) | {"retry": NOT_YET},
+        described(name),
+        end(3, name),
+        described(name),
+        fetch(12, topic, 0, isolationLevel=1),
+        {"start": 2},
+        led("__consumer_offsets", 1, 1, 2),
+        to(2, beat(4, group, me)),
+        leave(4, group, me),
+    )
+
+
 def transactions(script):
+    moved(script)
     init_producer_ids(script)
     partitions(script)
     ends(script)
