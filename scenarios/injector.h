@@ -69,6 +69,7 @@ class Injector final : public sim::MessageTap {
 
   void fire(std::size_t number, NodeId announced_by);
   void apply(std::size_t number, Fault& fault, const TargetContext& context);
+  void start_again(sim::NodeIndex index, bool running);
   void apply_to_client(sim::NodeIndex index, const FaultSpec& spec, const Fault& fault);
   bool apply_process(const FaultSpec& spec, Fault& fault);
   bool apply_network(std::size_t number, const FaultSpec& spec, Fault& fault, const std::vector<sim::NodeIndex>& a,

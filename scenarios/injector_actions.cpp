@@ -71,6 +71,17 @@ void Injector::on_death(sim::NodeIndex index) {
   });
 }
 
+void Injector::start_again(sim::NodeIndex index, bool running) {
+  const auto fate = fates_.find(index);
+  if (running && fate != fates_.end()) {  // on its way down: it starts as soon as it is there
+    fate->second.restart = Duration(0);
+    fate->second.stays_down = false;
+    return;
+  }
+  fates_.erase(index);
+  later(Duration(0), [this, index] { cluster_.start(index); });
+}
+
 // A client has no other life.
 void Injector::apply_to_client(sim::NodeIndex index, const FaultSpec& spec, const Fault& fault) {
   if (spec.action == "kill") world_.kill(index);
@@ -124,14 +135,7 @@ bool Injector::apply_process(const FaultSpec& spec, Fault& fault) {
       expect_restart(index, spec);
       cluster_.stop_orderly(index);
     } else if (spec.action == "start") {
-      const auto fate = fates_.find(index);
-      if (running && fate != fates_.end()) {  // on its way down: it starts as soon as it is there
-        fate->second.restart = Duration(0);
-        fate->second.stays_down = false;
-      } else {
-        fates_.erase(index);
-        later(Duration(0), [this, index] { cluster_.start(index); });
-      }
+      start_again(index, running);
     } else if (spec.action == "older_disk") {
       expect_restart(index, spec);
       fates_[index].image = images_.at({static_cast<std::size_t>(&fault - faults_.data()), index});

@@ -38,6 +38,7 @@ struct ProducerOptions {
   // Of an idempotent producer whose identity is given to it (use_identity): batches are marked as a transaction's, and
   // a sequence that is lost fails all that would follow it.
   bool transactional = false;
+  std::string transactional_id;  // of such a producer; brokers ask its coordinator about it
 };
 
 enum class Delivery : std::uint8_t {

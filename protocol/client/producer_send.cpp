@@ -10,6 +10,7 @@ namespace verdict::client {
 namespace {
 
 constexpr int kFirstVersionWithTopicIds = 13;
+constexpr int kLastBeforeVersionTwo = 11;  // from 12 on leaders add the partition to the transaction
 
 }  // namespace
 
@@ -205,10 +206,11 @@ Task<void> Producer::attempt(Request* request) {
   const bool ready = channel != nullptr && co_await channel->ready(deadline);
   bool by_id = true;
   for (const BatchPtr& batch : request->batches) by_id = by_id && !batch->partition->topic_id.is_zero();
-  const std::optional<int> version = ready ? channel->version_of<ProduceRequest>(ProduceRequest::lowest_version,
-                                                                                 by_id ? ProduceRequest::highest_version
-                                                                                       : kFirstVersionWithTopicIds - 1)
-                                           : std::nullopt;
+  const int highest = options_.transactional ? kLastBeforeVersionTwo
+                      : by_id                ? ProduceRequest::highest_version
+                                             : kFirstVersionWithTopicIds - 1;
+  const std::optional<int> version =
+      ready ? channel->version_of<ProduceRequest>(ProduceRequest::lowest_version, highest) : std::nullopt;
   if (!version) {
     for (const BatchPtr& batch : request->batches) ++batch->attempts;
     settle_all(*request, ready ? ErrorCode::UNSUPPORTED_VERSION : ErrorCode::NETWORK_EXCEPTION, false);
@@ -216,9 +218,10 @@ Task<void> Producer::attempt(Request* request) {
   }
   by_id = *version >= kFirstVersionWithTopicIds;
   announce(*request);
-  const ProduceRequest message{.acks = options_.acks,
-                               .timeout_ms = static_cast<std::int32_t>(to_ms(options_.ack_timeout)),
-                               .topic_data = topics_of(request->batches, by_id, request->arena)};
+  ProduceRequest message{.acks = options_.acks,
+                         .timeout_ms = static_cast<std::int32_t>(to_ms(options_.ack_timeout)),
+                         .topic_data = topics_of(request->batches, by_id, request->arena)};
+  if (options_.transactional) message.transactional_id = options_.transactional_id;
   if (options_.acks == 0) {
     const std::expected<void, RpcFault> sent = co_await channel->send(*version, message, deadline);
     if (!sent) {

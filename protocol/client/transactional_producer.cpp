@@ -7,9 +7,10 @@
 namespace verdict::client {
 namespace {
 
-ProducerOptions as_transactional(ProducerOptions options) {
+ProducerOptions as_transactional(ProducerOptions options, std::string_view id) {
   options.idempotent = true;
   options.transactional = true;
+  options.transactional_id = id;
   return options;
 }
 
@@ -18,7 +19,7 @@ ProducerOptions as_transactional(ProducerOptions options) {
 TransactionalProducer::TransactionalProducer(Runtime& runtime, const ClientOptions& client, ProducerOptions producer,
                                              TransactionOptions transaction, DeliverySink& sink)
     : sink_(&sink),
-      producer_(runtime, client, as_transactional(producer), *this),
+      producer_(runtime, client, as_transactional(std::move(producer), transaction.id), *this),
       transaction_(runtime, client, producer_.connections(), producer_.metadata(), std::move(transaction)) {
   VERDICT_ASSERT(!transaction_.version_two(), "partitions are added by name");
 }

@@ -27,7 +27,7 @@ struct Caller final : sim::Process {
 
   Task<void> produce(ProducerBatch spec) {
     wire::Arena arena;
-    wire::ProduceRequest request{.acks = -1, .timeout_ms = 10'000};
+    wire::ProduceRequest request{.transactional_id = "tx", .acks = -1, .timeout_ms = 10'000};
     request.topic_data = arena.make_span<wire::ProduceRequest::TopicProduceData>(1);
     request.topic_data[0].name = "t";
     request.topic_data[0].partition_data = arena.make_span<wire::ProduceRequest::PartitionProduceData>(1);
@@ -131,7 +131,10 @@ struct ReadCommitted : ::testing::Test {
   // A topic with one partition on these brokers, the first of which leads.
   void begin(const NodeIds& replicas) {
     cluster = std::make_unique<sim::Cluster>(
-        world, sim::ClusterConfig{.brokers = static_cast<std::int32_t>(replicas.size())}, nullptr);
+        world,
+        sim::ClusterConfig{.brokers = static_cast<std::int32_t>(replicas.size()),
+                           .properties = {{"transaction.partition.verification.enable", "false"}}},
+        nullptr);
     Writing what{.values = {}};
     what.topic.name = "t";
     what.topic.assignment[0] = replicas;

@@ -61,7 +61,7 @@ class IdempotenceTest : public ClientTest {
   std::unique_ptr<Producer> producer;
 };
 
-constexpr ProducerOptions kOneARecord{.batch_bytes = 1};
+const ProducerOptions kOneARecord{.batch_bytes = 1};
 
 TEST_F(IdempotenceTest, EachPartitionCountsItsRecords) {
   begin(kOneARecord, 2, 2);

@@ -44,7 +44,7 @@ class ProducerTest : public ClientTest {
   std::unique_ptr<Producer> producer;
 };
 
-constexpr ProducerOptions kOnce{.retries = 0};
+const ProducerOptions kOnce{.retries = 0};
 
 TEST_F(ProducerTest, OffsetsAreThoseOfTheRecords) {
   for (const storage::Codec codec : {storage::Codec::none, storage::Codec::lz4, storage::Codec::zstd}) {
