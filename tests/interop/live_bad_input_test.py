@@ -124,7 +124,7 @@ class Sockets(unittest.TestCase):
         self.assert_closed(request(3, 99, 1, b"\x00"), "api 3, version 99")
 
     def test_api_that_is_not_served(self):
-        self.assert_closed(request(22, 1, 1, struct.pack(">hi", -1, 1000)), "api 22")
+        self.assert_closed(request(29, 1, 1, struct.pack(">bhbhhbb", 2, -1, 3, -1, -1, 1, 1)), "api 29")
 
     def test_unknown_version_of_api_versions_gets_version_0(self):
         connection = self.open()
