@@ -227,8 +227,8 @@ void WhiteBoxState::set_head(PartitionTruth& p, Slot s, BatchIndex head) {
   if (s == p.main_slot) trim_main(p);
 }
 
-// All that the replica had was removed, and what the leader had there as well: nothing is left that they could differ in,
-// whatever it was.
+// All that the replica had was removed, and what the leader had there as well: nothing is left that they could differ
+// in, whatever it was.
 void WhiteBoxState::rejoin_empty(PartitionTruth& p, Slot s) {
   const Replica& r = p.replicas[s];
   if (!r.known || r.log_start != log_end(r) || on_main(p, r.head) || p.main_slot == kNoSlot ||
