@@ -106,8 +106,8 @@ TEST(C5, TruncatesOnALeadersWordThatHoldsIt) {
   EXPECT_EQ(c.found(), "C5");
 }
 
-// A member dies in the truncation that its leader asked for, and is the last one when it returns: what it cut was on all
-// of the ISR while nobody knew that it was gone.
+// A member dies in the truncation that its leader asked for, and is the last one when it returns: what it cut was on
+// all of the ISR while nobody knew that it was gone.
 TEST(C2, ATruncationThatNobodyHeardOfTakesWhatNobodyWasToldOf) {
   for (const bool asked : {true, false}) {
     Cluster c;
