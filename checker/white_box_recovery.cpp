@@ -264,6 +264,10 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
     return kNoBatch;
   }
   if (n.crashed && may_have_truncated(p, r, to)) {
+    if ((p.isr & bit(s)) != 0 && to < p.true_hw && to >= p.exposed) {  // as in a truncation that was told (C5)
+      note(p, Note::Kind::lowered, now.node, to, 1);
+      lower_true_hw(p, to);
+    }
     const BatchIndex head = ancestor(r.head, to);
     return end(head) == to ? head : place(p, to, -1);
   }

@@ -106,5 +106,28 @@ TEST(C5, TruncatesOnALeadersWordThatHoldsIt) {
   EXPECT_EQ(c.found(), "C5");
 }
 
+// A member dies in the truncation that its leader asked for, and is the last one when it returns: what it cut was on
+// all of the ISR while nobody knew that it was gone.
+TEST(C2, ATruncationThatNobodyHeardOfTakesWhatNobodyWasToldOf) {
+  for (const bool asked : {true, false}) {
+    Cluster c;
+    c.commit(2);
+    c.append(1, 1, 102), c.copy(3, 1, 102);
+    c.fence(1, true);
+    c.decide(2, 2, {2, 3});
+    c.lead(2, 2, {2, 3}, 2);
+    c.follow(3, 2, 2);
+    if (asked) c.diverge(2, 2, 3, 1, 2);
+    c.stop(3);
+    c.fence(2, true);
+    c.decide(3, 3, {3});
+    c.decide(-1, 4, {3});
+    c.start(3);
+    c.open(3, 2, 1);
+    c.up(3, false);
+    EXPECT_EQ(c.found(), asked ? "none" : "L4") << c.sentence();
+  }
+}
+
 }  // namespace
 }  // namespace verdict::checker
