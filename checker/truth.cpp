@@ -227,17 +227,6 @@ void WhiteBoxState::set_head(PartitionTruth& p, Slot s, BatchIndex head) {
   if (s == p.main_slot) trim_main(p);
 }
 
-// All that the replica had was removed, and what the leader had there as well: nothing is left that they could differ
-// in, whatever it was.
-void WhiteBoxState::rejoin_empty(PartitionTruth& p, Slot s) {
-  const Replica& r = p.replicas[s];
-  if (!r.known || r.log_start != log_end(r) || on_main(p, r.head) || p.main_slot == kNoSlot ||
-      p.replicas[p.main_slot].log_start < r.log_start || r.log_start == 0)
-    return;
-  const BatchIndex before = main_at(p, r.log_start - 1);
-  if (before != kNoBatch && end(before) == r.log_start) set_head(p, s, before);
-}
-
 // ---- the true high watermark ----
 
 // The lowest value that `reader` may legally still hold for the current one.

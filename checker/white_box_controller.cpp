@@ -81,8 +81,6 @@ void WhiteBoxState::on(const protocol::events::PartitionDecided& e) {
   const SlotMask old_isr = p.decided ? p.isr : isr;
   const SlotMask admitted = p.decided ? isr & ~p.isr : isr;
   if (!check_admitted(p, admitted, e)) return;
-  for (SlotMask rest = admitted; rest != 0; rest &= rest - 1)
-    rejoin_empty(p, static_cast<Slot>(std::countr_zero(rest)));
   const bool elected = e.leader != kNoNode && (!p.decided || e.leader != p.leader || epoch != p.leader_epoch);
   const std::int32_t old_epoch = p.leader_epoch;
   p.decided = true;

@@ -80,7 +80,6 @@ class WhiteBoxState {
   void set_main(PartitionTruth& p, BatchIndex head);    // keeps the ghost; head's path must hold it
   void trim_main(PartitionTruth& p);                    // after the main replica's path got shorter
   void set_head(PartitionTruth& p, Slot s, BatchIndex head);
-  void rejoin_empty(PartitionTruth& p, Slot s);
   void hold(BatchIndex i, Slot s) {
     if (s < 16) tree[i].held = static_cast<std::uint16_t>(tree[i].held | (1U << s));
   }

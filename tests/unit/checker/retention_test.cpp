@@ -82,30 +82,5 @@ TEST(Retention, WhatIsBackBelowTheLogStartIsLostLikeTheRest) {
   }
 }
 
-// The last member lost offset 3 and wrote another one there. Broker 3 had removed all up to 4 by then: it may follow
-// from there where the leader has removed as much, and lacks what the leader still has.
-TEST(Retention, WhereAllIsRemovedNothingDiverges) {
-  for (const int leader_start : {4, 3}) {
-    Cluster c;
-    c.commit(4);
-    c.decide(1, 1, {1});
-    c.adopt(1, 1, {1}, {1});
-    c.event(3, LogStartMoved{c.key, Offset(0), Offset(4), StartReason::retention});
-    c.stop(1, StopKind::power_loss);
-    c.lose(1, 3, 4);
-    c.start(1);
-    c.open(1, 3, 1);
-    c.up(1, false);
-    c.decide(1, 2, {1}), c.lead(1, 2, {1}, 3);
-    c.follow(3, 2, 1);
-    c.append(1, 2, 903);
-    c.advance(1, 2, 3, 4, {1}, {4});
-    c.event(1, LogStartMoved{c.key, Offset(0), Offset(leader_start), StartReason::retention});
-    c.fetch(1, 2, 3, 4);
-    c.decide(1, 2, {1, 3});
-    EXPECT_EQ(c.found(), leader_start == 4 ? "none" : "C2") << c.sentence();
-  }
-}
-
 }  // namespace
 }  // namespace verdict::checker
