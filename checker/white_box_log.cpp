@@ -130,10 +130,10 @@ BatchIndex WhiteBoxState::append_apart(PartitionTruth& p, Slot s, const protocol
     const BatchIndex there = batch_at(p, other, base);
     if (there == kNoBatch || tree.base(there) != base || tree[there].epoch != content.epoch || tree[there].unknown)
       continue;
-    if (cut_away(p, content.epoch, content.last + 1)) continue;
+    const bool excused = cut_away(p, content.epoch, content.last + 1);
     const std::int64_t both_hold = std::max(r.log_start, other.log_start);
     if (!tree.same(there, content)) {
-      if (content.last < both_hold) continue;
+      if (content.last < both_hold || excused) continue;
       violate("C3", &p, base,
               "brokers " + std::to_string(now.node.value()) + " and " + std::to_string(other.node.value()) +
                   " hold different batches at offset " + std::to_string(base) + " of " + name(p) +
@@ -143,6 +143,7 @@ BatchIndex WhiteBoxState::append_apart(PartitionTruth& p, Slot s, const protocol
     }
     const BatchIndex fork = common(r.head, tree[there].parent);
     if (base > both_hold && end(fork) < base) {
+      if (excused) continue;
       violate("C3", &p, end(fork),
               "broker " + std::to_string(now.node.value()) + " appends offset " + std::to_string(base) + " of epoch " +
                   std::to_string(content.epoch) + " to " + name(p) + " although its log differs from broker " +

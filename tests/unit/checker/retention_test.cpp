@@ -82,5 +82,30 @@ TEST(Retention, WhatIsBackBelowTheLogStartIsLostLikeTheRest) {
   }
 }
 
+// Two configured unclean elections later broker 3 follows broker 1 again, from its own log start on, below which it had
+// what another leader wrote: from there on both are the same.
+TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
+  Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
+  c.commit(1);
+  c.decide(1, 1, {1});
+  c.adopt(1, 1, {1}, {1});
+  c.append(1, 1, 701), c.append(1, 1, 702);
+  c.fence(1, true);
+  c.decide(2, 2, {2}, true);
+  c.lead(2, 2, {2}, 1);
+  c.append(2, 2, 801);
+  c.follow(3, 2, 2);
+  c.copy(3, 2, 801);
+  c.event(3, LogStartMoved{c.key, Offset(0), Offset(2), StartReason::retention});
+  c.fence(2, true), c.fence(1, false);
+  c.decide(1, 3, {1}, true);
+  c.lead(1, 3, {1}, 3);
+  c.follow(3, 3, 1);
+  c.copy(3, 1, 702);
+  EXPECT_EQ(c.found(), "none") << c.sentence();
+  c.advance_follower(3, 3, 2, 3);
+  EXPECT_EQ(c.found(), "none") << c.sentence();
+}
+
 }  // namespace
 }  // namespace verdict::checker
