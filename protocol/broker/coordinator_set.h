@@ -6,8 +6,12 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "protocol/broker/context.h"
 #include "protocol/broker/coordinator_partition.h"
+#include "protocol/broker/coordinators.h"
 
 namespace verdict::broker {
 
@@ -41,6 +45,53 @@ class CoordinatorSet {
   bool stopping_ = false;
   Signal stop_;
   Scope scope_;
+};
+
+// The coordinators of groups or of transactions, asked by a group's or a transaction's id.
+template <class Partition>
+class Coordinators : public CoordinatorSet {
+ public:
+  Coordinators(BrokerContext& context, CoordinatorType type, Make make)
+      : CoordinatorSet(context.runtime, context.replicas, std::string(coordinator_topic(type)), std::move(make)),
+        image_(&context.image),
+        type_(type) {}
+
+  std::expected<std::shared_ptr<Partition>, ErrorCode> of(std::string_view id) const {
+    const auto key = coordinator_of(type_, id, *image_);
+    if (!key) return std::unexpected(ErrorCode::NOT_COORDINATOR);
+    const auto found = find(key->index);
+    if (!found) return std::unexpected(found.error());
+    return std::static_pointer_cast<Partition>(*found);
+  }
+
+  // Asks the coordinator of `id` with the event of make(token), or tells `answer` why it can't be asked.
+  template <class MakeEvent>
+  void ask(std::string_view id, MakeEvent make, typename Partition::Answer answer) const {
+    const auto found = of(id);
+    if (!found) return answer(std::unexpected(found.error()));
+    (*found)->ask(std::move(make), std::move(answer));
+  }
+
+  // As ask(), each coordinator of this broker, with the answer that make_answer() makes for it.
+  template <class MakeEvent, class MakeAnswer>
+  void ask_each(MakeEvent make, MakeAnswer make_answer) const {
+    each([&](Partition& coordinator) {
+      const typename Partition::Answer answer = make_answer();
+      if (const ErrorCode refusal = coordinator.refusal(); refusal != ErrorCode::NONE)
+        return answer(std::unexpected(refusal));
+      coordinator.ask(make, answer);
+    });
+  }
+
+  // Those of now, whatever visit() changes.
+  template <class Visit>
+  void each(Visit visit) const {
+    for (const auto& [index, partition] : std::map(all())) visit(static_cast<Partition&>(*partition));
+  }
+
+ private:
+  const protocol::MetadataImage* image_;
+  CoordinatorType type_;
 };
 
 }  // namespace verdict::broker

@@ -39,25 +39,15 @@ group::Producer to_machine(const CoordinatorProducer& producer) { return {.id = 
 
 // ---- one partition ----
 
-GroupPartition::GroupPartition(Context context, PartitionPtr partition, LeaderEpoch epoch,
-                               group::GroupCoordinator::Options options, protocol::Observer* observer)
-    : CoordinatorPartition(std::move(context), std::move(partition), epoch), machine_(std::move(options), observer) {}
-
 std::expected<void, std::string> GroupPartition::replay(const storage::RecordView& record,
                                                         const std::optional<CoordinatorProducer>& transactional) {
   if (!record.key) return std::unexpected(std::string("a record without a key"));
-  return machine_.replay(*record.key, record.value, record.timestamp,
-                         transactional ? std::optional(to_machine(*transactional)) : std::nullopt);
+  return machine().replay(*record.key, record.value, record.timestamp,
+                          transactional ? std::optional(to_machine(*transactional)) : std::nullopt);
 }
 
 void GroupPartition::replay_marker(const CoordinatorProducer& producer, bool committed) {
-  machine_.replay_marker(to_machine(producer), committed);
-}
-
-void GroupPartition::loaded() {
-  group::Effects effects;
-  machine_.loaded(runtime().now(), runtime().wall_now(), effects);
-  run(effects);
+  machine().replay_marker(to_machine(producer), committed);
 }
 
 void GroupPartition::marker(const CoordinatorProducer& producer, bool committed) {
@@ -68,32 +58,12 @@ void GroupPartition::topics_deleted(std::span<const std::string> names) {
   if (state() == State::active) step(group::events_in::TopicsDeleted{names});
 }
 
-void GroupPartition::answer_open(ErrorCode error) {
-  for (auto& [token, answer] : std::exchange(open_, {})) answer(std::unexpected(error));
-}
-
-void GroupPartition::run(group::Effects& effects) {
-  for (const Mark mark : effects.marks) runtime().mark(mark);
-  for (group::Effect& effect : effects.list) std::visit([this](auto& what) { run(std::move(what)); }, effect);
-}
-
 void GroupPartition::run(const group::effects::Append& effect) {
   std::vector<CoordinatorRecord> records;
   for (const group::LogRecord& record : effect.records) records.push_back({.key = record.key, .value = record.value});
   std::optional<CoordinatorProducer> transactional;
   if (effect.transactional) transactional = {.id = effect.transactional->id, .epoch = effect.transactional->epoch};
   append(records, transactional);
-}
-
-void GroupPartition::run(group::effects::Respond effect) {
-  const auto held = std::make_shared<group::effects::Respond>(std::move(effect));
-  when_committed([this, held] {
-    const auto at = open_.find(held->token);
-    if (at == open_.end()) return;
-    const Answer answer = std::move(at->second);
-    open_.erase(at);
-    answer(std::move(held->response));
-  });
 }
 
 void GroupPartition::run(const group::effects::Log& effect) {
@@ -105,19 +75,11 @@ void GroupPartition::run(const group::effects::Log& effect) {
 GroupRequests::GroupRequests(BrokerContext& context)
     : context_(&context),
       scope_(context.runtime),
-      set_(context.runtime, context.replicas, std::string(kOffsetsTopic),
+      set_(context, CoordinatorType::group,
            [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
              return std::make_shared<GroupPartition>(std::move(shell), std::move(partition), epoch,
                                                      options_of(*context_), context_->observer);
            }) {}
-
-std::expected<GroupRequests::Ptr, ErrorCode> GroupRequests::coordinator_of(std::string_view group) const {
-  const auto key = broker::coordinator_of(CoordinatorType::group, group, context_->image);
-  if (!key) return std::unexpected(ErrorCode::NOT_COORDINATOR);
-  const auto found = set_.find(key->index);
-  if (!found) return std::unexpected(found.error());
-  return std::static_pointer_cast<GroupPartition>(*found);
-}
 
 Task<void> GroupRequests::stop() {
   set_.drop_all();
@@ -126,8 +88,7 @@ Task<void> GroupRequests::stop() {
 }
 
 void GroupRequests::topics_deleted(const std::vector<std::string>& names) {
-  for (const auto& [index, partition] : std::map(set_.all()))
-    std::static_pointer_cast<GroupPartition>(partition)->topics_deleted(names);
+  set_.each([&](GroupPartition& partition) { partition.topics_deleted(names); });
 }
 
 bool GroupRequests::serves(wire::ApiKey api) const {
@@ -196,10 +157,9 @@ void GroupRequests::one_group(const ExchangePtr& exchange) {
     response.error_code = code(said.error());
     exchange->respond(response);
   };
-  const auto found = coordinator_of(request.group_id);
-  if (!found) return answer(std::unexpected(found.error()));
   const std::string host = host_of(*exchange);
-  (*found)->ask(
+  set_.ask(
+      request.group_id,
       [&](group::Token token) {
         return Event{.token = token,
                      .version = exchange->version(),
@@ -220,13 +180,12 @@ void GroupRequests::join(const ExchangePtr& exchange) {
     if (exchange->version() >= kNullableProtocol) response.protocol_name = std::nullopt;
     exchange->respond(response);
   };
-  const auto found = coordinator_of(request.group_id);
-  if (!found) return answer(std::unexpected(found.error()));
   const std::string host = host_of(*exchange);
-  const std::uint64_t high = context_->runtime.random(Purpose::MemberId, 0);
-  const std::uint64_t low = context_->runtime.random(Purpose::MemberId, 0);
-  (*found)->ask(
+  set_.ask(
+      request.group_id,
       [&](group::Token token) {
+        const std::uint64_t high = context_->runtime.random(Purpose::MemberId, 0);
+        const std::uint64_t low = context_->runtime.random(Purpose::MemberId, 0);
         return group::events_in::JoinGroup{.token = token,
                                            .version = exchange->version(),
                                            .client_id = exchange->client_id(),
@@ -324,11 +283,10 @@ void GroupRequests::commit(const ExchangePtr& exchange) {
   if (!exchange->decode(request)) return;
   const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
   const GroupPartition::Answer answer = merge_refused(exchange, split);
-  const auto found = coordinator_of(request.group_id);
-  if (!found) return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
   const std::string host = host_of(*exchange);
-  (*found)->ask(
+  set_.ask(
+      request.group_id,
       [&](group::Token token) {
         return group::events_in::OffsetCommit{.token = token,
                                               .version = exchange->version(),
@@ -352,10 +310,9 @@ void GroupRequests::delete_offsets(const ExchangePtr& exchange) {
     if (refusal.error_code != 0) return exchange->respond(refusal);
     merged(std::move(said));
   };
-  const auto found = coordinator_of(request.group_id);
-  if (!found) return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
-  (*found)->ask(
+  set_.ask(
+      request.group_id,
       [&](group::Token token) {
         return group::events_in::OffsetDelete{.token = token,
                                               .version = exchange->version(),
@@ -373,12 +330,12 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
   if (!exchange->decode(request)) co_return;
   const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
   const GroupPartition::Answer answer = merge_refused(exchange, split);
-  auto found = coordinator_of(request.group_id);
+  auto found = set_.of(request.group_id);
   if (!found) co_return answer(std::unexpected(found.error()));
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
   const ErrorCode verified = co_await verify(*found, &request, exchange->version());
   if (verified != ErrorCode::NONE) co_return answer(std::unexpected(verified));
-  found = coordinator_of(request.group_id);  // it may be another one by now
+  found = set_.of(request.group_id);  // it may be another one by now
   if (!found) co_return answer(std::unexpected(found.error()));
   const std::string host = host_of(*exchange);
   (*found)->ask(
@@ -392,7 +349,8 @@ Task<void> GroupRequests::commit_in_transaction(ExchangePtr exchange) {
       answer);
 }
 
-Task<ErrorCode> GroupRequests::verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version) {
+Task<ErrorCode> GroupRequests::verify(std::shared_ptr<GroupPartition> group,
+                                      const wire::TxnOffsetCommitRequest* request, int version) {
   const TransactionClaim claim{.transactional_id = std::string(request->transactional_id),
                                .producer_id = request->producer_id,
                                .producer_epoch = request->producer_epoch,

@@ -2,61 +2,42 @@
 
 #include <cstdint>
 #include <expected>
-#include <functional>
-#include <map>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "protocol/broker/context.h"
 #include "protocol/broker/coordinator_set.h"
+#include "protocol/broker/machine_partition.h"
 #include "protocol/group/coordinator.h"
 
 namespace verdict::broker {
 
 // The machine of one partition of __consumer_offsets with its shell.
-class GroupPartition final : public CoordinatorPartition {
+class GroupPartition final
+    : public MachinePartition<GroupPartition, group::GroupCoordinator, group::Effects, group::Response> {
  public:
-  using Answer = std::function<void(std::expected<group::Response, ErrorCode>)>;  // or why there is none
-
   GroupPartition(Context context, PartitionPtr partition, LeaderEpoch epoch, group::GroupCoordinator::Options options,
-                 protocol::Observer* observer);
+                 protocol::Observer* observer)
+      : MachinePartition(std::move(context), std::move(partition), epoch, std::move(options), observer) {}
 
-  // One event that a request makes; `make` gets the token that the answer will come under.
-  template <class Make>
-  void ask(Make make, Answer answer) {
-    const group::Token token = ++tokens_;
-    open_.emplace(token, std::move(answer));
-    step(make(token));
-  }
   void topics_deleted(std::span<const std::string> names);
 
  private:
+  friend MachinePartition;
   std::expected<void, std::string> replay(const storage::RecordView& record,
                                           const std::optional<CoordinatorProducer>& transactional) override;
   void replay_marker(const CoordinatorProducer& producer, bool committed) override;
-  void loaded() override;
   void tick() override { step(group::events_in::Tick{}); }
   void marker(const CoordinatorProducer& producer, bool committed) override;
-  void answer_open(ErrorCode error) override;
 
-  template <class Event>
-  void step(const Event& event) {
-    group::Effects effects;
-    machine_.step(event, runtime().now(), runtime().wall_now(), effects);
-    run(effects);
-  }
-  void run(group::Effects& effects);
   void run(const group::effects::Append& effect);
-  void run(group::effects::Respond effect);
+  void run(group::effects::Respond effect) { respond(effect.token, std::move(effect.response)); }
   void run(const group::effects::ArmTimer& effect) { arm(effect.when); }
   void run(const group::effects::Log& effect);
-
-  group::GroupCoordinator machine_;
-  group::Token tokens_ = 0;
-  std::map<group::Token, Answer> open_;
 };
 
 // The requests that a group coordinator answers.
@@ -77,8 +58,6 @@ class GroupRequests {
   Task<void> stop();
 
  private:
-  using Ptr = std::shared_ptr<GroupPartition>;
-  std::expected<Ptr, ErrorCode> coordinator_of(std::string_view group) const;
   template <class Event, class Request, class Response>
   void one_group(const ExchangePtr& exchange);
   void join(const ExchangePtr& exchange);
@@ -86,7 +65,8 @@ class GroupRequests {
   void commit(const ExchangePtr& exchange);
   void delete_offsets(const ExchangePtr& exchange);
   Task<void> commit_in_transaction(ExchangePtr exchange);
-  Task<ErrorCode> verify(Ptr group, const wire::TxnOffsetCommitRequest* request, int version);
+  Task<ErrorCode> verify(std::shared_ptr<GroupPartition> group, const wire::TxnOffsetCommitRequest* request,
+                         int version);
   void fetch_offsets(const ExchangePtr& exchange);
   void describe(const ExchangePtr& exchange);
   void remove(const ExchangePtr& exchange);
@@ -94,7 +74,7 @@ class GroupRequests {
 
   BrokerContext* context_;
   Scope scope_;
-  CoordinatorSet set_;
+  Coordinators<GroupPartition> set_;
 };
 
 }  // namespace verdict::broker

@@ -1,6 +1,7 @@
+#include <algorithm>
 #include <utility>
 
-#include "protocol/broker/coordinators.h"
+#include "protocol/broker/gather.h"
 #include "protocol/broker/transaction_requests.h"
 
 // Requests of several partitions or transactions: what each coordinator says, put together.
@@ -81,9 +82,8 @@ void TransactionRequests::add_to_one(const ExchangePtr& exchange) {
         results_with(exchange->arena(), topics, [&](std::string_view, std::int32_t) { return said.error(); });
     exchange->respond(response);
   };
-  const auto found = coordinator_of(request->v3_and_below_transactional_id);
-  if (!found) return answer(std::unexpected(found.error()));
-  (*found)->ask(
+  set_.ask(
+      request->v3_and_below_transactional_id,
       [&](transaction::Token token) {
         return transaction::events_in::AddPartitionsToTxn{
             .token = token, .version = exchange->version(), .request = *request};
@@ -122,12 +122,8 @@ void TransactionRequests::add_to_each(const ExchangePtr& exchange) {
       }
       gathered->done();
     };
-    const auto found = coordinator_of(wanted.transactional_id);
-    if (!found) {
-      answer(std::unexpected(found.error()));
-      continue;
-    }
-    (*found)->ask(
+    set_.ask(
+        wanted.transactional_id,
         [&](transaction::Token token) {
           return transaction::events_in::VerifyPartitions{
               .token = token, .version = exchange->version(), .transaction = wanted};
@@ -142,101 +138,69 @@ namespace {
 using DescribeResponse = wire::DescribeTransactionsResponse;
 using ListResponse = wire::ListTransactionsResponse;
 
-template <class Request, class Response>
-struct Merging {
-  ExchangePtr exchange;
-  Request request;
-  std::vector<std::shared_ptr<wire::Message<Response>>> parts;
-  std::vector<std::pair<std::string_view, ErrorCode>> refused;
-  std::size_t missing = 1;  // the last is its maker's own
-};
+using DescribeGather = Gather<wire::DescribeTransactionsRequest, DescribeResponse>;
+using ListGather = Gather<wire::ListTransactionsRequest, ListResponse>;
 
-void finish(Merging<wire::DescribeTransactionsRequest, DescribeResponse>& merging) {
-  if (--merging.missing != 0) return;
+void finish_describe(DescribeGather& gather) {
   std::vector<DescribeResponse::TransactionState> states;
-  for (const auto& part : merging.parts)
+  for (const auto& part : gather.parts) {
+    if (part == nullptr) continue;
     states.insert(states.end(), part->value.transaction_states.begin(), part->value.transaction_states.end());
-  for (const auto& [id, error] : merging.refused) {
+  }
+  for (std::size_t i = 0; i < gather.parts.size(); ++i) {
+    if (gather.parts[i] != nullptr) continue;
     DescribeResponse::TransactionState& state = states.emplace_back();
-    state.transactional_id = id;
-    state.error_code = code(error);
+    state.transactional_id = gather.request.transactional_ids[i];
+    state.error_code = code(gather.errors[i]);
   }
   DescribeResponse response;
-  response.transaction_states = merging.exchange->arena().copy_span<DescribeResponse::TransactionState>(states);
-  merging.exchange->respond(response);
+  response.transaction_states = gather.exchange->arena().copy_span<DescribeResponse::TransactionState>(states);
+  gather.exchange->respond(response);
 }
 
-void finish(Merging<wire::ListTransactionsRequest, ListResponse>& merging) {
-  if (--merging.missing != 0) return;
+void finish_list(ListGather& gather) {
   std::vector<ListResponse::TransactionState> states;
   ListResponse response;
-  for (const auto& part : merging.parts) {
+  for (const auto& part : gather.parts) {
+    if (part == nullptr) continue;
     states.insert(states.end(), part->value.transaction_states.begin(), part->value.transaction_states.end());
     response.unknown_state_filters = part->value.unknown_state_filters;
     if (response.error_code == 0) response.error_code = part->value.error_code;
   }
-  if (!merging.refused.empty()) response.error_code = code(merging.refused.front().second);
-  response.transaction_states = merging.exchange->arena().copy_span<ListResponse::TransactionState>(states);
-  merging.exchange->respond(response);
-}
-
-template <class Request, class Response>
-TransactionPartition::Answer part_of(std::shared_ptr<Merging<Request, Response>> merging, std::string_view id) {
-  ++merging->missing;
-  return [merging, id](std::expected<transaction::Response, ErrorCode> said) {
-    if (said) {
-      merging->parts.push_back(
-          std::make_shared<wire::Message<Response>>(std::move(std::get<wire::Message<Response>>(*said))));
-    } else {
-      merging->refused.emplace_back(id, said.error());
-    }
-    finish(*merging);
-  };
+  const auto refused = std::ranges::find_if(gather.errors, [](ErrorCode error) { return error != ErrorCode::NONE; });
+  if (refused != gather.errors.end()) response.error_code = code(*refused);
+  response.transaction_states = gather.exchange->arena().copy_span<ListResponse::TransactionState>(states);
+  gather.exchange->respond(response);
 }
 
 }  // namespace
 
 void TransactionRequests::describe(const ExchangePtr& exchange) {
-  const auto merging = std::make_shared<Merging<wire::DescribeTransactionsRequest, DescribeResponse>>();
-  merging->exchange = exchange;
-  if (!exchange->decode(merging->request)) return;
-  for (const std::string_view id : merging->request.transactional_ids) {
-    const TransactionPartition::Answer answer = part_of(merging, id);
-    const auto found = coordinator_of(id);
-    if (!found) {
-      answer(std::unexpected(found.error()));
-      continue;
-    }
-    (*found)->ask(
+  const auto gather = begin_gather(exchange, finish_describe);
+  if (gather == nullptr) return;
+  for (const std::string_view id : gather->request.transactional_ids) {
+    set_.ask(
+        id,
         [&](transaction::Token token) {
           return transaction::events_in::DescribeTransactions{
               .token = token, .version = exchange->version(), .transactional_id = id};
         },
-        answer);
+        part_of(gather));
   }
-  finish(*merging);
+  gather->done();
 }
 
 // What this broker coordinates; while a partition of it loads, Kafka asks to come again.
 void TransactionRequests::list(const ExchangePtr& exchange) {
-  const auto merging = std::make_shared<Merging<wire::ListTransactionsRequest, ListResponse>>();
-  merging->exchange = exchange;
-  if (!exchange->decode(merging->request)) return;
-  for (const auto& [index, coordinator] : std::map(set_.all())) {
-    const TransactionPartition::Answer answer = part_of(merging, {});
-    if (const ErrorCode refusal = coordinator->refusal(); refusal != ErrorCode::NONE) {
-      answer(std::unexpected(refusal));
-      continue;
-    }
-    std::static_pointer_cast<TransactionPartition>(coordinator)
-        ->ask(
-            [&](transaction::Token token) {
-              return transaction::events_in::ListTransactions{
-                  .token = token, .version = exchange->version(), .request = merging->request};
-            },
-            answer);
-  }
-  finish(*merging);
+  const auto gather = begin_gather(exchange, finish_list);
+  if (gather == nullptr) return;
+  set_.ask_each(
+      [&](transaction::Token token) {
+        return transaction::events_in::ListTransactions{
+            .token = token, .version = exchange->version(), .request = gather->request};
+      },
+      [&] { return part_of(gather); });
+  gather->done();
 }
 
 }  // namespace verdict::broker

@@ -29,39 +29,14 @@ TransactionPartition::Answer answer_to(const ExchangePtr& exchange) {
 
 // ---- one partition ----
 
-TransactionPartition::TransactionPartition(Context context, PartitionPtr partition, LeaderEpoch epoch,
-                                           transaction::TransactionCoordinator::Options options, MarkerSender& markers,
-                                           ProducerIds& ids, protocol::Observer* observer)
-    : CoordinatorPartition(std::move(context), std::move(partition), epoch),
-      markers_(&markers),
-      ids_(&ids),
-      machine_(std::move(options), observer) {}
-
 std::expected<void, std::string> TransactionPartition::replay(const storage::RecordView& record,
                                                               const std::optional<CoordinatorProducer>&) {
   if (!record.key) return std::unexpected(std::string("a record without a key"));
-  return machine_.replay(*record.key, record.value, WallTime(std::chrono::milliseconds(record.timestamp)));
+  return machine().replay(*record.key, record.value, WallTime(std::chrono::milliseconds(record.timestamp)));
 }
-
-void TransactionPartition::loaded() {
-  transaction::Effects effects;
-  machine_.loaded(runtime().now(), runtime().wall_now(), effects);
-  run(effects);
-}
-
-void TransactionPartition::tick() { step(transaction::events_in::Tick{}); }
 
 void TransactionPartition::feature_changed(std::int16_t transaction_version) {
   if (state() == State::active) step(transaction::events_in::FeatureChanged{transaction_version});
-}
-
-void TransactionPartition::answer_open(ErrorCode error) {
-  for (auto& [token, answer] : std::exchange(open_, {})) answer(std::unexpected(error));
-}
-
-void TransactionPartition::run(transaction::Effects& effects) {
-  for (const Mark mark : effects.marks) runtime().mark(mark);
-  for (transaction::Effect& effect : effects.list) std::visit([this](auto& what) { run(std::move(what)); }, effect);
 }
 
 void TransactionPartition::run(const transaction::effects::Append& effect) {
@@ -69,17 +44,6 @@ void TransactionPartition::run(const transaction::effects::Append& effect) {
   for (const transaction::LogRecord& record : effect.records)
     records.push_back({.key = record.key, .value = record.value});
   append(records, std::nullopt);
-}
-
-void TransactionPartition::run(transaction::effects::Respond effect) {
-  const auto held = std::make_shared<transaction::effects::Respond>(std::move(effect));
-  when_committed([this, held] {
-    const auto at = open_.find(held->token);
-    if (at == open_.end()) return;
-    const Answer answer = std::move(at->second);
-    open_.erase(at);
-    answer(std::move(held->response));
-  });
 }
 
 void TransactionPartition::run(transaction::effects::SendMarkers effect) {
@@ -127,7 +91,7 @@ void TransactionPartition::run(const transaction::effects::Log& effect) {
 TransactionRequests::TransactionRequests(BrokerContext& context)
     : context_(&context),
       markers_(context.runtime, context.config, context.image),
-      set_(context.runtime, context.replicas, std::string(kTransactionsTopic),
+      set_(context, CoordinatorType::transaction,
            [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
              transaction::TransactionCoordinator::Options options;
              const protocol::BrokerConfig& config = context_->config;
@@ -153,24 +117,13 @@ Task<void> TransactionRequests::stop() {
 
 void TransactionRequests::features_changed() {
   const std::int16_t version = protocol::feature_level(context_->image, kVersionFeature);
-  for (const auto& [index, partition] : std::map(set_.all()))
-    std::static_pointer_cast<TransactionPartition>(partition)->feature_changed(version);
-}
-
-std::expected<TransactionRequests::Ptr, ErrorCode> TransactionRequests::coordinator_of(
-    std::string_view transactional_id) const {
-  const auto key = broker::coordinator_of(CoordinatorType::transaction, transactional_id, context_->image);
-  if (!key) return std::unexpected(ErrorCode::NOT_COORDINATOR);
-  const auto found = set_.find(key->index);
-  if (!found) return std::unexpected(found.error());
-  return std::static_pointer_cast<TransactionPartition>(*found);
+  set_.each([&](TransactionPartition& partition) { partition.feature_changed(version); });
 }
 
 void TransactionRequests::init_producer_id(const ExchangePtr& exchange, const wire::InitProducerIdRequest& request) {
   const auto answer = answer_to<wire::InitProducerIdResponse>(exchange);
-  const auto found = coordinator_of(request.transactional_id.value_or(std::string_view()));
-  if (!found) return answer(std::unexpected(found.error()));
-  (*found)->ask(
+  set_.ask(
+      request.transactional_id.value_or(std::string_view()),
       [&](transaction::Token token) {
         return transaction::events_in::InitProducerId{
             .token = token, .version = exchange->version(), .request = request};
@@ -182,7 +135,7 @@ void TransactionRequests::add_offsets(const ExchangePtr& exchange) {
   wire::AddOffsetsToTxnRequest request;
   if (!exchange->decode(request)) return;
   const auto answer = answer_to<wire::AddOffsetsToTxnResponse>(exchange);
-  const auto found = coordinator_of(request.transactional_id);
+  const auto found = set_.of(request.transactional_id);
   if (!found) return answer(std::unexpected(found.error()));
   const auto group = broker::coordinator_of(CoordinatorType::group, request.group_id, context_->image);
   if (!group) return answer(std::unexpected(ErrorCode::COORDINATOR_NOT_AVAILABLE));
@@ -198,9 +151,8 @@ void TransactionRequests::end(const ExchangePtr& exchange) {
   wire::EndTxnRequest request;
   if (!exchange->decode(request)) return;
   const auto answer = answer_to<wire::EndTxnResponse>(exchange);
-  const auto found = coordinator_of(request.transactional_id);
-  if (!found) return answer(std::unexpected(found.error()));
-  (*found)->ask(
+  set_.ask(
+      request.transactional_id,
       [&](transaction::Token token) {
         return transaction::events_in::EndTxn{.token = token, .version = exchange->version(), .request = request};
       },
