@@ -96,9 +96,9 @@ struct BlackBox::State {
     return number;
   }
 
-  void end_transaction(const HistoryEntry& e) {
+  void commit(const HistoryEntry& e) {
     const std::uint32_t number = transaction(e);
-    if (number == 0 || e.call != HistoryCall::commit) return;
+    if (number == 0) return;
     Transaction& t = transactions[number];
     t.asked = true;
     if (e.type == HistoryType::ok) t.committed = true;
@@ -431,7 +431,7 @@ BlackBox::~BlackBox() = default;
 void BlackBox::add(const HistoryEntry& e) {
   ++state_->result.entries;
   if (e.call == HistoryCall::send) state_->send(e);
-  if (e.call == HistoryCall::commit || e.call == HistoryCall::abort) state_->end_transaction(e);
+  if (e.call == HistoryCall::commit) state_->commit(e);
   if (e.type != HistoryType::ok) return;
   if (e.call == HistoryCall::poll) state_->poll(e);
   if (e.call == HistoryCall::assign || e.call == HistoryCall::seek) {

@@ -1,9 +1,17 @@
 #include "checker/history.h"
 
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 
 namespace verdict::checker {
 namespace {
+
+// By the enumerators' numbers.
+constexpr std::string_view kTypes[] = {"invoke", "ok", "fail", "info"};
+constexpr std::string_view kCalls[] = {"send", "poll", "assign", "seek", "commit", "abort", "commit_offsets", "other"};
+static_assert(std::size(kTypes) == static_cast<std::size_t>(HistoryType::info) + 1);
+static_assert(std::size(kCalls) == static_cast<std::size_t>(HistoryCall::other) + 1);
 
 // A reader of one JSON object whose members are known. Hostile input ends in an error, never in deep recursion.
 class LineReader {
@@ -162,24 +170,17 @@ class LineReader {
   bool type(HistoryEntry& e) {
     if (!string(text_)) return false;
     seen_type_ = true;
-    if (text_ == "invoke") return e.type = HistoryType::invoke, true;
-    if (text_ == "ok") return e.type = HistoryType::ok, true;
-    if (text_ == "fail") return e.type = HistoryType::fail, true;
-    if (text_ == "info") return e.type = HistoryType::info, true;
-    return false;
+    const auto* const known = std::ranges::find(kTypes, text_);
+    if (known == std::end(kTypes)) return false;
+    e.type = static_cast<HistoryType>(known - kTypes);
+    return true;
   }
 
   bool call(HistoryEntry& e) {
     if (!string(text_)) return false;
     seen_call_ = true;
-    e.call = text_ == "send"             ? HistoryCall::send
-             : text_ == "poll"           ? HistoryCall::poll
-             : text_ == "assign"         ? HistoryCall::assign
-             : text_ == "seek"           ? HistoryCall::seek
-             : text_ == "commit"         ? HistoryCall::commit
-             : text_ == "abort"          ? HistoryCall::abort
-             : text_ == "commit_offsets" ? HistoryCall::commit_offsets
-                                         : HistoryCall::other;
+    const auto* const known = std::ranges::find(kCalls, text_);
+    e.call = known == std::end(kCalls) ? HistoryCall::other : static_cast<HistoryCall>(known - kCalls);
     return true;
   }
 
@@ -237,9 +238,6 @@ void put(std::string& out, std::string_view name, std::string_view value) {
   }
   out.push_back('"');
 }
-
-constexpr std::string_view kTypes[] = {"invoke", "ok", "fail", "info"};
-constexpr std::string_view kCalls[] = {"send", "poll", "assign", "seek", "commit", "abort", "commit_offsets", "other"};
 
 }  // namespace
 

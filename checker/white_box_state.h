@@ -230,7 +230,7 @@ class WhiteBoxState {
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::vector<Produced> produced_;
-  IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_
+  IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_

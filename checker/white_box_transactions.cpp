@@ -18,16 +18,16 @@ std::int32_t sequence_after(std::int32_t first, std::int64_t records) {
 
 const Produced* WhiteBoxState::produced(BatchIndex i) {
   const std::uint32_t* place = produced_of_.find(i);
-  return place == nullptr ? nullptr : &produced_[*place];
+  return place == nullptr ? nullptr : &produced_[*place - 1];
 }
 
 Produced& WhiteBoxState::make_produced(BatchIndex i) {
-  const auto fresh = static_cast<std::uint32_t>(produced_.size());
-  if (produced(i) == nullptr) {
-    produced_of_[i] = fresh;
+  std::uint32_t& place = produced_of_[i];
+  if (place == 0) {
     produced_.emplace_back();
+    place = static_cast<std::uint32_t>(produced_.size());
   }
-  return produced_[*produced_of_.find(i)];
+  return produced_[place - 1];
 }
 
 // A leader's append, judged against what its own log holds of the producer: there its state comes from. Below a batch
@@ -50,13 +50,14 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
       return;
     }
     known = true;
+    if (e.base_sequence < 0) return;
     if (before->epoch < e.producer_epoch.value()) {
       expected = 0;
     } else if (before->base_sequence >= 0) {
       expected = sequence_after(before->base_sequence, end(i) - tree.base(i));
     }
   }
-  if (!known || e.base_sequence < 0 || e.base_sequence == expected.value_or(0)) return;
+  if (!known || e.base_sequence == expected.value_or(0)) return;
   violate("T8", &p, e.base.value(),
           broker(now.node) + " appends sequence " + std::to_string(e.base_sequence) + " of producer " +
               std::to_string(id) + " in epoch " + std::to_string(e.producer_epoch.value()) + " to " + name(p) +

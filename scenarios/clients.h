@@ -20,29 +20,19 @@ class ProducingMachine : public sim::Process {
   virtual std::size_t pending() const = 0;  // records without one
 };
 
-class ProducerMachine final : public ProducingMachine {
+template <class Client, class Load>
+class LoadedMachine final : public ProducingMachine {
  public:
-  ProducerMachine(Runtime& runtime, const sim::ProducerLoad& load, sim::HistorySink* sink)
-      : load_(runtime, load, sink) {}
+  LoadedMachine(Runtime& runtime, const Load& load, sim::HistorySink* sink) : load_(runtime, load, sink) {}
   void stop() override { load_.stop(); }
   bool finished() const override { return load_.finished(); }
   std::size_t pending() const override { return load_.pending(); }
 
  private:
-  sim::ProducerProcess load_;
+  Client load_;
 };
-
-class TransactionalMachine final : public ProducingMachine {
- public:
-  TransactionalMachine(Runtime& runtime, const sim::TransactionalLoad& load, sim::HistorySink* sink)
-      : load_(runtime, load, sink) {}
-  void stop() override { load_.stop(); }
-  bool finished() const override { return load_.finished(); }
-  std::size_t pending() const override { return load_.pending(); }
-
- private:
-  sim::TransactionalProcess load_;
-};
+using ProducerMachine = LoadedMachine<sim::ProducerProcess, sim::ProducerLoad>;
+using TransactionalMachine = LoadedMachine<sim::TransactionalProcess, sim::TransactionalLoad>;
 
 class GroupMachine final : public sim::Process {
  public:

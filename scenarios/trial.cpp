@@ -58,10 +58,24 @@ checker::WhiteBoxOptions white_options(const Scenario& scenario, const RunOption
   return options;
 }
 
+// The history's enumerators stand in the order of the clients'.
+constexpr checker::HistoryType in_history(sim::OpType type) { return static_cast<checker::HistoryType>(type); }
+static_assert(in_history(sim::OpType::invoke) == checker::HistoryType::invoke);
+static_assert(in_history(sim::OpType::info) == checker::HistoryType::info);
+
+constexpr checker::HistoryCall in_history(sim::OpCall call) { return static_cast<checker::HistoryCall>(call); }
+static_assert(in_history(sim::OpCall::send) == checker::HistoryCall::send);
+static_assert(in_history(sim::OpCall::commit_offsets) == checker::HistoryCall::commit_offsets);
+
 sim::WorldConfig with_sinks(sim::WorldConfig config, sim::LossSink* losses, sim::LogSink* logs) {
   config.loss_sink = losses;
   config.log_sink = logs;
   return config;
+}
+
+template <class Machine, class Load>
+sim::ProcessFactory machine_with(const Load& load, sim::HistorySink* history) {
+  return [load, history](Runtime& runtime) { return std::make_unique<Machine>(runtime, load, history); };
 }
 
 }  // namespace
@@ -118,23 +132,14 @@ void Trial::draw_clocks() {
 }
 
 sim::ProcessFactory Trial::producing(const ProducerSpec& spec, std::int32_t process, std::int32_t partitions) {
-  sim::HistorySink* const history = this;
-  if (spec.transactional) {
-    const sim::TransactionalLoad made = transactional_load(spec, settings_, process, partitions);
-    return [history, made](Runtime& runtime) { return std::make_unique<TransactionalMachine>(runtime, made, history); };
-  }
-  const sim::ProducerLoad made = producer_load(spec, settings_, process, partitions);
-  return [history, made](Runtime& runtime) { return std::make_unique<ProducerMachine>(runtime, made, history); };
+  if (spec.transactional)
+    return machine_with<TransactionalMachine>(transactional_load(spec, settings_, process, partitions), this);
+  return machine_with<ProducerMachine>(producer_load(spec, settings_, process, partitions), this);
 }
 
 sim::ProcessFactory Trial::consuming(const ConsumerSpec& spec, std::int32_t process, std::int32_t partitions) {
-  sim::HistorySink* const history = this;
-  if (!spec.group.empty()) {
-    const sim::GroupLoad made = group_load(spec, settings_, process);
-    return [history, made](Runtime& runtime) { return std::make_unique<GroupMachine>(runtime, made, history); };
-  }
-  const sim::ConsumerLoad made = consumer_load(spec, settings_, process, partitions);
-  return [history, made](Runtime& runtime) { return std::make_unique<ConsumerMachine>(runtime, made, history); };
+  if (!spec.group.empty()) return machine_with<GroupMachine>(group_load(spec, settings_, process), this);
+  return machine_with<ConsumerMachine>(consumer_load(spec, settings_, process, partitions), this);
 }
 
 void Trial::add_clients() {
@@ -277,21 +282,10 @@ void Trial::fault_note(const FaultNote& note) {
 // ---- what the clients say ----
 
 void Trial::report(const sim::ClientOp& op) {
-  using checker::HistoryCall;
-  using checker::HistoryType;
   entry_.op = op.op;
   entry_.process = op.process;
-  entry_.type = op.type == sim::OpType::invoke ? HistoryType::invoke
-                : op.type == sim::OpType::ok   ? HistoryType::ok
-                : op.type == sim::OpType::fail ? HistoryType::fail
-                                               : HistoryType::info;
-  entry_.call = op.call == sim::OpCall::send     ? HistoryCall::send
-                : op.call == sim::OpCall::poll   ? HistoryCall::poll
-                : op.call == sim::OpCall::assign ? HistoryCall::assign
-                : op.call == sim::OpCall::seek   ? HistoryCall::seek
-                : op.call == sim::OpCall::commit ? HistoryCall::commit
-                : op.call == sim::OpCall::abort  ? HistoryCall::abort
-                                                 : HistoryCall::commit_offsets;
+  entry_.type = in_history(op.type);
+  entry_.call = in_history(op.call);
   entry_.acks = op.acks;
   entry_.partition = op.partition;
   entry_.offset = op.offset;

@@ -197,9 +197,9 @@ std::map<client::TopicPartition, Offset> Trial::read_goals(NodeId only_leader) {
     if (topic.deleted || white_.misled(key) || partition.leader == kNoNode ||
         (only_leader != kNoNode && partition.leader != only_leader))
       continue;
-    broker::Node* node = cluster_.node(cluster_.machine(partition.leader)->index);
-    if (node == nullptr || node->broker() == nullptr || !node->broker()->serving()) continue;
-    const broker::PartitionPtr replica = node->broker()->replicas().find(key);
+    broker::BrokerNode* node = cluster_.serving(cluster_.machine(partition.leader)->index);
+    if (node == nullptr) continue;
+    const broker::PartitionPtr replica = node->replicas().find(key);
     if (replica == nullptr || !replica->opened() || !replica->replica().is_leader()) continue;
     if (replica->replica().high_watermark() <= replica->log_start()) continue;
     goals[{.topic = topic.name, .partition = key.index}] = replica->replica().high_watermark();
@@ -295,11 +295,11 @@ Trial::Step Trial::lead_with(NodeId alone) {
   }
   bool reached = false;
   const auto leads = [this, alone] {
-    broker::Node* node = cluster_.node(cluster_.machine(alone)->index);
-    if (node == nullptr || node->broker() == nullptr || !node->broker()->serving()) return false;
+    broker::BrokerNode* node = cluster_.serving(cluster_.machine(alone)->index);
+    if (node == nullptr) return false;
     return std::ranges::all_of(cluster_.view().partitions, [&](const auto& entry) {
       if (entry.second.leader != alone || cluster_.view().topics.at(entry.first.topic).deleted) return true;
-      const broker::PartitionPtr replica = node->broker()->replicas().find(entry.first);
+      const broker::PartitionPtr replica = node->replicas().find(entry.first);
       return replica != nullptr && replica->opened() && replica->replica().is_leader();
     });
   };

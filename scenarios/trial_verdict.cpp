@@ -41,10 +41,8 @@ void Trial::probe_partition(const sim::ClusterView::Partition& partition, checke
   probed.min_isr = topic.min_isr;
   for (const NodeId id : partition.replicas) {
     checker::LivenessProbe::Replica replica{.node = id};
-    broker::Node* node = cluster_.node(cluster_.machine(id)->index);
-    const broker::PartitionPtr found = node == nullptr || node->broker() == nullptr || !node->broker()->serving()
-                                           ? nullptr
-                                           : node->broker()->replicas().find(partition.key);
+    broker::BrokerNode* node = cluster_.serving(cluster_.machine(id)->index);
+    const broker::PartitionPtr found = node == nullptr ? nullptr : node->replicas().find(partition.key);
     if (found != nullptr && found->opened()) {
       replica.open = true;
       replica.log_end = found->log_end();

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <string>
 
 #include "scenarios/scenario.h"
 
-// Conditions of drawn triggers.
+// Conditions of drawn triggers, and how they and targets name who leads.
 namespace verdict::search {
 
 constexpr std::int32_t kAllFrames = 1'000'000;  // of a message rule: as good as without an end
@@ -21,5 +22,11 @@ inline scenarios::Condition at_least(const char* field, std::int64_t value) {
           .min = value,
           .max = std::numeric_limits<std::int64_t>::max()};
 }
+
+inline scenarios::Condition members(const char* field, std::size_t count) {
+  return {.field = field, .kind = scenarios::Condition::Kind::size, .min = static_cast<std::int64_t>(count)};
+}
+
+inline std::string leader_of(const std::string& partition) { return "leader(" + partition + ")"; }
 
 }  // namespace verdict::search

@@ -87,7 +87,7 @@ std::string Maker::some_node() {
   if (kind == "broker") return some_broker();
   if (kind == "node" && share(30)) return "controller";
   const std::string partition = some_partition();
-  if (kind == "leader" || kind == "node") return "leader(" + partition + ")";
+  if (kind == "leader" || kind == "node") return leader_of(partition);
   const std::int64_t place = within(0, 1);
   return std::string(kind) + "(" + partition + "," + std::to_string(place) + ")";
 }
@@ -146,7 +146,7 @@ void Maker::message(FaultSpec& fault) {
   fault.side = one_of({0, 1}) == 0 ? "request" : "response";
   const std::string partition = some_partition();
   const std::string controller = "controller";
-  const std::string leader = "leader(" + partition + ")";
+  const std::string leader = leader_of(partition);
   const bool to_controller = is_one_of(fault.api, {"AlterPartition", "BrokerHeartbeat", "BrokerRegistration"}) ||
                              (fault.api == "Fetch" && share(40));
   const std::string other = share(50) ? some_broker() : std::string();
@@ -166,7 +166,7 @@ void Maker::message(FaultSpec& fault) {
 void Maker::groups(FaultSpec& fault) {
   fault.target.clear();
   const std::string partition = some_partition();
-  const std::string leader = "leader(" + partition + ")";
+  const std::string leader = leader_of(partition);
   const std::string follower = "follower(" + partition + ",0)";
   const std::string other = "follower(" + partition + ",1)";
   if (fault.action == "bridge") {
@@ -319,16 +319,16 @@ Maker::FaultSpec& Maker::unseat(const std::string& partition, std::int64_t at_ms
   fault.at_ms = at_ms;
   const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
   if (fault.action == "message") {
-    unheard(fault, "leader(" + partition + ")");
+    unheard(fault, leader_of(partition));
     fault.for_ms = session + within(20, 200);
     return fault;
   }
-  fault.target = "leader(" + partition + ")";
+  fault.target = leader_of(partition);
   parameters(fault);
   if (is_one_of(fault.action, {"pause", "isolate", "partition", "block"})) fault.for_ms = session + within(50, 800);
   if (is_one_of(fault.action, {"partition", "block"})) {
     fault.target.clear();
-    fault.a = {"leader(" + partition + ")"};
+    fault.a = {leader_of(partition)};
     fault.b = {"controller"};
   }
   if (fault.action == "doom") fault.nth_call = within(1, 6);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
@@ -207,7 +208,7 @@ scenarios::Scenario Maker::make() {
   if (share(kLongCut) && std::ranges::find(profile_.actions, "partition", &Weight::name) != profile_.actions.end()) {
     FaultSpec& cut = add("partition");
     cut.at_ms = within(50, 300);
-    cut.a = {"leader(" + focus_ + ")"};
+    cut.a = {leader_of(focus_)};
     cut.b = {share(50) ? "controller" : "brokers"};
     scenario_.phases.run_ms = kLongCutMs;
   }

@@ -11,11 +11,6 @@ namespace {
 
 constexpr std::array kDeaths{Weight{"power_loss", 6}, Weight{"kill", 2}, Weight{"doom_power", 2}};
 
-scenarios::Condition members(const char* field, std::size_t count) {
-  return {
-      .field = field, .kind = scenarios::Condition::Kind::size, .min = static_cast<std::int64_t>(count), .text = {}};
-}
-
 std::int64_t id_of(const std::string& broker) { return broker[broker.find('(') + 1] - '0'; }
 
 scenarios::Condition number(const char* field, std::int64_t value) {
@@ -53,7 +48,7 @@ void Maker::earlier_life() {
   if (cast.size() < 2) return quick_restarts();
   std::string broker = cast[static_cast<std::size_t>(within(1, static_cast<std::int64_t>(cast.size()) - 1))];
   if (share(60) && std::ranges::find(cast, damaged()) != cast.end()) broker = damaged();
-  const std::string leader = broker != cast.front() && share(50) ? cast.front() : "leader(" + partition + ")";
+  const std::string leader = broker != cast.front() && share(50) ? cast.front() : leader_of(partition);
   const std::int64_t at = moment(1'500);
   make_time(at + 2'500);
   const bool proposed = share(50);
@@ -140,7 +135,7 @@ void Maker::shrunken() {
   if (cast.size() < 2) return slow_follower();
   const std::int64_t at = moment(1'500);
   const std::string follower = cast[static_cast<std::size_t>(within(1, static_cast<std::int64_t>(cast.size()) - 1))];
-  const std::string leader = "leader(" + partition + ")";
+  const std::string leader = leader_of(partition);
   const std::int64_t lag = effective("replica.lag.time.max.ms", 1'000);
   make_time(at + lag + 1'500);
   const std::int64_t kind = within(0, 3);

@@ -8,11 +8,6 @@
 #include "search/maker.h"
 
 namespace verdict::search {
-namespace {
-
-std::string leader_of(const std::string& partition) { return "leader(" + partition + ")"; }
-
-}  // namespace
 
 // Leaders of one partition go one after the other: at short intervals, or as soon as each has written a little.
 void Maker::election_burst() {

@@ -80,11 +80,7 @@ void Maker::reigns() {
     fault.when = in_reign(partition, i);
     fault.when->not_before_ms = chain.begin_ms;
     // When everyone is in sync again, anybody may be next.
-    if (share(60)) {
-      fault.when->match.push_back({.field = "isr",
-                                   .kind = scenarios::Condition::Kind::size,
-                                   .min = share(75) ? static_cast<std::int64_t>(cast.size()) : 2});
-    }
+    if (share(60)) fault.when->match.push_back(members("isr", share(75) ? cast.size() : 2));
     fault.when->after_us = pause_us();
   }
 }
@@ -106,7 +102,7 @@ void Maker::leave_behind(const Chain& chain, const std::string& broker, std::int
     FaultSpec& hold = add("message");
     const std::string id = hold.id;
     set_in_chain(hold, chain, from);
-    const std::string leader = from == 0 && share(70) ? chain.preferred : "leader(" + chain.partition + ")";
+    const std::string leader = from == 0 && share(70) ? chain.preferred : leader_of(chain.partition);
     hold_answers(hold, deaf ? "controller" : leader, broker);
     hold.for_ms = deaf ? effective("broker.session.timeout.ms", 2'000) + within(100, 2'500) : within(200, 2'500);
     if (share(50)) release_in_reign(chain.partition, id, within(from + 1, chain.elections));
@@ -118,7 +114,7 @@ void Maker::carry(const Chain& chain, const std::vector<std::string>& cast) {
   const std::string_view kind = weighted(kCarried);
   const std::int64_t from = within(0, chain.elections - 1);
   const auto other = static_cast<std::size_t>(within(1, static_cast<std::int64_t>(cast.size()) - 1));
-  const std::string leader = share(50) ? cast.front() : "leader(" + chain.partition + ")";
+  const std::string leader = share(50) ? cast.front() : leader_of(chain.partition);
   const std::string whom = share(75) ? cast[other] : cast.front();
   FaultSpec& fault = add(kind == "apart" ? "partition" : kind == "slow" ? "disk_slow" : "message");
   const std::string id = fault.id;
@@ -154,7 +150,7 @@ void Maker::carry(const Chain& chain, const std::vector<std::string>& cast) {
     fault.nth = 1;
     if (kind == "late") {
       fault.side = "response";
-      fault.from = "leader(" + chain.partition + ")";
+      fault.from = leader_of(chain.partition);
       fault.to = "brokers";
     }
   }
@@ -185,8 +181,7 @@ void Maker::long_answer() {
   make_time(*stop.at_ms + 2'800);
   const auto whole = [&](FaultSpec& fault, std::int64_t after_us) {
     fault.when = in_reign(partition, 1);
-    fault.when->match.push_back(
-        {.field = "isr", .kind = scenarios::Condition::Kind::size, .min = static_cast<std::int64_t>(cast.size())});
+    fault.when->match.push_back(members("isr", cast.size()));
     fault.when->after_us = after_us;
   };
   FaultSpec& behind = add("message");

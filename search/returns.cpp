@@ -41,8 +41,7 @@ void Maker::tail(const std::string& partition, const std::vector<std::string>& c
   FaultSpec& rule = add("message");
   const std::string id = rule.id;
   rule.when = in_reign(partition, 1);
-  rule.when->match.push_back(
-      {.field = "isr", .kind = scenarios::Condition::Kind::size, .min = static_cast<std::int64_t>(cast.size())});
+  rule.when->match.push_back(members("isr", cast.size()));
   rule.when->after_us = within(0, 300'000);
   hold_answers(rule, cast[1], share(40) ? std::string("brokers") : cast[share(80) ? 0 : 2]);
   rule.for_ms = within(500, 2'500);
@@ -81,7 +80,7 @@ void Maker::depose(const std::string& partition, std::int64_t reign) {
   FaultSpec* fault = nullptr;
   if (share(50)) {
     fault = &add("partition");
-    fault->a = {"leader(" + partition + ")"};
+    fault->a = {leader_of(partition)};
     fault->b = {"controller"};
     for (const std::string& broker : replicas_of(partition)) {
       if (share(30)) fault->b.push_back(broker);
@@ -112,7 +111,7 @@ void Maker::hold_divergence(const std::string& partition, std::int64_t until) {
   Trigger& when = rule.when.emplace();
   when.event = "divergence_answered";
   when.match = {text("partition", partition)};
-  hold_answers(rule, "leader(" + partition + ")", "brokers");
+  hold_answers(rule, leader_of(partition), "brokers");
   rule.count = share(70) ? 1 : kAllFrames;
   rule.for_ms = within(500, 5'000);
   if (share(60)) release_in_reign(partition, id, until);

@@ -317,6 +317,12 @@ broker::Node* Cluster::node(NodeIndex index) {
   return running == nullptr ? nullptr : running->node();
 }
 
+broker::BrokerNode* Cluster::serving(NodeIndex index) {
+  broker::Node* running = node(index);
+  broker::BrokerNode* broker = running == nullptr ? nullptr : running->broker();
+  return broker != nullptr && broker->serving() ? broker : nullptr;
+}
+
 const Machine* Cluster::machine(NodeId id) const {
   const auto found = std::ranges::find(machines_, id, &Machine::id);
   return found == machines_.end() ? nullptr : &*found;

@@ -116,7 +116,8 @@ class Cluster {
   const Machine* machine(NodeId id) const;
   const Machine& controller() const;
   bool owns(NodeIndex index) const { return index.value() < machines_.size(); }
-  broker::Node* node(NodeIndex index);  // null unless its process runs and has started
+  broker::Node* node(NodeIndex index);           // null unless its process runs and has started
+  broker::BrokerNode* serving(NodeIndex index);  // null unless its node is a broker that serves
   const ClusterView& view() const { return view_; }
   const protocol::BrokerConfig& config_of(NodeIndex index) const { return configs_[index.value()]; }
   std::uint64_t observed() const { return observed_; }

@@ -132,7 +132,7 @@ void GroupConsumerProcess::report_commits(const client::OffsetsToCommit& offsets
 }
 
 Task<void> GroupConsumerProcess::run() {
-  const MonoTime end = load_.time >= MonoTime::max() - runtime_->now() ? MonoTime::max() : runtime_->now() + load_.time;
+  const MonoTime end = end_of(runtime_->now(), load_.time);
   while (!stopping_ && runtime_->now() < end) {
     const MonoTime poll_by = std::min(end, runtime_->now() + kCommitTime);
     const client::Polled polled = co_await reader_.poll(poll_by);

@@ -18,8 +18,6 @@ constexpr Duration kPollTime = 200ms;
 constexpr std::uint32_t kFirstPoll = 0x80000000;
 constexpr std::int64_t kFirstEnd = 0xc0000000;
 
-std::int64_t to_ns(MonoTime t) { return t.time_since_epoch().count(); }
-
 }  // namespace
 
 TransactionalProcess::TransactionalProcess(Runtime& runtime, TransactionalLoad load, HistorySink* sink)
@@ -57,8 +55,7 @@ Task<void> TransactionalProcess::pause(Duration mean) {
 }
 
 Task<void> TransactionalProcess::run() {
-  const MonoTime now = runtime_->now();
-  end_ = load_.time >= MonoTime::max() - now ? MonoTime::max() : now + load_.time;
+  end_ = end_of(runtime_->now(), load_.time);
   for (std::uint32_t life = 0; !over() && (load_.lives == 0 || life < load_.lives); ++life) {
     if (life != 0) co_await pause(kBetweenLives);
     co_await live();
@@ -91,14 +88,7 @@ Task<void> TransactionalProcess::read_inputs() {
   inputs_.clear();
   const client::Polled polled = co_await reader_->poll(std::min(end_, runtime_->now() + kPollTime));
   ++stats_.polls;
-  log_.take(polled, stats_);
-  for (const client::PolledPartition& part : polled.partitions) {
-    for (const storage::RecordView& record : part.records) {
-      if (!record.value) continue;
-      const auto value = parse_value({reinterpret_cast<const char*>(record.value->data()), record.value->size()});
-      if (value) inputs_.push_back(*value);
-    }
-  }
+  log_.take(polled, stats_, &inputs_);
 }
 
 ClientOp TransactionalProcess::describe(OpCall call) {
@@ -142,17 +132,12 @@ void TransactionalProcess::send(const Sent& one) {
 }
 
 void TransactionalProcess::delivered(std::uint64_t token, const client::DeliveryReport& report) {
-  using client::Delivery;
   const Sent& one = sent_[token];
-  (report.delivery == Delivery::acknowledged ? stats_.acknowledged
-   : report.delivery == Delivery::failed     ? stats_.failed
-                                             : stats_.unknown) += 1;
+  stats_.count(report.delivery);
   if (sink_ == nullptr) return;
   ClientOp op = describe(OpCall::send);
   op.op = one.value;
-  op.type = report.delivery == Delivery::acknowledged ? OpType::ok
-            : report.delivery == Delivery::failed     ? OpType::fail
-                                                      : OpType::info;
+  op.type = type_of(report.delivery);
   op.partition = load_.partitions[one.place].partition;
   op.topic = load_.partitions[one.place].topic;
   op.value = one.value;

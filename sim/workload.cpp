@@ -15,14 +15,8 @@ namespace {
 constexpr std::int64_t kMostProcesses = std::int64_t{1} << 21;
 constexpr Duration kMetadataTime = 60s;
 
-std::int64_t to_ns(MonoTime t) { return t.time_since_epoch().count(); }
-
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
-}
-
-MonoTime end_of(MonoTime start, Duration time) {
-  return time >= MonoTime::max() - start ? MonoTime::max() : start + time;
 }
 
 }  // namespace
@@ -39,6 +33,20 @@ std::optional<std::int64_t> parse_value(std::string_view text) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + kValueDigits, value);
   if (error != std::errc() || end != text.data() + kValueDigits || value < 0) return std::nullopt;
   return value;
+}
+
+MonoTime end_of(MonoTime start, Duration time) {
+  return time >= MonoTime::max() - start ? MonoTime::max() : start + time;
+}
+
+OpType type_of(client::Delivery delivery) {
+  using client::Delivery;
+  return delivery == Delivery::acknowledged ? OpType::ok : delivery == Delivery::failed ? OpType::fail : OpType::info;
+}
+
+void LoadStats::count(client::Delivery delivery) {
+  using client::Delivery;
+  (delivery == Delivery::acknowledged ? acknowledged : delivery == Delivery::failed ? failed : unknown) += 1;
 }
 
 // ---- ProducerProcess ----
@@ -129,15 +137,10 @@ void ProducerProcess::delivered(std::uint64_t token, const client::DeliveryRepor
   InFlight& slot = in_flight_[token % in_flight_.size()];
   VERDICT_ASSERT(slot.used);
   slot.used = false;
-  using client::Delivery;
-  (report.delivery == Delivery::acknowledged ? stats_.acknowledged
-   : report.delivery == Delivery::failed     ? stats_.failed
-                                             : stats_.unknown) += 1;
+  stats_.count(report.delivery);
   if (sink_ != nullptr) {
     ClientOp op = describe(token, slot);
-    op.type = report.delivery == Delivery::acknowledged ? OpType::ok
-              : report.delivery == Delivery::failed     ? OpType::fail
-                                                        : OpType::info;
+    op.type = type_of(report.delivery);
     op.offset = report.offset.value();
     op.renewed = producer_.stats().epoch_bumps != 0;
     if (report.error != client::ErrorCode::NONE) op.error = wire::to_string(report.error);
@@ -217,7 +220,7 @@ void ReaderLog::report_position(OpCall call, const client::TopicPartition& parti
   sink_->report(op);
 }
 
-void ReaderLog::take(const client::Polled& polled, LoadStats& stats) {
+void ReaderLog::take(const client::Polled& polled, LoadStats& stats, std::vector<std::int64_t>* values) {
   using Event = client::PolledPartition::Event;
   for (const client::PolledPartition& part : polled.partitions) {
     switch (part.event) {
@@ -241,6 +244,7 @@ void ReaderLog::take(const client::Polled& polled, LoadStats& stats) {
         value = parse_value({reinterpret_cast<const char*>(record.value->data()), record.value->size()});
       if (value) {
         records_.push_back({record.offset.value(), *value});
+        if (values != nullptr) values->push_back(*value);
       } else {
         ++stats.foreign;
       }

@@ -23,6 +23,10 @@ constexpr std::size_t kValueDigits = 16;
 void format_value(std::int64_t value, std::span<char> into);  // at least kValueDigits
 std::optional<std::int64_t> parse_value(std::string_view text);
 
+MonoTime end_of(MonoTime start, Duration time);  // the latest time there is, where the sum is beyond it
+constexpr std::int64_t to_ns(MonoTime t) { return t.time_since_epoch().count(); }
+OpType type_of(client::Delivery delivery);
+
 // Operation numbers of a process: process << 32 | its own count, unique in a run without anything shared.
 
 struct ProducerLoad {
@@ -56,6 +60,8 @@ struct LoadStats {
   std::uint64_t sent = 0, acknowledged = 0, failed = 0, unknown = 0;  // records
   std::uint64_t polls = 0, delivered = 0, foreign = 0;                // foreign: records without a value of ours
   std::uint64_t truncations = 0, errors = 0;
+
+  void count(client::Delivery delivery);
 };
 
 // A producing process. Runs from construction; destroyed at any time in a simulation, after close() on the real
@@ -117,7 +123,8 @@ class ReaderLog {
   // `first`: of its operations' numbers, where the process has others.
   ReaderLog(Runtime& runtime, std::int64_t process, bool read_committed, HistorySink* sink, std::uint32_t first = 0)
       : runtime_(&runtime), process_(process), read_committed_(read_committed), sink_(sink), operations_(first) {}
-  void take(const client::Polled& polled, LoadStats& stats);
+  // `values`, if given, gets what was read, in its order.
+  void take(const client::Polled& polled, LoadStats& stats, std::vector<std::int64_t>* values = nullptr);
   void report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset);
   ClientOp describe(OpCall call, const client::TopicPartition& partition);
   HistorySink* sink() { return sink_; }

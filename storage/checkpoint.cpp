@@ -17,14 +17,7 @@ std::string aside(std::string_view path) { return std::string(path) + ".tmp"; }
 Outcome<std::unique_ptr<File>> write_aside(Disk& disk, const std::string& path, std::string_view text) {
   auto file = disk.open(aside(path), OpenMode::create);
   if (!file) return file;
-  if ((*file)->size() > 0) {
-    if (auto cut = (*file)->truncate_now(0); !cut) return std::unexpected(cut.error());
-  }
-  const Bytes bytes = as_bytes(text);
-  const ConstBuffer buffer{bytes.data(), bytes.size()};
-  const auto written = (*file)->append_now(std::span(&buffer, 1));
-  if (!written) return std::unexpected(written.error());
-  if (*written != bytes.size()) return fail(std::errc::no_space_on_device);
+  if (auto written = rewrite_now(**file, as_bytes(text)); !written) return std::unexpected(written.error());
   return file;
 }
 
@@ -46,6 +39,17 @@ Outcome<std::string> read_small_file(Disk& disk, const std::string& path, std::s
   if (!read) return std::unexpected(read.error());
   text.resize(*read);
   return text;
+}
+
+Outcome<void> rewrite_now(File& file, Bytes bytes) {
+  if (file.size() != 0) {
+    if (auto cut = file.truncate_now(0); !cut) return cut;
+  }
+  const ConstBuffer buffer{bytes.data(), bytes.size()};
+  const auto written = file.append_now(std::span(&buffer, 1));
+  if (!written) return std::unexpected(written.error());
+  if (*written != bytes.size()) return fail(std::errc::no_space_on_device);
+  return {};
 }
 
 Outcome<void> replace_file_now(Disk& disk, const std::string& path, std::string_view text) {

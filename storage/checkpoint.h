@@ -10,6 +10,7 @@
 
 #include "runtime/runtime.h"
 #include "runtime/task.h"
+#include "storage/bytes.h"
 #include "storage/types.h"
 
 // Kafka's small text files. Each is replaced as a whole: written aside (".tmp"), synced, renamed, directory synced.
@@ -21,6 +22,9 @@ std::string parent_of(std::string_view path);
 
 // A small file's bytes. An absent file is errc::no_such_file_or_directory; over `limit` bytes: errc::file_too_large.
 Outcome<std::string> read_small_file(Disk& disk, const std::string& path, std::size_t limit = std::size_t{64} << 20);
+
+// The whole content of an open file, in this turn; not synced. What does not fit is errc::no_space_on_device.
+Outcome<void> rewrite_now(File& file, Bytes bytes);
 
 // In this turn, blocking: for start-up, shut-down and rare changes.
 Outcome<void> replace_file_now(Disk& disk, const std::string& path, std::string_view text);

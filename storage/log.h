@@ -24,6 +24,7 @@
 
 namespace verdict::storage {
 
+class ScanWindow;
 struct Segment;
 enum class SegmentFile : std::uint8_t;
 
@@ -125,9 +126,8 @@ class Log {
   // Forgets the transactions whose ends it has passed.
   void note_high_watermark(Offset high_watermark) { producers_.on_high_watermark(high_watermark); }
   // First record of the oldest transaction whose end is not known to be below the high watermark, which goes back only
-  // with a truncation. None: no such.
-  std::optional<Offset> first_unstable_offset(Offset high_watermark);
-  Offset last_stable_offset(Offset high_watermark);  // that, or the high watermark; never below the log start
+  // with a truncation; the high watermark if that is lower, or there is none. Never below the log start.
+  Offset last_stable_offset(Offset high_watermark);
   // Those with records in [from, upper_bound), by their markers.
   std::vector<AbortedTxn> aborted_transactions(Offset from, Offset upper_bound) const;
 
@@ -159,6 +159,8 @@ class Log {
   std::size_t segment_index_for(Offset offset) const;
   Offset end_of_segment(std::size_t index) const;
   std::uint64_t segment_limit() const;
+  // Sees to it that `need` bytes of the segment's .log file are in view at `position`, unless it ends there.
+  Done bring_now(ScanWindow& window, const Segment& segment, std::uint64_t position, std::size_t need) const;
   LogError fail(LogErrorKind kind, std::error_code cause, std::string detail) const;
   LogError go_offline(std::error_code cause, std::string detail);
 

@@ -32,12 +32,6 @@ LogErrorKind kind_of(ProducerFault fault) {
   return LogErrorKind::invalid_batch;
 }
 
-std::optional<TxnMarker> marker_of(const BatchHeader& header, Bytes batch) {
-  if (!header.control()) return std::nullopt;
-  const auto view = BatchView::parse(batch);
-  return view ? parse_marker(*view) : std::nullopt;
-}
-
 }  // namespace
 
 // ---- appends ----
@@ -76,10 +70,7 @@ std::expected<std::optional<Appended>, LogError> Log::admit(const BatchHeader& h
 void Log::note_producer(const BatchHeader& header, Bytes batch, Segment& segment) {
   const auto done = producers_.append(header, marker_of(header, batch));
   if (!done || !done->aborted) return;
-  segment.txns.append({.producer_id = done->producer_id,
-                       .first = done->first,
-                       .last = done->last,
-                       .last_stable_offset = done->last_stable_offset});
+  segment.txns.append(*done);
   segment.index_dirty = true;
 }
 
@@ -92,16 +83,11 @@ std::expected<Appended, LogError> Log::append_marker(const TxnMarker& marker, Le
 
 void Log::expire_producers(WallTime now) { producers_.expire(to_ms(now), config_.producer_id_expiration_ms); }
 
-std::optional<Offset> Log::first_unstable_offset(Offset high_watermark) {
-  if (producers_.unreplicated().empty() && !producers_.first_open()) return std::nullopt;
-  producers_.on_high_watermark(high_watermark);
-  const auto first = producers_.first_unstable();
-  return first ? std::optional(std::max(*first, log_start_)) : std::nullopt;
-}
-
 Offset Log::last_stable_offset(Offset high_watermark) {
-  const auto unstable = first_unstable_offset(high_watermark);
-  return unstable ? std::min(*unstable, high_watermark) : high_watermark;
+  if (producers_.unreplicated().empty() && !producers_.first_open()) return high_watermark;
+  producers_.on_high_watermark(high_watermark);
+  const auto unstable = producers_.first_unstable();
+  return unstable ? std::min(std::max(*unstable, log_start_), high_watermark) : high_watermark;
 }
 
 std::vector<AbortedTxn> Log::aborted_transactions(Offset from, Offset upper_bound) const {
@@ -135,14 +121,7 @@ Log::Done Log::write_snapshot_of(const ProducerState& state, Offset offset) {
   if (!opened) return refuse(opened.error());
   const std::shared_ptr<File> file = std::move(*opened);
   directory_dirty_ = true;
-  if (file->size() != 0) {
-    if (auto cut = file->truncate_now(0); !cut) return refuse(cut.error());
-  }
-  const std::vector<std::byte> bytes = state.encode();
-  const ConstBuffer buffer{bytes.data(), bytes.size()};
-  const auto written = file->append_now(std::span(&buffer, 1));
-  if (!written) return refuse(written.error());
-  if (*written != bytes.size()) return refuse(std::make_error_code(std::errc::no_space_on_device));
+  if (auto written = rewrite_now(*file, state.encode()); !written) return refuse(written.error());
   snapshots_.insert(offset);
   unsynced_snapshots_.push_back(file);
   return {};
@@ -208,18 +187,14 @@ Log::Done Log::walk(Offset from, Offset to, const See& see) {
     ScanWindow window(*file, segment.size, kRecoveryChunk);
     Offset expected = segment.base;
     while (position < segment.size) {
-      if (!window.has(position, kBatchHeaderSize)) {
-        if (const auto error = window.load_now(position, kBatchHeaderSize))
-          return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
-      }
+      if (auto there = bring_now(window, segment, position, kBatchHeaderSize); !there) return there;
       const auto header = parse_header(window.view(position));
       if (!header || header->size() > segment.size - position || header->base_offset < expected)
         return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
       expected = header->next_offset();
       if (header->base_offset >= to) return {};
-      if (header->control() && !window.has(position, header->size())) {
-        if (const auto error = window.load_now(position, header->size()))
-          return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
+      if (header->control()) {
+        if (auto whole = bring_now(window, segment, position, header->size()); !whole) return whole;
       }
       if (!see(*header, window.view(position))) return {};
       position += header->size();
@@ -306,8 +281,7 @@ Log::Done Log::rebuild_txns(Segment& segment) {
   const auto walked = walk(segment.base, end, [&](const BatchHeader& header, Bytes batch) {
     if (header.producer_id <= kNoProducerId) return true;
     const auto done = state.append(header, marker_of(header, batch));
-    if (done && done->aborted)
-      segment.txns.append({done->producer_id, done->first, done->last, done->last_stable_offset});
+    if (done && done->aborted) segment.txns.append(*done);
     return true;
   });
   if (!walked) return walked;

@@ -181,6 +181,13 @@ Log::Done Log::load_now(Segment& segment) {
   return rebuild_now(segment);
 }
 
+Log::Done Log::bring_now(ScanWindow& window, const Segment& segment, std::uint64_t position, std::size_t need) const {
+  if (window.has(position, need)) return {};
+  if (const auto error = window.load_now(position, need))
+    return std::unexpected(fail(LogErrorKind::read_failed, error, path_of(segment.base, SegmentFile::log)));
+  return {};
+}
+
 Log::Done Log::rebuild_now(Segment& segment) {
   runtime_.mark(Mark::RecoveryRebuiltIndex);
   auto file = open_file(segment, SegmentFile::log);
@@ -190,11 +197,7 @@ Log::Done Log::rebuild_now(Segment& segment) {
   segment.forget_batches();
   ScanWindow window(*file, size, kRecoveryChunk);
   for (std::uint64_t position = 0; position < size;) {
-    if (!window.has(position, kBatchHeaderSize)) {
-      if (const auto error = window.load_now(position, kBatchHeaderSize)) {
-        return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
-      }
-    }
+    if (auto there = bring_now(window, segment, position, kBatchHeaderSize); !there) return there;
     const auto header = parse_header(window.view(position));
     if (!header || header->base_offset < segment.base || header->size() > size - position ||
         header->last_offset() - segment.base > INT32_MAX) {

@@ -76,11 +76,8 @@ std::expected<std::uint64_t, LogError> Log::position_now(Segment& segment, Offse
   ScanWindow window(*file, segment.size, kLookupChunk);
   std::uint64_t position = segment.offsets.position_for_offset(segment.relative(offset));
   while (position < segment.size) {
-    if (!window.has(position, kBatchHeaderSize)) {
-      if (const auto error = window.load_now(position, kBatchHeaderSize)) {
-        return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
-      }
-    }
+    if (auto there = bring_now(window, segment, position, kBatchHeaderSize); !there)
+      return std::unexpected(there.error());
     const auto header = parse_header(window.view(position));
     if (!header) return std::unexpected(fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", path(), position)));
     if (header->last_offset() >= offset) break;
@@ -109,11 +106,8 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
   tail_.clear();
   tail_first_ = 0;
   while (position < size) {
-    if (!window.has(position, kBatchHeaderSize)) {
-      if (const auto error = window.load_now(position, kBatchHeaderSize)) {
-        return std::unexpected(fail(LogErrorKind::read_failed, error, path()));
-      }
-    }
+    if (auto there = bring_now(window, segment, position, kBatchHeaderSize); !there)
+      return std::unexpected(there.error());
     const auto header = parse_header(window.view(position));
     if (!header || header->base_offset < end || header->size() > size - position ||
         header->last_offset() - segment.base > INT32_MAX) {

@@ -9,8 +9,6 @@ namespace verdict::storage {
 namespace {
 
 constexpr std::int32_t kNoSequence = -1;
-constexpr std::array<std::string_view, 4> kFaultNames{"out of order sequence", "invalid producer epoch",
-                                                      "invalid transaction state", "transaction coordinator fenced"};
 
 // The snapshot's format: head, then one entry a producer.
 constexpr std::int16_t kSnapshotVersion = 1;
@@ -57,8 +55,6 @@ ProducerEntry take_entry(const std::byte* at) {
 }
 
 }  // namespace
-
-std::string_view name_of(ProducerFault fault) { return kFaultNames[static_cast<std::size_t>(fault)]; }
 
 std::int32_t advance_sequence(std::int32_t sequence, std::int32_t count) {
   const std::int64_t sum = std::int64_t{sequence} + count;
@@ -145,11 +141,11 @@ std::optional<CompletedTxn> ProducerState::append(const BatchHeader& header, con
   entry.coordinator_epoch = marker->coordinator_epoch;
   ++entry.markers;
   if (entry.txn_first == kNoOffset) return std::nullopt;
-  CompletedTxn done{.producer_id = header.producer_id,
-                    .first = entry.txn_first,
-                    .last = header.base_offset,
-                    .last_stable_offset = header.next_offset(),
-                    .aborted = !marker->commit};
+  CompletedTxn done{{.producer_id = header.producer_id,
+                     .first = entry.txn_first,
+                     .last = header.base_offset,
+                     .last_stable_offset = header.next_offset()},
+                    !marker->commit};
   open_.erase(entry.txn_first);
   if (!open_.empty()) done.last_stable_offset = open_.begin()->first;
   entry.txn_first = kNoOffset;

@@ -6,10 +6,10 @@
 #include <expected>
 #include <map>
 #include <optional>
-#include <string_view>
 #include <vector>
 
 #include "storage/batch.h"
+#include "storage/txn_index.h"
 #include "storage/txn_marker.h"
 #include "storage/types.h"
 
@@ -29,7 +29,6 @@ enum class ProducerFault : std::uint8_t {
   invalid_txn_state,       // INVALID_TXN_STATE
   coordinator_fenced       // TRANSACTION_COORDINATOR_FENCED
 };
-std::string_view name_of(ProducerFault fault);
 
 // The sequence `count` places on: after INT32_MAX comes 0.
 std::int32_t advance_sequence(std::int32_t sequence, std::int32_t count);
@@ -68,12 +67,9 @@ struct ProducerEntry {
   std::uint8_t count_ = 0;
 };
 
-struct CompletedTxn {
-  ProducerId producer_id;
-  Offset first;
-  Offset last;  // of the marker
-  // The first record of the oldest transaction of others that is open, or what follows the marker.
-  Offset last_stable_offset;
+// As a .txnindex has it if it was aborted. Its last stable offset is the first record of the oldest transaction of
+// others that is open, or what follows the marker.
+struct CompletedTxn : AbortedTxn {
   bool aborted = false;
 };
 

@@ -39,4 +39,10 @@ std::optional<TxnMarker> parse_marker(const BatchView& batch) {
                    .commit = type == ControlType::commit};
 }
 
+std::optional<TxnMarker> marker_of(const BatchHeader& header, Bytes batch) {
+  if (!header.control()) return std::nullopt;
+  const auto view = BatchView::parse(batch);
+  return view ? parse_marker(*view) : std::nullopt;
+}
+
 }  // namespace verdict::storage

@@ -22,5 +22,7 @@ std::vector<std::byte> build_marker(const TxnMarker& marker, std::int64_t timest
 
 // None: no control batch, another control record, or none in it (compaction left the batch without its record).
 std::optional<TxnMarker> parse_marker(const BatchView& batch);
+// The same where the header is at hand; `batch` is all its bytes if it is a control batch.
+std::optional<TxnMarker> marker_of(const BatchHeader& header, Bytes batch);
 
 }  // namespace verdict::storage
