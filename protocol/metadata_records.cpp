@@ -441,12 +441,12 @@ std::string to_json(const MetadataRecord& record) {
 
 std::vector<FeatureRange> supported_features() {
   return {{std::string(kGroupFeature), 0, kGroupVersion},
-          {"metadata.version", kMinMetadataVersion, kMetadataVersion},
+          {std::string(kMetadataFeature), kMinMetadataVersion, kMetadataVersion},
           {std::string(kTransactionFeature), 0, kTransactionVersion}};
 }
 
 std::vector<MetadataRecord> bootstrap_records() {
-  return {records::FeatureLevel{"metadata.version", kMetadataVersion},
+  return {records::FeatureLevel{std::string(kMetadataFeature), kMetadataVersion},
           records::FeatureLevel{std::string(kGroupFeature), kGroupVersion},
           records::FeatureLevel{std::string(kTransactionFeature), kTransactionVersion}};
 }

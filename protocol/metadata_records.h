@@ -178,6 +178,7 @@ std::expected<MetadataRecord, std::string> decode_record(std::span<const std::by
 std::string to_json(const MetadataRecord&);
 
 // metadata.version of Kafka 4.1 (4.1-IV1).
+constexpr std::string_view kMetadataFeature = "metadata.version";
 constexpr std::int16_t kMetadataVersion = 27;
 constexpr std::int16_t kMinMetadataVersion = 7;
 // transaction.version (KIP-890) and group.version (KIP-848) of a new cluster of Kafka 4.1.

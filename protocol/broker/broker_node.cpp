@@ -108,14 +108,10 @@ Task<std::expected<void, std::string>> BrokerNode::start() {
                                                            .controller = controller_,
                                                            .producer_ids = *producer_ids_,
                                                            .verifier = *verifier_,
-                                                           .observer = observer_,
-                                                           .init_transactional_id = {}});
+                                                           .observer = observer_});
   topics_ = std::make_unique<TopicRequests>(*context_);
   groups_ = std::make_unique<GroupRequests>(*context_);
   transactions_ = std::make_unique<TransactionRequests>(*context_);
-  context_->init_transactional_id = [this](ExchangePtr exchange, const wire::InitProducerIdRequest& request) {
-    transactions_->init_producer_id(exchange, request);
-  };
   replicas_->on_role([this](const PartitionPtr& partition) {
     groups_->role_changed(partition);
     transactions_->role_changed(partition);
@@ -182,7 +178,7 @@ void BrokerNode::dispatch(ExchangePtr exchange) {
     case wire::ApiKey::FindCoordinator:
       return handle_find_coordinator(*context_, *topics_, exchange);
     case wire::ApiKey::InitProducerId:
-      return handle_init_producer_id(*context_, exchange);
+      return handle_init_producer_id(*context_, *transactions_, exchange);
     case wire::ApiKey::AddPartitionsToTxn:
       return transactions_->add_partitions(exchange);
     case wire::ApiKey::AddOffsetsToTxn:
@@ -196,8 +192,8 @@ void BrokerNode::dispatch(ExchangePtr exchange) {
     case wire::ApiKey::WriteTxnMarkers:
       return handlers_.spawn(handle_write_txn_markers(context_.get(), &groups_->coordinators(), exchange));
     default:
-      if (groups_->serves(exchange->api())) return groups_->handle(exchange);
-      return exchange->close(fmt::format("api {} is not served", static_cast<int>(exchange->api())));
+      if (!groups_->handle(exchange))
+        exchange->close(fmt::format("api {} is not served", static_cast<int>(exchange->api())));
   }
 }
 

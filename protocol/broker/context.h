@@ -1,7 +1,6 @@
 #pragma once
 
 #include <expected>
-#include <functional>
 #include <string>
 #include <string_view>
 
@@ -13,7 +12,6 @@
 #include "protocol/client/rpc.h"
 #include "protocol/config_keys.h"
 #include "protocol/metadata_image.h"
-#include "protocol/wire/gen/init_producer_id.h"
 
 namespace verdict::broker {
 
@@ -29,9 +27,6 @@ struct BrokerContext {
   ProducerIds& producer_ids;
   TransactionVerifier& verifier;
   protocol::Observer* observer;
-  // TransactionRequests': answers InitProducerId with a transactional id, which is not empty; the request lives as long
-  // as the exchange. Not set: COORDINATOR_NOT_AVAILABLE.
-  std::function<void(ExchangePtr, const wire::InitProducerIdRequest&)> init_transactional_id;
 
   NodeId self() const { return config.node_id(); }
 };

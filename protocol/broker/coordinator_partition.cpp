@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/assert.h"
-
 namespace verdict::broker {
 namespace {
 
@@ -139,9 +137,7 @@ bool CoordinatorPartition::replay_batch(const storage::BatchView& batch) {
 
 // ---- appending ----
 
-void CoordinatorPartition::append(std::span<const CoordinatorRecord> records,
-                                  const std::optional<CoordinatorProducer>& transactional) {
-  if (state_ != State::active || records.empty()) return;
+void CoordinatorPartition::begin_batch(const std::optional<CoordinatorProducer>& transactional) {
   storage::BatchOptions options;
   if (transactional) {
     options.producer_id = ProducerId(transactional->id);
@@ -149,16 +145,15 @@ void CoordinatorPartition::append(std::span<const CoordinatorRecord> records,
     options.transactional = true;
   }
   builder_.reset(options);
-  const std::int64_t now = to_ms(runtime().wall_now().time_since_epoch());
-  for (const CoordinatorRecord& record : records) builder_.add(now, record.key, record.value);
+}
+
+void CoordinatorPartition::append_batch() {
   auto wait = std::make_unique<ProduceWait>(runtime());
-  wait->parts.push_back({.partition = partition_, .waiter = {}, .finished = false});
-  wait->parts[0].waiter = context_.replicas->begin_wait(*wait, 0);
-  wait->unfinished = 1;
-  const ProduceOutcome outcome = partition_->produce(builder_.finish(compressor_), kAll, wait->parts[0].waiter,
-                                                     storage::AppendOrigin::coordinator);
+  const WaiterId waiter = context_.replicas->begin_wait(*wait, partition_).waiter;
+  const ProduceOutcome outcome =
+      partition_->produce(builder_.finish(compressor_), kAll, waiter, storage::AppendOrigin::coordinator);
   if (!outcome.waits) {
-    context_.replicas->end_wait(wait->parts[0].waiter);
+    context_.replicas->end_wait(waiter);
     lose(fmt::format("a record can't be appended: {}", wire::to_string(outcome.error)));
     return;
   }

@@ -1,13 +1,11 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -19,12 +17,6 @@
 #include "storage/compression.h"
 
 namespace verdict::broker {
-
-// One record of a coordinator's log. value none: a tombstone.
-struct CoordinatorRecord {
-  std::span<const std::byte> key;
-  std::optional<std::span<const std::byte>> value;
-};
 
 struct CoordinatorProducer {
   std::int64_t id = -1;
@@ -78,8 +70,15 @@ class CoordinatorPartition : public std::enable_shared_from_this<CoordinatorPart
   virtual void marker(const CoordinatorProducer& producer, bool committed) = 0;
   virtual void answer_open(ErrorCode error) = 0;  // all requests that have no answer yet
 
-  // For the machine's effects, in their order.
-  void append(std::span<const CoordinatorRecord> records, const std::optional<CoordinatorProducer>& transactional);
+  // For the machine's effects, in their order. A record has a key, and a value or, as a tombstone, none.
+  template <class Records>
+  void append(const Records& records, const std::optional<CoordinatorProducer>& transactional) {
+    if (state_ != State::active || records.empty()) return;
+    begin_batch(transactional);
+    const std::int64_t now = to_ms(runtime().wall_now());
+    for (const auto& record : records) builder_.add(now, record.key, record.value);
+    append_batch();
+  }
   void when_committed(std::function<void()> action);  // at once where nothing is uncommitted
   void arm(MonoTime when);
   Runtime& runtime() const { return *context_.runtime; }
@@ -94,6 +93,8 @@ class CoordinatorPartition : public std::enable_shared_from_this<CoordinatorPart
   Task<void> load(Self self);
   Task<Offset> read_log(Offset at, Offset end);
   bool replay_batch(const storage::BatchView& batch);
+  void begin_batch(const std::optional<CoordinatorProducer>& transactional);
+  void append_batch();
   Task<void> await_commit(Self self, std::unique_ptr<ProduceWait> wait, std::uint64_t number);
   Task<void> timer(Self self);
   void committed(std::uint64_t appends);

@@ -5,14 +5,15 @@
 
 namespace verdict::broker {
 
+constexpr Duration kControllerTimeout = 30s;  // request.timeout.ms towards the controller
+
 // What the controller decides goes to it under the client's own request and version, and so does its answer back.
 template <wire::WireMessage Response, wire::WireMessage Request>
 Task<void> forward_to_controller(BrokerContext* context, ExchangePtr exchange) {
-  constexpr Duration kTimeout = 30s;  // request.timeout.ms towards the controller
   Request request;
   if (!exchange->decode(request)) co_return;
-  auto answer =
-      co_await context->controller.call<Response>(exchange->version(), request, context->runtime.now() + kTimeout);
+  auto answer = co_await context->controller.call<Response>(exchange->version(), request,
+                                                            context->runtime.now() + kControllerTimeout);
   if (answer) {
     exchange->respond((*answer).value);
   } else {

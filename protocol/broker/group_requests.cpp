@@ -59,11 +59,9 @@ void GroupPartition::topics_deleted(std::span<const std::string> names) {
 }
 
 void GroupPartition::run(const group::effects::Append& effect) {
-  std::vector<CoordinatorRecord> records;
-  for (const group::LogRecord& record : effect.records) records.push_back({.key = record.key, .value = record.value});
   std::optional<CoordinatorProducer> transactional;
   if (effect.transactional) transactional = {.id = effect.transactional->id, .epoch = effect.transactional->epoch};
-  append(records, transactional);
+  append(effect.records, transactional);
 }
 
 void GroupPartition::run(const group::effects::Log& effect) {
@@ -91,50 +89,45 @@ void GroupRequests::topics_deleted(const std::vector<std::string>& names) {
   set_.each([&](GroupPartition& partition) { partition.topics_deleted(names); });
 }
 
-bool GroupRequests::serves(wire::ApiKey api) const {
-  switch (api) {
+bool GroupRequests::handle(const ExchangePtr& exchange) {
+  switch (exchange->api()) {
     case wire::ApiKey::JoinGroup:
+      join(exchange);
+      break;
     case wire::ApiKey::SyncGroup:
+      one_group<group::events_in::SyncGroup, wire::SyncGroupRequest, wire::SyncGroupResponse>(exchange);
+      break;
     case wire::ApiKey::Heartbeat:
+      one_group<group::events_in::Heartbeat, wire::HeartbeatRequest, wire::HeartbeatResponse>(exchange);
+      break;
     case wire::ApiKey::LeaveGroup:
-    case wire::ApiKey::OffsetCommit:
-    case wire::ApiKey::OffsetFetch:
-    case wire::ApiKey::TxnOffsetCommit:
+      one_group<group::events_in::LeaveGroup, wire::LeaveGroupRequest, wire::LeaveGroupResponse>(exchange);
+      break;
     case wire::ApiKey::OffsetDelete:
+      delete_offsets(exchange);
+      break;
+    case wire::ApiKey::OffsetCommit:
+      commit(exchange);
+      break;
+    case wire::ApiKey::TxnOffsetCommit:
+      scope_.spawn(commit_in_transaction(exchange));
+      break;
+    case wire::ApiKey::OffsetFetch:
+      fetch_offsets(exchange);
+      break;
     case wire::ApiKey::DescribeGroups:
+      describe(exchange);
+      break;
     case wire::ApiKey::DeleteGroups:
+      remove(exchange);
+      break;
     case wire::ApiKey::ListGroups:
-      return true;
+      list(exchange);
+      break;
     default:
       return false;
   }
-}
-
-void GroupRequests::handle(const ExchangePtr& exchange) {
-  switch (exchange->api()) {
-    case wire::ApiKey::JoinGroup:
-      return join(exchange);
-    case wire::ApiKey::SyncGroup:
-      return one_group<group::events_in::SyncGroup, wire::SyncGroupRequest, wire::SyncGroupResponse>(exchange);
-    case wire::ApiKey::Heartbeat:
-      return one_group<group::events_in::Heartbeat, wire::HeartbeatRequest, wire::HeartbeatResponse>(exchange);
-    case wire::ApiKey::LeaveGroup:
-      return one_group<group::events_in::LeaveGroup, wire::LeaveGroupRequest, wire::LeaveGroupResponse>(exchange);
-    case wire::ApiKey::OffsetDelete:
-      return delete_offsets(exchange);
-    case wire::ApiKey::OffsetCommit:
-      return commit(exchange);
-    case wire::ApiKey::TxnOffsetCommit:
-      return scope_.spawn(commit_in_transaction(exchange));
-    case wire::ApiKey::OffsetFetch:
-      return fetch_offsets(exchange);
-    case wire::ApiKey::DescribeGroups:
-      return describe(exchange);
-    case wire::ApiKey::DeleteGroups:
-      return remove(exchange);
-    default:
-      return list(exchange);
-  }
+  return true;
 }
 
 namespace {
@@ -357,20 +350,16 @@ Task<ErrorCode> GroupRequests::verify(std::shared_ptr<GroupPartition> group,
                                .adds = version >= kAddsFrom,
                                .knows_abortable = version >= kAbortableFrom};
   const PartitionPtr partition = group->partition();
-  const auto entry_of = [&] { return partition->log().producers().find(ProducerId(request->producer_id)); };
-  const storage::ProducerEntry* before = entry_of();
-  const bool open =
-      before != nullptr && before->txn_first != kNoOffset && before->epoch == ProducerEpoch(request->producer_epoch);
+  const ProducerId producer(request->producer_id);
+  const bool open = partition->in_transaction(producer, ProducerEpoch(request->producer_epoch));
   if (open || !context_->verifier.wanted(claim)) co_return ErrorCode::NONE;
-  const std::uint32_t markers = before == nullptr ? 0 : before->markers;
+  const std::uint32_t markers = partition->markers_of(producer);
   const TopicPartition at{.topic = partition->topic(), .partition = partition->key().index};
   const auto results = co_await context_->verifier.verify(claim, {at}, context_->runtime.now() + kVerifyTimeout);
-  const storage::ProducerEntry* after = entry_of();
   const ErrorCode error = results.at(at);
   // As TxnOffsetCommit knows it.
   if (error == ErrorCode::NOT_ENOUGH_REPLICAS) co_return ErrorCode::COORDINATOR_NOT_AVAILABLE;
-  if (error == ErrorCode::NONE && (after == nullptr ? 0 : after->markers) != markers)
-    co_return ErrorCode::INVALID_TXN_STATE;
+  if (error == ErrorCode::NONE && partition->markers_of(producer) != markers) co_return ErrorCode::INVALID_TXN_STATE;
   co_return error;
 }
 

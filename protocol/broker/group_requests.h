@@ -51,8 +51,7 @@ class GroupRequests {
   void topics_deleted(const std::vector<std::string>& names);
   CoordinatorSet& coordinators() { return set_; }
 
-  bool serves(wire::ApiKey api) const;
-  void handle(const ExchangePtr& exchange);
+  bool handle(const ExchangePtr& exchange);  // false: not one of these requests
 
   void drop_all() { set_.drop_all(); }
   Task<void> stop();
@@ -61,7 +60,6 @@ class GroupRequests {
   template <class Event, class Request, class Response>
   void one_group(const ExchangePtr& exchange);
   void join(const ExchangePtr& exchange);
-  void leave(const ExchangePtr& exchange);
   void commit(const ExchangePtr& exchange);
   void delete_offsets(const ExchangePtr& exchange);
   Task<void> commit_in_transaction(ExchangePtr exchange);

@@ -17,7 +17,7 @@ void refuse(Exchange& exchange, ErrorCode error) {
 
 }  // namespace
 
-void handle_init_producer_id(BrokerContext& context, const ExchangePtr& exchange) {
+void handle_init_producer_id(BrokerContext& context, TransactionRequests& transactions, const ExchangePtr& exchange) {
   if (exchange->version() > kHighestVersion) return exchange->close("InitProducerId: there is no such version");
   wire::InitProducerIdRequest request;
   if (!exchange->decode(request)) return;
@@ -26,8 +26,7 @@ void handle_init_producer_id(BrokerContext& context, const ExchangePtr& exchange
     return refuse(*exchange, ErrorCode::INVALID_REQUEST);
   if (request.transactional_id) {
     if (request.transactional_id->empty()) return refuse(*exchange, ErrorCode::INVALID_REQUEST);
-    if (!context.init_transactional_id) return refuse(*exchange, ErrorCode::COORDINATOR_NOT_AVAILABLE);
-    return context.init_transactional_id(exchange, request);
+    return transactions.init_producer_id(exchange, request);
   }
   const auto id = context.producer_ids.next();
   if (!id) return refuse(*exchange, id.error());

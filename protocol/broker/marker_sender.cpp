@@ -17,25 +17,21 @@ constexpr Duration kTimeout = 30s;  // request.timeout.ms of the inter-broker cl
 // By topic, in the order of the partitions.
 std::span<Request::WritableTxnMarkerTopic> topics_of(wire::Arena& arena,
                                                      const std::vector<TopicPartition>& partitions) {
-  std::map<std::string_view, std::vector<std::int32_t>> by_topic;
-  for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
-  auto topics = arena.make_span<Request::WritableTxnMarkerTopic>(by_topic.size());
+  const auto grouped = by_topic(partitions);
+  auto topics = arena.make_span<Request::WritableTxnMarkerTopic>(grouped.size());
   std::size_t i = 0;
-  for (const auto& [topic, indexes] : by_topic) {
-    topics[i].name = topic;
-    topics[i].partition_indexes = arena.copy_span<std::int32_t>(indexes);
-    ++i;
-  }
+  for (const auto& [topic, indexes] : grouped)
+    topics[i++] = {.name = topic, .partition_indexes = arena.copy_span<std::int32_t>(indexes)};
   return topics;
 }
 
 // What the answer says of each partition; silence counts as no answer.
-MarkerSender::Results results_of(const Response* answer, std::int64_t producer_id,
+MarkerSender::Results results_of(const Response* answer, ProducerId producer_id,
                                  const std::vector<TopicPartition>& partitions) {
   std::map<TopicPartition, ErrorCode> told;
   if (answer != nullptr) {
     for (const Response::WritableTxnMarkerResult& marker : answer->markers) {
-      if (marker.producer_id != producer_id) continue;
+      if (marker.producer_id != producer_id.value()) continue;
       for (const Response::WritableTxnMarkerTopicResult& topic : marker.topics) {
         for (const Response::WritableTxnMarkerPartitionResult& at : topic.partitions)
           told[{.topic = std::string(topic.name), .partition = at.partition_index}] =
@@ -56,7 +52,7 @@ MarkerSender::Results results_of(const Response* answer, std::int64_t producer_i
 MarkerSender::MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image)
     : runtime_(&runtime), image_(&image), channels_(runtime, config, image, "txn-marker-sender"), scope_(runtime) {}
 
-void MarkerSender::send(const TransactionMarker& marker, const std::vector<TopicPartition>& partitions,
+void MarkerSender::send(const storage::TxnMarker& marker, const std::vector<TopicPartition>& partitions,
                         const OnResults& done) {
   Results unsent;
   std::map<NodeId, std::vector<TopicPartition>> by_leader;
@@ -85,7 +81,7 @@ Task<void> MarkerSender::run(NodeId leader) {
     if (outbox.waiting.empty()) break;
     // An answer names producers, not markers: one of each producer a request.
     std::vector<Waiting> batch, rest;
-    std::set<std::int64_t> producers;
+    std::set<ProducerId> producers;
     for (Waiting& one : outbox.waiting)
       (producers.insert(one.marker.producer_id).second ? batch : rest).push_back(std::move(one));
     outbox.waiting = std::move(rest);
@@ -104,9 +100,9 @@ Task<void> MarkerSender::send_batch(NodeId leader, std::vector<Waiting> batch) {
   Request request;
   request.markers = arena.make_span<Request::WritableTxnMarker>(batch.size());
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    const TransactionMarker& marker = batch[i].marker;
-    request.markers[i] = {.producer_id = marker.producer_id,
-                          .producer_epoch = marker.producer_epoch,
+    const storage::TxnMarker& marker = batch[i].marker;
+    request.markers[i] = {.producer_id = marker.producer_id.value(),
+                          .producer_epoch = marker.producer_epoch.value(),
                           .transaction_result = marker.commit,
                           .topics = topics_of(arena, batch[i].partitions),
                           .coordinator_epoch = marker.coordinator_epoch};

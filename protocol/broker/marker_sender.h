@@ -1,35 +1,20 @@
 #pragma once
 
-#include <compare>
-#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
 #include "protocol/broker/broker_channels.h"
 #include "protocol/config_keys.h"
 #include "protocol/metadata_image.h"
+#include "protocol/topic_partition.h"
 #include "protocol/wire/errors.h"
 #include "runtime/scope.h"
-#include "runtime/signal.h"
+#include "storage/txn_marker.h"
 
 namespace verdict::broker {
-
-struct TopicPartition {
-  std::string topic;
-  std::int32_t partition = 0;
-  friend auto operator<=>(const TopicPartition&, const TopicPartition&) = default;
-};
-
-struct TransactionMarker {
-  std::int64_t producer_id = -1;
-  std::int16_t producer_epoch = -1;
-  bool commit = false;
-  std::int32_t coordinator_epoch = -1;
-};
 
 // Carries end-transaction markers to the leaders of the partitions that a transaction touched (WriteTxnMarkers): one
 // request in flight a broker, all that waits goes into the next one. This broker's own partitions are no exception.
@@ -48,12 +33,12 @@ class MarkerSender {
   MarkerSender& operator=(const MarkerSender&) = delete;
 
   // May call back within this call for partitions without a leader; one call of `done` a broker.
-  void send(const TransactionMarker& marker, const std::vector<TopicPartition>& partitions, const OnResults& done);
+  void send(const storage::TxnMarker& marker, const std::vector<TopicPartition>& partitions, const OnResults& done);
   Task<void> stop();
 
  private:
   struct Waiting {
-    TransactionMarker marker;
+    storage::TxnMarker marker;
     std::vector<TopicPartition> partitions;
     OnResults done;
   };

@@ -218,8 +218,7 @@ void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, e
                                        .position = batch.position,
                                        .length = batch.size});
   if (!header->transactional() && !header->control()) return;
-  const auto view = header->control() ? storage::BatchView::parse(bytes) : std::unexpected(storage::BatchError{});
-  const auto marker = view ? storage::parse_marker(*view) : std::nullopt;
+  const auto marker = storage::marker_of(*header, bytes);
   if (header->control() && !marker) return;
   observer_->observe(ev::TransactionalAppended{.partition = key_,
                                                .base = batch.base,
@@ -295,7 +294,7 @@ ProduceOutcome Partition::produce(std::span<std::byte> batch, std::int16_t acks,
     return outcome;
   }
   storage::stamp_timestamps(batch, *valid, asked);
-  outcome = append(batch, acks, waiter, origin);
+  outcome = append(batch, valid->header, acks, waiter, origin);
   // Kafka names the time of a batch that it recognises whatever the topic's message.timestamp.type is.
   if (outcome.waits && !outcome.duplicate && config_.log_append_time) outcome.append_time_ms = asked.now_ms;
   return outcome;
@@ -307,7 +306,9 @@ ProduceOutcome Partition::write_marker(const storage::TxnMarker& marker, WaiterI
   outcome.error = turn(replication::ProduceRequested{.acks = kAll});
   if (outcome.error != ErrorCode::NONE) return outcome;
   std::vector<std::byte> batch = storage::build_marker(marker, to_ms(runtime_->wall_now()));
-  return append(batch, kAll, waiter, storage::AppendOrigin::coordinator);
+  const auto header = storage::parse_header(batch);
+  VERDICT_ASSERT(header.has_value());
+  return append(batch, *header, kAll, waiter, storage::AppendOrigin::coordinator);
 }
 
 ProduceOutcome Partition::refused(const storage::LogError& error) {
@@ -324,8 +325,8 @@ ProduceOutcome Partition::refused(const storage::LogError& error) {
   return outcome;
 }
 
-ProduceOutcome Partition::append(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter,
-                                 storage::AppendOrigin origin) {
+ProduceOutcome Partition::append(std::span<std::byte> batch, const storage::BatchHeader& header, std::int16_t acks,
+                                 WaiterId waiter, storage::AppendOrigin origin) {
   const auto done = log_->append_as_leader(batch, replica_.leader_epoch(), runtime_->wall_now(), origin);
   if (!done) return refused(done.error());
   ProduceOutcome outcome;
@@ -338,7 +339,6 @@ ProduceOutcome Partition::append(std::span<std::byte> batch, std::int16_t acks, 
   } else {
     appended(*done, batch, ev::Role::leader);
   }
-  const auto header = storage::parse_header(batch);
   // What retention took was below the high watermark: there is nothing to wait for.
   const bool gone = done->duplicate && done->base < log_->log_start();
   constexpr std::int16_t kLeaderOnly = 1;
@@ -346,12 +346,22 @@ ProduceOutcome Partition::append(std::span<std::byte> batch, std::int16_t acks, 
                                               .last = done->last,
                                               .epoch = done->epoch,
                                               .crc = done->crc,
-                                              .producer_id = header->producer_id,
-                                              .producer_epoch = header->producer_epoch,
-                                              .base_sequence = header->base_sequence},
+                                              .producer_id = header.producer_id,
+                                              .producer_epoch = header.producer_epoch,
+                                              .base_sequence = header.base_sequence},
                                     .acks = gone && acks != 0 ? kLeaderOnly : acks,
                                     .waiter = waiter});
   return outcome;
+}
+
+bool Partition::in_transaction(ProducerId id, ProducerEpoch epoch) const {
+  const storage::ProducerEntry* entry = log_->producers().find(id);
+  return entry != nullptr && entry->txn_first != kNoOffset && entry->epoch == epoch;
+}
+
+std::uint32_t Partition::markers_of(ProducerId id) const {
+  const storage::ProducerEntry* entry = log_->producers().find(id);
+  return entry == nullptr ? 0 : entry->markers;
 }
 
 Offset Partition::last_stable_offset() const {

@@ -111,6 +111,10 @@ class Partition final : public replication::LogView {
                          storage::AppendOrigin origin = storage::AppendOrigin::client);
   // Ends a transaction here, with acks=all.
   ProduceOutcome write_marker(const storage::TxnMarker& marker, WaiterId waiter);
+  // KIP-890: whether a transaction of this producer is open here, and how many markers of it were met: one more tells
+  // that what was true of its transaction may not be so any longer.
+  bool in_transaction(ProducerId id, ProducerEpoch epoch) const;
+  std::uint32_t markers_of(ProducerId id) const;
   // What read_committed sees is below it: the first record of an undecided transaction, or the high watermark.
   Offset last_stable_offset() const;
   void expire_producers();
@@ -150,7 +154,9 @@ class Partition final : public replication::LogView {
   LeaderEpoch epoch_at(Offset offset) const override;
 
  private:
-  ProduceOutcome append(std::span<std::byte> batch, std::int16_t acks, WaiterId waiter, storage::AppendOrigin origin);
+  // `header`: what `batch` had before it is stamped.
+  ProduceOutcome append(std::span<std::byte> batch, const storage::BatchHeader& header, std::int16_t acks,
+                        WaiterId waiter, storage::AppendOrigin origin);
   ProduceOutcome refused(const storage::LogError& error);
   void run_effects();
   void run(const replication::AssignEpochStart& effect);

@@ -58,15 +58,17 @@ struct Job {
   void refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why);
   void refuse_batch(PartAnswer& answer, Partition& partition, storage::BatchError fault, storage::Bytes batch);
   void name_leader(PartAnswer& answer, const PartitionKey& key);
-  bool is_kept_from_clients(const Request::TopicProduceData& topic, std::int32_t index) const;
+  bool by_id() const { return exchange.version() >= kIdsFrom; }
+  bool is_kept_from_clients(std::string_view topic) const;
+  void refuse_unfound(const Request::TopicProduceData& topic, PartAnswer& answer, ErrorCode error);
   std::vector<TopicPartition> unverified(TransactionClaim& claim);
-  ErrorCode verdict_on(Partition& partition, const storage::BatchHeader& header) const;
+  ErrorCode verdict_on(const Partition& partition, const storage::BatchHeader& header) const;
   void append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data, PartAnswer& answer);
   void append_all();
   void refuse_all(ErrorCode error);
   bool transactional() const;
   void settle(std::size_t part);
-  void list_endpoints();
+  void answer();
 };
 
 void Job::refuse(PartAnswer& answer, ErrorCode error, std::optional<std::string_view> why) {
@@ -101,27 +103,26 @@ void Job::name_leader(PartAnswer& answer, const PartitionKey& key) {
 }
 
 // Internal topics are the brokers' own; Kafka makes an exception of its admin client.
-bool Job::is_kept_from_clients(const Request::TopicProduceData& topic, std::int32_t index) const {
-  const bool by_id = exchange.version() >= kIdsFrom;
-  const protocol::TopicImage* known = by_id ? context.image.topic(topic.topic_id) : context.image.topic(topic.name);
-  return known != nullptr && is_internal_topic(known->name) && known->partitions.contains(index) &&
-         exchange.client_id() != kAdminClient;
+bool Job::is_kept_from_clients(std::string_view topic) const {
+  return is_internal_topic(topic) && exchange.client_id() != kAdminClient;
+}
+
+// Of a partition that is not here.
+void Job::refuse_unfound(const Request::TopicProduceData& topic, PartAnswer& answer, ErrorCode error) {
+  const protocol::TopicImage* known = by_id() ? context.image.topic(topic.topic_id) : context.image.topic(topic.name);
+  if (known != nullptr && known->partitions.contains(answer.index) && is_kept_from_clients(known->name))
+    return refuse(answer, ErrorCode::INVALID_TOPIC_EXCEPTION, std::nullopt);
+  refuse(answer, error, std::nullopt);
+  if (error == ErrorCode::NOT_LEADER_OR_FOLLOWER && known != nullptr)
+    name_leader(answer, {.topic = known->id, .index = answer.index});
 }
 
 void Job::append(const Request::TopicProduceData& topic, const Request::PartitionProduceData& data,
                  PartAnswer& answer) {
-  const bool by_id = exchange.version() >= kIdsFrom;
   answer.index = data.index;
-  if (is_kept_from_clients(topic, data.index)) return refuse(answer, ErrorCode::INVALID_TOPIC_EXCEPTION, std::nullopt);
-  const auto found = locate(context, topic.name, topic.topic_id, data.index, by_id);
-  if (!found) {
-    refuse(answer, found.error(), std::nullopt);
-    if (found.error() == ErrorCode::NOT_LEADER_OR_FOLLOWER) {
-      const protocol::TopicImage* known = by_id ? context.image.topic(topic.topic_id) : context.image.topic(topic.name);
-      if (known != nullptr) name_leader(answer, {.topic = known->id, .index = data.index});
-    }
-    return;
-  }
+  const auto found = locate(context, topic.name, topic.topic_id, data.index, by_id());
+  if (!found) return refuse_unfound(topic, answer, found.error());
+  if (is_kept_from_clients((*found)->topic())) return refuse(answer, ErrorCode::INVALID_TOPIC_EXCEPTION, std::nullopt);
   storage::Bytes records = data.records.bytes();
   const auto header = storage::parse_header(records);
   if (header && header->codec() == storage::Codec::zstd && exchange.version() < kZstdFrom) {
@@ -142,16 +143,11 @@ void Job::append(const Request::TopicProduceData& topic, const Request::Partitio
   const auto offset = static_cast<std::size_t>(records.data() - exchange.frame().data());
   const std::span<std::byte> batch = exchange.frame().subspan(offset, records.size());
 
-  const std::size_t part = wait.parts.size();
-  wait.parts.push_back({.partition = *found, .waiter = {}, .finished = false});
+  ProduceWait::Part& part = context.replicas.begin_wait(wait, *found);
   answers.push_back(&answer);
-  wait.parts[part].waiter = context.replicas.begin_wait(wait, part);
-  ++wait.unfinished;
-  const ProduceOutcome outcome = (*found)->produce(batch, request.acks, wait.parts[part].waiter);
+  const ProduceOutcome outcome = (*found)->produce(batch, request.acks, part.waiter);
   if (!outcome.waits) {
-    wait.parts[part].finished = true;
-    wait.parts[part].error = outcome.error;
-    --wait.unfinished;
+    wait.refuse(part, outcome.error);
     if (outcome.invalid) {
       refuse_batch(answer, **found, *outcome.invalid, batch);
     } else {
@@ -175,14 +171,13 @@ std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
     for (const Request::PartitionProduceData& data : topic.partition_data) {
       const auto header = storage::parse_header(data.records.bytes());
       if (!header || !header->transactional() || header->producer_id <= kNoProducerId) continue;
-      const auto found = locate(context, topic.name, topic.topic_id, data.index, exchange.version() >= kIdsFrom);
+      const auto found = locate(context, topic.name, topic.topic_id, data.index, by_id());
       if (!found) continue;
-      const storage::ProducerEntry* entry = (*found)->log().producers().find(header->producer_id);
-      if (entry != nullptr && entry->txn_first != kNoOffset && entry->epoch == header->producer_epoch) continue;
+      if ((*found)->in_transaction(header->producer_id, header->producer_epoch)) continue;
       claim.producer_id = header->producer_id.value();
       claim.producer_epoch = header->producer_epoch.value();
       const TopicPartition at{.topic = (*found)->topic(), .partition = data.index};
-      verified[at] = {.error = ErrorCode::INVALID_TXN_STATE, .markers = entry == nullptr ? 0 : entry->markers};
+      verified[at] = {.error = ErrorCode::INVALID_TXN_STATE, .markers = (*found)->markers_of(header->producer_id)};
       partitions.push_back(at);
     }
   }
@@ -190,13 +185,12 @@ std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
 }
 
 // A transaction that was ended since the coordinator was asked is over (KAFKA-14884).
-ErrorCode Job::verdict_on(Partition& partition, const storage::BatchHeader& header) const {
+ErrorCode Job::verdict_on(const Partition& partition, const storage::BatchHeader& header) const {
   if (verified.empty() || !header.transactional()) return ErrorCode::NONE;
   const auto at = verified.find({.topic = partition.topic(), .partition = partition.key().index});
   if (at == verified.end()) return ErrorCode::NONE;
-  const storage::ProducerEntry* entry = partition.log().producers().find(header.producer_id);
-  const std::uint32_t markers = entry == nullptr ? 0 : entry->markers;
-  if (at->second.error == ErrorCode::NONE && markers != at->second.markers) return ErrorCode::INVALID_TXN_STATE;
+  if (at->second.error == ErrorCode::NONE && partition.markers_of(header.producer_id) != at->second.markers)
+    return ErrorCode::INVALID_TXN_STATE;
   return at->second.error;
 }
 
@@ -264,10 +258,14 @@ void Job::settle(std::size_t index) {
   answer.log_start_offset = part.log_start.value();
 }
 
-void Job::list_endpoints() {
+// With acks=0 a client learns of a refusal by its connection's end.
+void Job::answer() {
+  if (request.acks == 0)
+    return failed ? exchange.close("a produce request with acks=0 failed") : exchange.finish_silently();
   const auto endpoints = leader_endpoints<Response::NodeEndpoint>(std::move(leaders_named), context.image,
                                                                   exchange.connection().listener());
   response.node_endpoints = exchange.arena().copy_span<Response::NodeEndpoint>(endpoints);
+  exchange.respond(response);
 }
 
 }  // namespace
@@ -279,17 +277,11 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
   const MonoTime deadline = context->runtime.now() + from_ms(std::max(job.request.timeout_ms, 0));
   if (acks < kAll || acks > 1) {
     job.refuse_all(ErrorCode::INVALID_REQUIRED_ACKS);
-    exchange->respond(job.response);
-    co_return;
+    co_return job.answer();
   }
   if (!job.request.transactional_id && job.transactional()) {
     job.refuse_all(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
-    if (acks == 0) {
-      exchange->close("a produce request with acks=0 failed");
-    } else {
-      exchange->respond(job.response);
-    }
-    co_return;
+    co_return job.answer();
   }
   TransactionClaim claim{.transactional_id = std::string(job.request.transactional_id.value_or(std::string_view())),
                          .adds = exchange->version() >= kAddsFrom,
@@ -311,16 +303,7 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     }
   }
   for (std::size_t i = 0; i < job.wait.parts.size(); ++i) job.settle(i);
-  if (acks == 0) {
-    if (job.failed) {
-      exchange->close("a produce request with acks=0 failed");
-    } else {
-      exchange->finish_silently();
-    }
-    co_return;
-  }
-  job.list_endpoints();
-  exchange->respond(job.response);
+  job.answer();
 }
 
 }  // namespace verdict::broker

@@ -243,7 +243,7 @@ void ReplicaManager::apply_configs(const protocol::MetadataDelta& delta) {
 
 // ---- produce ----
 
-WaiterId ReplicaManager::begin_wait(ProduceWait& wait, std::size_t part) {
+ProduceWait::Part& ReplicaManager::begin_wait(ProduceWait& wait, PartitionPtr partition) {
   if (free_slots_.empty()) {
     free_slots_.push_back(static_cast<std::uint32_t>(slots_.size()));
     slots_.emplace_back();
@@ -252,8 +252,10 @@ WaiterId ReplicaManager::begin_wait(ProduceWait& wait, std::size_t part) {
   free_slots_.pop_back();
   WaitSlot& slot = slots_[index];
   slot.wait = &wait;
-  slot.part = part;
-  return WaiterId(std::uint64_t{slot.generation} << 32 | index);
+  slot.part = wait.parts.size();
+  ++wait.unfinished;
+  return wait.parts.emplace_back(ProduceWait::Part{.partition = std::move(partition),
+                                                   .waiter = WaiterId(std::uint64_t{slot.generation} << 32 | index)});
 }
 
 ReplicaManager::WaitSlot* ReplicaManager::slot_of(WaiterId waiter) {

@@ -30,6 +30,12 @@ struct ProduceWait {
     Offset base = kNoOffset;
     Offset log_start = kNoOffset;
   };
+  // At once: nothing else is told of this part.
+  void refuse(Part& part, ErrorCode error) {
+    part.finished = true;
+    part.error = error;
+    --unfinished;
+  }
   std::vector<Part> parts;
   std::size_t unfinished = 0;
   Signal done;
@@ -56,8 +62,8 @@ class ReplicaManager final : public PartitionHost {
   PartitionPtr find(const PartitionKey& key) const;  // null: not hosted here
   const std::map<PartitionKey, PartitionPtr>& partitions() const { return partitions_; }
 
-  // Room for one more waiting produce; named in Partition::produce. end_wait() frees it.
-  WaiterId begin_wait(ProduceWait& wait, std::size_t part);
+  // Adds a part to `wait`, with a waiter to be named in Partition::produce. end_wait() frees that one.
+  ProduceWait::Part& begin_wait(ProduceWait& wait, PartitionPtr partition);
   void end_wait(WaiterId waiter);
 
   void start_upkeep();

@@ -11,17 +11,16 @@
 namespace verdict::broker {
 namespace {
 
-constexpr Duration kTimeout = 30s;  // request.timeout.ms towards the controller
 constexpr int kCreateVersion = 7;
 
 }  // namespace
 
-Task<void> TopicRequests::forward_create(ExchangePtr exchange) {
-  co_await forward_to_controller<wire::CreateTopicsResponse, wire::CreateTopicsRequest>(context_, exchange);
+void TopicRequests::create(const ExchangePtr& exchange) {
+  scope_.spawn(forward_to_controller<wire::CreateTopicsResponse, wire::CreateTopicsRequest>(context_, exchange));
 }
 
-Task<void> TopicRequests::forward_delete(ExchangePtr exchange) {
-  co_await forward_to_controller<wire::DeleteTopicsResponse, wire::DeleteTopicsRequest>(context_, exchange);
+void TopicRequests::remove(const ExchangePtr& exchange) {
+  scope_.spawn(forward_to_controller<wire::DeleteTopicsResponse, wire::DeleteTopicsRequest>(context_, exchange));
 }
 
 ErrorCode TopicRequests::auto_create(std::string_view topic) {
@@ -47,9 +46,9 @@ Task<void> TopicRequests::create_by_default(std::string topic) {
       request.topics[0].configs[i] = {.name = internal->configs[i].first, .value = internal->configs[i].second};
     }
   }
-  request.timeout_ms = static_cast<std::int32_t>(to_ms(kTimeout));
-  auto answer = co_await context_->controller.call<wire::CreateTopicsResponse>(kCreateVersion, request,
-                                                                               context_->runtime.now() + kTimeout);
+  request.timeout_ms = static_cast<std::int32_t>(to_ms(kControllerTimeout));
+  auto answer = co_await context_->controller.call<wire::CreateTopicsResponse>(
+      kCreateVersion, request, context_->runtime.now() + kControllerTimeout);
   creating_.erase(topic);
   if (!answer || (*answer)->topics.empty()) co_return;
   const auto error = static_cast<ErrorCode>((*answer)->topics[0].error_code);

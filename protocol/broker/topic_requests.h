@@ -18,15 +18,13 @@ class TopicRequests {
   TopicRequests(const TopicRequests&) = delete;
   TopicRequests& operator=(const TopicRequests&) = delete;
 
-  void create(const ExchangePtr& exchange) { scope_.spawn(forward_create(exchange)); }
-  void remove(const ExchangePtr& exchange) { scope_.spawn(forward_delete(exchange)); }
+  void create(const ExchangePtr& exchange);
+  void remove(const ExchangePtr& exchange);
   // What Metadata says of an unknown topic in the meantime.
   ErrorCode auto_create(std::string_view topic);
   Task<void> stop() { return scope_.join(); }
 
  private:
-  Task<void> forward_create(ExchangePtr exchange);
-  Task<void> forward_delete(ExchangePtr exchange);
   Task<void> create_by_default(std::string topic);
 
   BrokerContext* context_;

@@ -6,12 +6,12 @@
 #include <utility>
 
 #include "protocol/broker/coordinators.h"
+#include "protocol/metadata_records.h"
 
 namespace verdict::broker {
 namespace {
 
 constexpr std::string_view kLogger = "TransactionCoordinator";
-constexpr std::string_view kVersionFeature = "transaction.version";
 
 // Answers an exchange with what the machine says, or with an answer that holds an error alone.
 template <class Response>
@@ -39,24 +39,17 @@ void TransactionPartition::feature_changed(std::int16_t transaction_version) {
   if (state() == State::active) step(transaction::events_in::FeatureChanged{transaction_version});
 }
 
-void TransactionPartition::run(const transaction::effects::Append& effect) {
-  std::vector<CoordinatorRecord> records;
-  for (const transaction::LogRecord& record : effect.records)
-    records.push_back({.key = record.key, .value = record.value});
-  append(records, std::nullopt);
-}
+void TransactionPartition::run(const transaction::effects::Append& effect) { append(effect.records, std::nullopt); }
 
 void TransactionPartition::run(transaction::effects::SendMarkers effect) {
   const auto sent = std::make_shared<transaction::effects::SendMarkers>(std::move(effect));
   when_committed([this, sent] {
-    const TransactionMarker marker{.producer_id = sent->producer_id,
-                                   .producer_epoch = sent->producer_epoch,
-                                   .commit = sent->commit,
-                                   .coordinator_epoch = sent->coordinator_epoch};
-    std::vector<TopicPartition> partitions;
-    for (const auto& at : sent->partitions) partitions.push_back({.topic = at.topic, .partition = at.partition});
+    const storage::TxnMarker marker{.producer_id = ProducerId(sent->producer_id),
+                                    .producer_epoch = ProducerEpoch(sent->producer_epoch),
+                                    .coordinator_epoch = sent->coordinator_epoch,
+                                    .commit = sent->commit};
     const auto partition = self();
-    markers_->send(marker, partitions, [partition, sent](const MarkerSender::Results& results) {
+    markers_->send(marker, sent->partitions, [partition, sent](const MarkerSender::Results& results) {
       partition->markers_answered(*sent, results);
     });
   });
@@ -70,7 +63,7 @@ void TransactionPartition::markers_answered(const transaction::effects::SendMark
                                                  .producer_epoch = sent.producer_epoch,
                                                  .partitions = {}};
   for (const auto& [at, error] : results) {
-    written.partitions.push_back({.partition = {.topic = at.topic, .partition = at.partition},
+    written.partitions.push_back({.partition = at,
                                   .outcome = error == MarkerSender::kGone ? transaction::MarkerOutcome::gone
                                                                           : transaction::marker_outcome(error)});
   }
@@ -102,7 +95,7 @@ TransactionRequests::TransactionRequests(BrokerContext& context)
              options.remove_expired_interval =
                  config.duration_ms("transaction.remove.expired.transaction.cleanup.interval.ms");
              options.coordinator_epoch = epoch.value();
-             options.transaction_version = protocol::feature_level(context_->image, kVersionFeature);
+             options.transaction_version = protocol::feature_level(context_->image, protocol::kTransactionFeature);
              options.defects = context_->runtime.defects();
              return std::make_shared<TransactionPartition>(std::move(shell), std::move(partition), epoch,
                                                            std::move(options), markers_, context_->producer_ids,
@@ -116,7 +109,7 @@ Task<void> TransactionRequests::stop() {
 }
 
 void TransactionRequests::features_changed() {
-  const std::int16_t version = protocol::feature_level(context_->image, kVersionFeature);
+  const std::int16_t version = protocol::feature_level(context_->image, protocol::kTransactionFeature);
   set_.each([&](TransactionPartition& partition) { partition.feature_changed(version); });
 }
 

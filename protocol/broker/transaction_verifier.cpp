@@ -90,8 +90,7 @@ Task<TransactionVerifier::Results> TransactionVerifier::ask(const TransactionCla
   if (channel == nullptr) co_return all(*partitions, ErrorCode::COORDINATOR_NOT_AVAILABLE);
 
   wire::Arena arena;
-  std::map<std::string_view, std::vector<std::int32_t>> by_topic;
-  for (const TopicPartition& at : *partitions) by_topic[at.topic].push_back(at.partition);
+  const auto topics = by_topic(*partitions);
   Request request;
   request.transactions = arena.make_span<Request::AddPartitionsToTxnTransaction>(1);
   Request::AddPartitionsToTxnTransaction& transaction = request.transactions[0];
@@ -99,9 +98,9 @@ Task<TransactionVerifier::Results> TransactionVerifier::ask(const TransactionCla
                  .producer_id = claim->producer_id,
                  .producer_epoch = claim->producer_epoch,
                  .verify_only = !claim->adds,
-                 .topics = arena.make_span<Request::AddPartitionsToTxnTopic>(by_topic.size())};
+                 .topics = arena.make_span<Request::AddPartitionsToTxnTopic>(topics.size())};
   std::size_t i = 0;
-  for (const auto& [topic, indexes] : by_topic)
+  for (const auto& [topic, indexes] : topics)
     transaction.topics[i++] = {.name = topic, .partitions = arena.copy_span<std::int32_t>(indexes)};
   const MonoTime limit = std::min(deadline, runtime_->now() + kTimeout);
   const auto answer = co_await channel->call<Response>(claim->adds ? kAdds : kVerifies, request, limit);

@@ -6,8 +6,9 @@
 #include <vector>
 
 #include "protocol/broker/broker_channels.h"
-#include "protocol/broker/marker_sender.h"
+#include "protocol/topic_partition.h"
 #include "protocol/wire/errors.h"
+#include "runtime/signal.h"
 
 namespace verdict::broker {
 

@@ -38,10 +38,7 @@ void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic
     result.error_code = static_cast<std::int16_t>(ErrorCode::UNKNOWN_SERVER_ERROR);
     return;
   }
-  const std::size_t part = wait.parts.size();
-  wait.parts.push_back({.partition = *found, .waiter = {}, .finished = false});
-  wait.parts[part].waiter = context.replicas.begin_wait(wait, part);
-  ++wait.unfinished;
+  ProduceWait::Part& part = context.replicas.begin_wait(wait, *found);
   written.push_back({.result = &result,
                      .producer = {.id = marker.producer_id, .epoch = marker.producer_epoch},
                      .commit = marker.transaction_result});
@@ -49,11 +46,8 @@ void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic
                                                          .producer_epoch = ProducerEpoch(marker.producer_epoch),
                                                          .coordinator_epoch = marker.coordinator_epoch,
                                                          .commit = marker.transaction_result},
-                                                        wait.parts[part].waiter);
-  if (outcome.waits) return;
-  wait.parts[part].finished = true;
-  wait.parts[part].error = outcome.error;
-  --wait.unfinished;
+                                                        part.waiter);
+  if (!outcome.waits) wait.refuse(part, outcome.error);
 }
 
 void Job::settle(CoordinatorSet& groups) {

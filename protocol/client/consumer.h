@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -11,6 +10,7 @@
 #include "protocol/client/connections.h"
 #include "protocol/client/errors.h"
 #include "protocol/client/metadata.h"
+#include "protocol/topic_partition.h"
 #include "protocol/wire/codec.h"
 #include "runtime/scope.h"
 #include "runtime/signal.h"
@@ -26,6 +26,8 @@ struct PartitionData;
 
 namespace verdict::client {
 
+using verdict::TopicPartition;
+
 enum class OffsetReset : std::uint8_t { earliest, latest, none };  // auto.offset.reset
 
 struct ConsumerOptions {
@@ -38,12 +40,6 @@ struct ConsumerOptions {
   bool check_crcs = true;                      // check.crcs
   OffsetReset reset = OffsetReset::earliest;   // of an offset out of range, or cut away
   std::size_t max_batch_bytes = storage::kDefaultDecompressedLimit;
-};
-
-struct TopicPartition {
-  std::string topic;
-  std::int32_t partition = 0;
-  friend auto operator<=>(const TopicPartition&, const TopicPartition&) = default;
 };
 
 // Where to read from.

@@ -12,9 +12,8 @@ constexpr int kKeysFrom = 4;
 
 }  // namespace
 
-CoordinatorLink::CoordinatorLink(Runtime& runtime, Connections& connections, Metadata& metadata, CoordinatorKind kind,
-                                 std::string key)
-    : runtime_(&runtime), connections_(&connections), metadata_(&metadata), kind_(kind), key_(std::move(key)) {}
+CoordinatorLink::CoordinatorLink(Connections& connections, Metadata& metadata, CoordinatorKind kind, std::string key)
+    : connections_(&connections), metadata_(&metadata), kind_(kind), key_(std::move(key)) {}
 
 Task<std::shared_ptr<RpcChannel>> CoordinatorLink::get(MonoTime deadline) {
   if (node_ == kNoNode) {

@@ -15,8 +15,7 @@ enum class CoordinatorKind : std::int8_t { group = 0, transaction = 1 };
 // known, which is also after forget().
 class CoordinatorLink {
  public:
-  CoordinatorLink(Runtime& runtime, Connections& connections, Metadata& metadata, CoordinatorKind kind,
-                  std::string key);
+  CoordinatorLink(Connections& connections, Metadata& metadata, CoordinatorKind kind, std::string key);
 
   // One attempt: a channel that is connected and knows the node's versions, or null.
   Task<std::shared_ptr<RpcChannel>> get(MonoTime deadline);
@@ -29,7 +28,6 @@ class CoordinatorLink {
  private:
   Task<bool> find(MonoTime deadline);
 
-  Runtime* runtime_;
   Connections* connections_;
   Metadata* metadata_;
   CoordinatorKind kind_;

@@ -51,4 +51,9 @@ bool metadata_may_cure(ErrorCode error) {
   }
 }
 
+bool coordinator_moved(ErrorCode error) {
+  return error == ErrorCode::NOT_COORDINATOR || error == ErrorCode::COORDINATOR_NOT_AVAILABLE ||
+         error == ErrorCode::NETWORK_EXCEPTION || error == ErrorCode::REQUEST_TIMED_OUT;
+}
+
 }  // namespace verdict::client

@@ -38,4 +38,18 @@ bool definitely_not_appended(ErrorCode error);
 // Newer metadata may lead elsewhere, where the request succeeds.
 bool metadata_may_cure(ErrorCode error);
 
+// Another broker may be the coordinator by now; the one that was asked may have done it all the same.
+bool coordinator_moved(ErrorCode error);
+
+// Of an answer by topic: the first error of any partition.
+template <class Topics>
+ErrorCode first_error(const Topics& topics) {
+  for (const auto& topic : topics) {
+    for (const auto& partition : topic.partitions) {
+      if (partition.error_code != 0) return wire::error_from_code(partition.error_code);
+    }
+  }
+  return ErrorCode::NONE;
+}
+
 }  // namespace verdict::client

@@ -54,7 +54,7 @@ GroupMember::GroupMember(Runtime& runtime, const ClientOptions& client, GroupOpt
       listener_(&listener),
       connections_(runtime, client_),
       metadata_(runtime, connections_, client_),
-      link_(runtime, connections_, metadata_, CoordinatorKind::group, options_.group),
+      link_(connections_, metadata_, CoordinatorKind::group, options_.group),
       wake_(runtime),
       scope_(runtime) {
   for (const std::string& topic : options_.topics) metadata_.want(topic);
@@ -105,13 +105,8 @@ void GroupMember::failed(ErrorCode error) {
       return lose(true);
     case ErrorCode::REBALANCE_IN_PROGRESS:
       return lose(false);
-    case ErrorCode::NOT_COORDINATOR:
-    case ErrorCode::COORDINATOR_NOT_AVAILABLE:
-    case ErrorCode::NETWORK_EXCEPTION:
-    case ErrorCode::REQUEST_TIMED_OUT:
-      return link_.forget();
     default:
-      return;
+      if (coordinator_moved(error)) link_.forget();
   }
 }
 
@@ -166,7 +161,6 @@ Task<GroupMember::Step> GroupMember::join() {
     co_return Step::again;
   }
   if (error != ErrorCode::NONE) {
-    if (error == ErrorCode::UNKNOWN_MEMBER_ID) member_id_.clear();
     failed(error);
     co_return Step::again_later;
   }
@@ -210,12 +204,11 @@ Task<bool> GroupMember::assign(const wire::JoinGroupResponse* response, std::vec
     }
   }
   for (const auto& [member, partitions] : given) {
-    std::map<std::string_view, std::vector<std::int32_t>> by_topic;
-    for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
+    const auto topics = by_topic(partitions);
     wire::ConsumerProtocolAssignment assignment;
-    assignment.assigned_partitions = arena.make_span<wire::ConsumerProtocolAssignment::TopicPartition>(by_topic.size());
+    assignment.assigned_partitions = arena.make_span<wire::ConsumerProtocolAssignment::TopicPartition>(topics.size());
     std::size_t i = 0;
-    for (const auto& [topic, indexes] : by_topic)
+    for (const auto& [topic, indexes] : topics)
       assignment.assigned_partitions[i++] = {.topic = topic, .partitions = arena.copy_span<std::int32_t>(indexes)};
     members->push_back(member);
     assignments->push_back(with_version(assignment));
@@ -248,7 +241,6 @@ Task<GroupMember::Step> GroupMember::sync(std::shared_ptr<RpcChannel> channel, s
   const auto error = wire::error_from_code((*answer)->error_code);
   if (error != ErrorCode::NONE) {
     failed(error);
-    if (error == ErrorCode::UNKNOWN_MEMBER_ID) member_id_.clear();
     co_return error == ErrorCode::REBALANCE_IN_PROGRESS ? Step::again : Step::again_later;
   }
   wire::ConsumerProtocolAssignment assignment;

@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "protocol/client/group.h"
+#include "protocol/client/offset_topics.h"
 #include "protocol/wire/gen/offset_commit.h"
 #include "protocol/wire/gen/offset_fetch.h"
 
@@ -13,45 +14,14 @@ constexpr int kLastByName = 9;  // OffsetCommit and OffsetFetch; the next versio
 constexpr int kGroupsFrom = 8;  // OffsetFetch
 constexpr int kStableFrom = 7;
 
-template <class Parts>
-std::map<std::string_view, std::vector<std::int32_t>> by_topic(const Parts& partitions) {
-  std::map<std::string_view, std::vector<std::int32_t>> topics;
-  for (const TopicPartition& at : partitions) topics[at.topic].push_back(at.partition);
-  return topics;
-}
-
 wire::OffsetCommitRequest commit_request(wire::Arena& arena, const GroupMembership& member,
                                          const OffsetsToCommit& offsets) {
   using Request = wire::OffsetCommitRequest;
   Request request{
       .group_id = member.group, .generation_id_or_member_epoch = member.generation, .member_id = member.member_id};
   if (!member.instance.empty()) request.group_instance_id = member.instance;
-  std::map<std::string_view, std::vector<const OffsetsToCommit::value_type*>> topics;
-  for (const auto& entry : offsets) topics[entry.first.topic].push_back(&entry);
-  request.topics = arena.make_span<Request::OffsetCommitRequestTopic>(topics.size());
-  std::size_t t = 0;
-  for (const auto& [name, entries] : topics) {
-    request.topics[t].name = name;
-    request.topics[t].partitions = arena.make_span<Request::OffsetCommitRequestPartition>(entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      request.topics[t].partitions[i] = {.partition_index = entries[i]->first.partition,
-                                         .committed_offset = entries[i]->second.offset.value(),
-                                         .committed_leader_epoch = entries[i]->second.leader_epoch.value(),
-                                         .committed_metadata = entries[i]->second.metadata};
-    }
-    ++t;
-  }
+  request.topics = topics_of<Request::OffsetCommitRequestTopic, Request::OffsetCommitRequestPartition>(arena, offsets);
   return request;
-}
-
-// The first error of any partition.
-ErrorCode error_of(const wire::OffsetCommitResponse& response) {
-  for (const auto& topic : response.topics) {
-    for (const auto& partition : topic.partitions) {
-      if (partition.error_code != 0) return wire::error_from_code(partition.error_code);
-    }
-  }
-  return ErrorCode::NONE;
 }
 
 wire::OffsetFetchRequest fetch_request(wire::Arena& arena, int version, std::string_view group,
@@ -92,9 +62,8 @@ ErrorCode take_offsets(const Topics& topics, OffsetsToCommit& into) {
 }
 
 bool worth_another_try(ErrorCode error) {
-  return error == ErrorCode::NOT_COORDINATOR || error == ErrorCode::COORDINATOR_NOT_AVAILABLE ||
-         error == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS || error == ErrorCode::UNSTABLE_OFFSET_COMMIT ||
-         error == ErrorCode::NETWORK_EXCEPTION || error == ErrorCode::REQUEST_TIMED_OUT;
+  return coordinator_moved(error) || error == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS ||
+         error == ErrorCode::UNSTABLE_OFFSET_COMMIT;
 }
 
 }  // namespace
@@ -111,7 +80,7 @@ Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) 
       const wire::OffsetCommitRequest request = commit_request(arena, member, offsets);
       const auto answer = co_await channel->call<wire::OffsetCommitResponse>(*version, request, deadline);
       if (answer) {
-        error = error_of(answer->value);
+        error = first_error(answer->value.topics);
       } else if (maybe_executed(answer.error())) {
         link_.forget();
         co_return to_error(answer.error());  // an older commit must not come after a younger one

@@ -17,7 +17,7 @@
 namespace verdict::client {
 namespace {
 
-constexpr int kMostInFlight = 5;  // of a partition: as many batches as brokers remember of a producer
+constexpr std::size_t kMostInFlight = 5;  // of a partition: as many batches as brokers remember of a producer
 // In a batch's header; the CRC covers what follows it.
 constexpr std::size_t kCrcAt = 17;
 constexpr std::size_t kCoveredAt = 21;
@@ -44,15 +44,12 @@ void Producer::use_identity(ProducerId id, ProducerEpoch epoch) {
 
 bool Producer::may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& next) {
   if (partition.sealed.empty() && partition.open != nullptr) seal(partition);
-  if (no_identity_ != ErrorCode::NONE) {
+  const ErrorCode hopeless = no_identity_ != ErrorCode::NONE           ? no_identity_
+                             : partition.gap && options_.transactional ? ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER
+                                                                       : ErrorCode::NONE;
+  if (hopeless != ErrorCode::NONE) {
     if (partition.open != nullptr) seal(partition);
-    for (BatchPtr& batch : std::exchange(partition.sealed, {})) give_up(std::move(batch), no_identity_);
-    return false;
-  }
-  if (partition.gap && options_.transactional) {
-    if (partition.open != nullptr) seal(partition);
-    for (BatchPtr& batch : std::exchange(partition.sealed, {}))
-      give_up(std::move(batch), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+    for (BatchPtr& batch : std::exchange(partition.sealed, {})) give_up(std::move(batch), hopeless);
     return false;
   }
   if (partition.gap && !start_anew(partition)) return false;
@@ -70,7 +67,7 @@ bool Producer::may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& 
     partition.next_sequence = 0;
     partition.expected_sequence = 0;
   }
-  return partition.in_flight < kMostInFlight;
+  return partition.flying.size() < kMostInFlight;
 }
 
 // False: not yet.

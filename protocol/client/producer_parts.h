@@ -33,8 +33,8 @@ struct Producer::Partition {
   std::int32_t index = 0;
   storage::BatchBuilder builder;
   BatchPtr open;
-  std::deque<BatchPtr> sealed;  // by id
-  int in_flight = 0;
+  std::deque<BatchPtr> sealed;     // by id
+  std::set<std::uint64_t> flying;  // ids of the batches in flight
   bool active = false;
   std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from
   std::optional<Leader> leader;
@@ -44,7 +44,6 @@ struct Producer::Partition {
   Identity identity;  // whose sequences these are
   std::int32_t next_sequence = 0;
   std::int32_t expected_sequence = 0;  // the first that the broker has not acknowledged
-  std::set<std::uint64_t> flying;      // ids of the batches in flight
   bool gap = false;                    // a sequence is lost: all begins anew, in another epoch, when nothing flies
 };
 

@@ -107,7 +107,7 @@ bool Producer::collect(Partition& partition, MonoTime now, MonoTime& next) {
     return false;
   }
   // One request in flight promises order, also while the leader moves to another node.
-  if (options_.max_in_flight == 1 && partition.in_flight != 0) return false;
+  if (options_.max_in_flight == 1 && !partition.flying.empty()) return false;
   if (partition.generation != metadata_.generation()) {
     partition.generation = metadata_.generation();
     partition.leader = metadata_.leader(partition.topic, partition.index);
@@ -137,7 +137,6 @@ bool Producer::collect(Partition& partition, MonoTime now, MonoTime& next) {
   node.next->bytes += size;
   node.next->batches.push_back(std::move(partition.sealed.front()));
   partition.sealed.pop_front();
-  ++partition.in_flight;
   partition.flying.insert(node.next->batches.back()->id);
   return true;
 }
@@ -243,10 +242,7 @@ Task<void> Producer::attempt(Request* request) {
   take_answer(*request, answer->value, by_id);
 }
 
-void Producer::landed(Batch& batch) {
-  --batch.partition->in_flight;
-  batch.partition->flying.erase(batch.id);
-}
+void Producer::landed(Batch& batch) { batch.partition->flying.erase(batch.id); }
 
 void Producer::settle_all(Request& request, ErrorCode error, bool maybe) {
   for (BatchPtr& batch : request.batches) {

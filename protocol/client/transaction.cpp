@@ -1,9 +1,9 @@
 #include "protocol/client/transaction.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
+#include "protocol/client/offset_topics.h"
 #include "protocol/wire/gen/add_offsets_to_txn.h"
 #include "protocol/wire/gen/add_partitions_to_txn.h"
 #include "protocol/wire/gen/end_txn.h"
@@ -20,24 +20,9 @@ constexpr int kEnd = 4, kEndTwo = 5;
 constexpr int kOffsets = 4, kOffsetsTwo = 5;
 constexpr int kAddOffsets = 4;
 
-bool coordinator_moved(ErrorCode error) {
-  return error == ErrorCode::NOT_COORDINATOR || error == ErrorCode::COORDINATOR_NOT_AVAILABLE ||
-         error == ErrorCode::NETWORK_EXCEPTION || error == ErrorCode::REQUEST_TIMED_OUT;
-}
-
 bool worth_another_try(ErrorCode error) {
   return coordinator_moved(error) || error == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS ||
          error == ErrorCode::CONCURRENT_TRANSACTIONS || error == ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;
-}
-
-template <class Topics>
-ErrorCode first_error(const Topics& topics) {
-  for (const auto& topic : topics) {
-    for (const auto& partition : topic.partitions) {
-      if (partition.error_code != 0) return wire::error_from_code(partition.error_code);
-    }
-  }
-  return ErrorCode::NONE;
 }
 
 }  // namespace
@@ -49,7 +34,7 @@ Transaction::Transaction(Runtime& runtime, const ClientOptions& client, Connecti
       connections_(&connections),
       metadata_(&metadata),
       options_(std::move(options)),
-      link_(runtime, connections, metadata, CoordinatorKind::transaction, options_.id),
+      link_(connections, metadata, CoordinatorKind::transaction, options_.id),
       wake_(runtime) {}
 
 void Transaction::close() {
@@ -109,14 +94,13 @@ Task<ErrorCode> Transaction::init(MonoTime deadline) {
 Task<ErrorCode> Transaction::add_partitions(std::vector<TopicPartition> partitions, MonoTime deadline) {
   using Request = wire::AddPartitionsToTxnRequest;
   wire::Arena arena;
-  std::map<std::string_view, std::vector<std::int32_t>> by_topic;
-  for (const TopicPartition& at : partitions) by_topic[at.topic].push_back(at.partition);
+  const auto topics = by_topic(partitions);
   Request request{.v3_and_below_transactional_id = options_.id,
                   .v3_and_below_producer_id = identity_.id,
                   .v3_and_below_producer_epoch = identity_.epoch};
-  request.v3_and_below_topics = arena.make_span<Request::AddPartitionsToTxnTopic>(by_topic.size());
+  request.v3_and_below_topics = arena.make_span<Request::AddPartitionsToTxnTopic>(topics.size());
   std::size_t i = 0;
-  for (const auto& [topic, indexes] : by_topic)
+  for (const auto& [topic, indexes] : topics)
     request.v3_and_below_topics[i++] = {.name = topic, .partitions = arena.copy_span<std::int32_t>(indexes)};
   const auto error_of = [](const wire::AddPartitionsToTxnResponse& response) {
     ErrorCode first = ErrorCode::NONE;
@@ -151,8 +135,6 @@ Task<ErrorCode> Transaction::commit_offsets(GroupMembership member, OffsetsToCom
     if (added != ErrorCode::NONE) co_return added;
   }
   wire::Arena arena;
-  std::map<std::string_view, std::vector<const OffsetsToCommit::value_type*>> topics;
-  for (const auto& entry : offsets) topics[entry.first.topic].push_back(&entry);
   Request request{.transactional_id = options_.id,
                   .group_id = member.group,
                   .producer_id = identity_.id,
@@ -160,21 +142,10 @@ Task<ErrorCode> Transaction::commit_offsets(GroupMembership member, OffsetsToCom
                   .generation_id = member.generation,
                   .member_id = member.member_id};
   if (!member.instance.empty()) request.group_instance_id = member.instance;
-  request.topics = arena.make_span<Request::TxnOffsetCommitRequestTopic>(topics.size());
-  std::size_t t = 0;
-  for (const auto& [name, entries] : topics) {
-    request.topics[t].name = name;
-    request.topics[t].partitions = arena.make_span<Request::TxnOffsetCommitRequestPartition>(entries.size());
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      request.topics[t].partitions[i] = {.partition_index = entries[i]->first.partition,
-                                         .committed_offset = entries[i]->second.offset.value(),
-                                         .committed_leader_epoch = entries[i]->second.leader_epoch.value(),
-                                         .committed_metadata = entries[i]->second.metadata};
-    }
-    ++t;
-  }
+  request.topics =
+      topics_of<Request::TxnOffsetCommitRequestTopic, Request::TxnOffsetCommitRequestPartition>(arena, offsets);
   const auto error_of = [](const wire::TxnOffsetCommitResponse& response) { return first_error(response.topics); };
-  CoordinatorLink group(*runtime_, *connections_, *metadata_, CoordinatorKind::group, member.group);
+  CoordinatorLink group(*connections_, *metadata_, CoordinatorKind::group, member.group);
   const int highest = options_.version_two ? kOffsetsTwo : kOffsets;
   co_return co_await ask<wire::TxnOffsetCommitResponse>(&group, highest, request, error_of, deadline);
 }

@@ -34,9 +34,14 @@ rec::RegisterBroker record_of(const Request& request) {
 
 }  // namespace
 
-bool Controller::State::current_epoch(std::int32_t broker, std::int64_t broker_epoch) const {
+// Kafka says the same of a broker that nobody has heard of (checkBrokerEpoch).
+ErrorCode Controller::State::check_broker_epoch(std::int32_t broker, std::int64_t broker_epoch, Effects& out) const {
   const auto* registered = image.broker(NodeId(broker));
-  return registered != nullptr && registered->epoch.value() == broker_epoch;
+  if (registered != nullptr && registered->epoch.value() == broker_epoch) {
+    return ErrorCode::NONE;
+  }
+  out.marks.push_back(Mark::StaleBrokerEpochRefused);
+  return ErrorCode::STALE_BROKER_EPOCH;
 }
 
 // Fenced or not, a broker that is heard keeps its id; one that was let go has no session any more.
@@ -167,9 +172,9 @@ Offset Controller::State::lowest_active_offset() const {
 wire::BrokerHeartbeatResponse Controller::State::heartbeat(const events_in::Heartbeat& event, MonoTime now,
                                                            Effects& out) {
   const wire::BrokerHeartbeatRequest& request = event.request;
-  if (!current_epoch(request.broker_id, request.broker_epoch)) {
-    out.marks.push_back(Mark::StaleBrokerEpochRefused);
-    return {.error_code = code(ErrorCode::STALE_BROKER_EPOCH)};
+  if (const ErrorCode error = check_broker_epoch(request.broker_id, request.broker_epoch, out);
+      error != ErrorCode::NONE) {
+    return {.error_code = code(error)};
   }
   enum class Next : std::uint8_t { stay, fence, unfence, shut_down_slowly, shut_down_now };
   const NodeId id(request.broker_id);

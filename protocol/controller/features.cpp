@@ -10,8 +10,8 @@ namespace {
 
 namespace rec = protocol::records;
 using Request = wire::UpdateFeaturesRequest;
+using protocol::kMetadataFeature;
 
-constexpr std::string_view kMetadataFeature = "metadata.version";
 constexpr int kUpgradeTypesFrom = 1;
 constexpr int kNoResultsFrom = 2;
 

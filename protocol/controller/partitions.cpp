@@ -134,9 +134,9 @@ ErrorCode Controller::State::check_alter(const PartitionData& data, NodeId sende
 wire::AlterPartitionResponse Controller::State::alter_partition(const events_in::AlterPartition& event,
                                                                 wire::Arena& arena, Effects& out) {
   const wire::AlterPartitionRequest& request = event.request;
-  if (!current_epoch(request.broker_id, request.broker_epoch)) {
-    out.marks.push_back(Mark::StaleBrokerEpochRefused);
-    return {.error_code = code(ErrorCode::STALE_BROKER_EPOCH)};
+  if (const ErrorCode error = check_broker_epoch(request.broker_id, request.broker_epoch, out);
+      error != ErrorCode::NONE) {
+    return {.error_code = code(error)};
   }
   std::vector<MetadataRecord> records;
   const auto alter_one = [&](const protocol::TopicImage& topic, const PartitionData& data) -> Result {

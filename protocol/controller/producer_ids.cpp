@@ -13,10 +13,9 @@ constexpr std::int64_t kBlockSize = 1000;  // Kafka's PRODUCER_ID_BLOCK_SIZE
 wire::AllocateProducerIdsResponse Controller::State::allocate_producer_ids(const events_in::AllocateProducerIds& event,
                                                                            Effects& out) {
   const wire::AllocateProducerIdsRequest& request = event.request;
-  // Kafka says the same of a broker that nobody has heard of (checkBrokerEpoch).
-  if (!current_epoch(request.broker_id, request.broker_epoch)) {
-    out.marks.push_back(Mark::StaleBrokerEpochRefused);
-    return {.error_code = code(ErrorCode::STALE_BROKER_EPOCH)};
+  if (const ErrorCode error = check_broker_epoch(request.broker_id, request.broker_epoch, out);
+      error != ErrorCode::NONE) {
+    return {.error_code = code(error)};
   }
   const std::int64_t first = image.next_producer_id();
   if (first > std::numeric_limits<std::int64_t>::max() - kBlockSize) {

@@ -58,7 +58,7 @@ struct Controller::State {
   wire::BrokerHeartbeatResponse heartbeat(const events_in::Heartbeat&, MonoTime now, Effects&);
   void fence_expired(MonoTime now, Effects&);
   bool has_valid_session(const protocol::BrokerRegistration&, MonoTime now) const;
-  bool current_epoch(std::int32_t broker, std::int64_t epoch) const;
+  ErrorCode check_broker_epoch(std::int32_t broker, std::int64_t epoch, Effects&) const;  // or STALE_BROKER_EPOCH
   Offset lowest_active_offset() const;
 
   // ---- partitions (partitions.cpp) ----

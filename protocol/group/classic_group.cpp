@@ -60,7 +60,6 @@ ClassicGroup::ClassicGroup(std::string id, std::int32_t generation, std::optiona
   for (Member& one : members) {
     add(std::move(one), protocol_type_.value_or(""));
   }
-  read_subscriptions();
 }
 
 std::vector<std::string> ClassicGroup::member_ids() const {

@@ -64,7 +64,7 @@ class ClassicGroup {
   using Members = std::map<std::string, Member, std::less<>>;
 
   explicit ClassicGroup(std::string id) : id_(std::move(id)) {}  // empty, generation 0
-  // As a record had it.
+  // As a record had it; its subscriptions are still to be read.
   ClassicGroup(std::string id, std::int32_t generation, std::optional<std::string> protocol_type,
                std::optional<std::string> protocol, std::optional<std::string> leader,
                std::optional<std::int64_t> state_timestamp_ms, std::vector<Member> members);
@@ -104,9 +104,9 @@ class ClassicGroup {
   struct InitialDelay {
     std::int32_t delay_ms = 0;
     std::int32_t remaining_ms = 0;  // by which it may still grow
+    bool new_member_added = false;
   };
   std::optional<InitialDelay> initial_delay;
-  bool new_member_added = false;  // during it
 
   std::size_t awaiting_joins() const { return awaiting_joins_; }
   bool all_joined() const { return members_.size() == awaiting_joins_ && pending_joins.empty(); }
@@ -120,6 +120,7 @@ class ClassicGroup {
   void transition(GroupState to, WallTime wall);
   void next_generation(WallTime wall);  // completing_rebalance, or empty without members
 
+  void read_subscriptions();  // of the members' metadata in this generation
   // By any member. Where that can't be read of a consumer's metadata, all topics are.
   bool is_subscribed(std::string_view topic) const;
   bool uses_consumer_protocol() const { return protocol_type_ && *protocol_type_ == kConsumerProtocolType; }
@@ -130,7 +131,6 @@ class ClassicGroup {
 
  private:
   void count(const Member& member, int difference);
-  void read_subscriptions();
 
   std::string id_;
   GroupState state_ = GroupState::empty;

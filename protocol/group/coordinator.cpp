@@ -98,8 +98,7 @@ void GroupCoordinator::State::forget(std::string_view id) {
 // The record's place is the one that it gets when it is appended, or had when it was replayed: next_record counts up
 // only then.
 void GroupCoordinator::State::put(std::string_view group, std::string_view topic, std::int32_t partition,
-                                  CommittedOffset offset, std::optional<Producer> transactional, std::int64_t wall_ms) {
-  find_or_create(group, wall_ms);
+                                  CommittedOffset offset, std::optional<Producer> transactional) {
   offset.record = next_record;
   if (transactional) {
     offsets.put_pending(transactional->id, group, topic, partition, std::move(offset));
@@ -108,11 +107,15 @@ void GroupCoordinator::State::put(std::string_view group, std::string_view topic
   }
 }
 
+void GroupCoordinator::State::remove_offset(std::string_view group, std::string_view topic, std::int32_t partition,
+                                            std::vector<LogRecord>& tombstones) {
+  offsets.remove(group, topic, partition);
+  tombstones.push_back(offset_tombstone(group, topic, partition));
+}
+
 void GroupCoordinator::State::end_transaction(Producer producer, bool committed, std::int64_t wall_ms) {
   for (const std::string& group : offsets.end(producer.id, committed)) {
-    if (committed) {
-      find_or_create(group, wall_ms);
-    }
+    find_or_create(group, wall_ms);
   }
 }
 
@@ -131,8 +134,8 @@ std::expected<void, std::string> GroupCoordinator::replay(std::span<const std::b
   }
   if (auto* offset = std::get_if<OffsetRecord>(&*read)) {
     if (offset->value) {
-      s.put(offset->group, offset->topic, offset->partition, std::move(*offset->value), transactional,
-            record_timestamp_ms);
+      s.find_or_create(offset->group, record_timestamp_ms);
+      s.put(offset->group, offset->topic, offset->partition, std::move(*offset->value), transactional);
     } else {
       s.offsets.remove(offset->group, offset->topic, offset->partition);
     }
@@ -158,6 +161,7 @@ void GroupCoordinator::loaded(MonoTime now, WallTime wall, Effects& out) {
   s.log(turn, fmt::format("loaded {} groups; {} records are of kinds that are not supported", s.groups.size(),
                           s.skipped_records));
   for (auto& [id, group] : s.groups) {
+    group.read_subscriptions();
     for (const auto& [member_id, member] : group.members()) {
       s.rearm_session(group, member, turn);
     }

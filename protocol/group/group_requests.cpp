@@ -87,8 +87,7 @@ ErrorCode GroupCoordinator::State::delete_group(std::string_view id, Turn& turn)
   }
   std::vector<LogRecord> records;
   for (const auto& place : offsets.places(id)) {
-    offsets.remove(id, place.topic, place.partition);
-    records.push_back(offset_tombstone(id, place.topic, place.partition));
+    remove_offset(id, place.topic, place.partition, records);
   }
   log(turn, fmt::format("group {} was deleted with {} offsets", id, records.size()));
   records.push_back(group_tombstone(id));

@@ -47,7 +47,8 @@ void GroupCoordinator::State::refuse_join(Waiting call, ErrorCode error, std::st
   respond(call.token, response, turn);
 }
 
-void GroupCoordinator::State::answer_join(const ClassicGroup& group, const Member& member, Waiting call, Turn& turn) {
+void GroupCoordinator::State::answer_join(const ClassicGroup& group, const Member& member, Waiting call, Turn& turn,
+                                          bool skip_assignment) {
   std::vector<wire::JoinGroupResponse::JoinGroupResponseMember> members;
   if (group.is_leader(member.id)) {
     for (const auto& [id, one] : group.members()) {
@@ -62,6 +63,7 @@ void GroupCoordinator::State::answer_join(const ClassicGroup& group, const Membe
               .protocol_type = group.protocol_type(),
               .protocol_name = group.protocol().has_value() ? std::string_view(*group.protocol()) : std::string_view{},
               .leader = group.leader() ? std::string_view(*group.leader()) : std::string_view{},
+              .skip_assignment = skip_assignment,
               .member_id = member.id,
               .members = members},
           turn);
@@ -172,20 +174,15 @@ void GroupCoordinator::State::join_again(Joining& joining, ClassicGroup& group, 
   const std::string_view why = group.is(GroupState::preparing_rebalance) ? "joins"
                                : changed                                 ? "changed its metadata"
                                                                          : "leads and joins again";
-  update_then_rebalance(joining, group, member, why, turn);
-}
-
-void GroupCoordinator::State::update_then_rebalance(Joining& joining, ClassicGroup& group, Member& member,
-                                                    std::string_view why, Turn& turn) {
-  group.update(member, std::move(joining.protocols), joining.rebalance_timeout_ms, joining.request.session_timeout_ms);
+  group.update(member, std::move(joining.protocols), joining.rebalance_timeout_ms, request.session_timeout_ms);
   hold_join(group, member, joining.waiting(), turn);
   rebalance_or_complete(group, fmt::format("member {} {}; client reason: {}", member.id, why, joining.reason()), turn);
 }
 
 void GroupCoordinator::State::add_member(Joining& joining, ClassicGroup& group, std::string id, Turn& turn) {
   const auto& request = joining.request;
-  if (group.is(GroupState::preparing_rebalance) && group.previous_state() == GroupState::empty) {
-    group.new_member_added = true;
+  if (group.initial_delay) {
+    group.initial_delay->new_member_added = true;
   }
   Member member{.id = id,
                 .client_id = std::string(joining.event.client_id),
@@ -224,32 +221,16 @@ void GroupCoordinator::State::replace_static(Joining& joining, ClassicGroup& gro
     if (std::vector<LogRecord> records{group_record(group)}; fits(records)) {
       append(std::move(records), turn);
       const bool leads = group.is_leader(new_id);
-      if (call.version >= kSkipAssignment && leads) {
-        wire::Arena arena;
-        const auto members = arena.make_span<wire::JoinGroupResponse::JoinGroupResponseMember>(group.members().size());
-        std::size_t n = 0;
-        for (const auto& [id, one] : group.members()) {
-          members[n++] = {
-              .member_id = id, .group_instance_id = one.instance_id, .metadata = one.metadata(*group.protocol())};
-        }
-        return respond(call.token,
-                       wire::JoinGroupResponse{.generation_id = group.generation(),
-                                               .protocol_type = group.protocol_type(),
-                                               .protocol_name = *group.protocol(),
-                                               .leader = new_id,
-                                               .skip_assignment = true,
-                                               .member_id = new_id,
-                                               .members = members},
-                       turn);
+      if (!leads || call.version >= kSkipAssignment) {
+        return answer_join(group, member, call, turn, /*skip_assignment=*/leads);
       }
       // Older clients would compute an assignment if they learned that they lead.
       return respond(call.token,
-                     wire::JoinGroupResponse{
-                         .generation_id = group.generation(),
-                         .protocol_type = group.protocol_type(),
-                         .protocol_name = *group.protocol(),
-                         .leader = call.version >= kSkipAssignment ? std::string_view(*group.leader()) : old_leader,
-                         .member_id = new_id},
+                     wire::JoinGroupResponse{.generation_id = group.generation(),
+                                             .protocol_type = group.protocol_type(),
+                                             .protocol_name = *group.protocol(),
+                                             .leader = old_leader,
+                                             .member_id = new_id},
                      turn);
     }
   }

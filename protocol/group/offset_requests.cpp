@@ -125,8 +125,11 @@ void GroupCoordinator::State::write_offsets(Token token, const Request& request,
   if (!fits(records)) {
     return write_offsets<Response>(token, request, ErrorCode::UNKNOWN_SERVER_ERROR, expire_ms, producer, turn);
   }
+  if (!writes.empty()) {
+    find_or_create(request.group_id, to_ms(turn.wall));
+  }
   for (Write& write : writes) {
-    put(request.group_id, write.topic, write.partition, std::move(write.offset), producer, to_ms(turn.wall));
+    put(request.group_id, write.topic, write.partition, std::move(write.offset), producer);
   }
   append(std::move(records), turn, producer);
   respond(token, Response{.topics = topics}, turn);
@@ -136,11 +139,12 @@ void GroupCoordinator::State::fetch(const events_in::OffsetFetch& event, Turn& t
   using Topics = wire::OffsetFetchResponse::OffsetFetchResponseTopics;
   using Partitions = wire::OffsetFetchResponse::OffsetFetchResponsePartitions;
   const std::string_view id = event.group.group_id;
+  const bool exists = find(id) != nullptr;
   const auto answer = [&](std::string_view topic, std::int32_t partition) {
     Partitions out{.partition_index = partition, .committed_offset = -1};
     if (event.require_stable && offsets.has_pending(id, topic, partition)) {
       out.error_code = code(ErrorCode::UNSTABLE_OFFSET_COMMIT);
-    } else if (const CommittedOffset* found = find(id) == nullptr ? nullptr : offsets.find(id, topic, partition)) {
+    } else if (const CommittedOffset* found = exists ? offsets.find(id, topic, partition) : nullptr) {
       out.committed_offset = found->offset;
       out.committed_leader_epoch = found->leader_epoch;
       out.metadata = found->metadata;
@@ -157,7 +161,7 @@ void GroupCoordinator::State::fetch(const events_in::OffsetFetch& event, Turn& t
       }
       topics.push_back({.name = asked.name, .partitions = partitions});
     }
-  } else if (const GroupOffsets* all = find(id) == nullptr ? nullptr : offsets.of(id)) {
+  } else if (const GroupOffsets* all = exists ? offsets.of(id) : nullptr) {
     for (const auto& [topic, committed] : *all) {
       const auto partitions = arena.make_span<Partitions>(committed.size());
       std::size_t i = 0;
@@ -196,8 +200,7 @@ void GroupCoordinator::State::delete_offsets(const events_in::OffsetDelete& even
                        .error_code = code(subscribed ? ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC : ErrorCode::NONE)};
       if (!subscribed && (offsets.find(group->id(), asked.name, index) != nullptr ||
                           offsets.has_pending(group->id(), asked.name, index))) {
-        offsets.remove(group->id(), asked.name, index);
-        records.push_back(offset_tombstone(group->id(), asked.name, index));
+        remove_offset(group->id(), asked.name, index, records);
       }
     }
     topics.push_back({.name = asked.name, .partitions = partitions});
@@ -211,8 +214,7 @@ void GroupCoordinator::State::topics_deleted(std::span<const std::string> names,
   for (const std::string& group : offsets.groups()) {
     for (const std::string& name : names) {
       for (const auto& place : offsets.places(group, name)) {
-        offsets.remove(group, place.topic, place.partition);
-        records.push_back(offset_tombstone(group, place.topic, place.partition));
+        remove_offset(group, place.topic, place.partition, records);
       }
     }
   }
@@ -229,8 +231,7 @@ bool GroupCoordinator::State::expire_offsets_of(const ClassicGroup& group, std::
       none_left = false;
       continue;
     }
-    offsets.remove(group.id(), topic, partition);
-    records.push_back(offset_tombstone(group.id(), topic, partition));
+    remove_offset(group.id(), topic, partition, records);
   }
   return none_left;
 }

@@ -73,21 +73,24 @@ void OffsetStore::remove(std::string_view group, std::string_view topic, std::in
 }
 
 std::vector<std::string> OffsetStore::end(std::int64_t producer, bool committed) {
-  std::vector<std::string> touched;
   auto ended = pending_.extract(producer);
   if (ended.empty()) {
-    return touched;
+    return {};
   }
   for (auto open = open_.begin(); open != open_.end();) {
     open->second.erase(producer);
     open = open->second.empty() ? open_.erase(open) : std::next(open);
   }
+  if (!committed) {
+    return {};
+  }
+  std::vector<std::string> touched;
   for (auto& [group, topics] : ended.mapped()) {
     touched.push_back(group);
     for (auto& [topic, partitions] : topics) {
       for (auto& [partition, offset] : partitions) {
         const CommittedOffset* now = find(group, topic, partition);
-        if (committed && (now == nullptr || now->record < offset.record)) {
+        if (now == nullptr || now->record < offset.record) {
           put(group, topic, partition, std::move(offset));
         }
       }

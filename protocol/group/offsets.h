@@ -34,7 +34,7 @@ class OffsetStore {
   void put_pending(std::int64_t producer, std::string_view group, std::string_view topic, std::int32_t partition,
                    CommittedOffset offset);
   void remove(std::string_view group, std::string_view topic, std::int32_t partition);  // pending ones as well
-  // The transaction ended. Returns the groups that it had offsets for.
+  // The transaction ended. Returns the groups that it committed offsets for.
   std::vector<std::string> end(std::int64_t producer, bool committed);
 
   const GroupOffsets* of(std::string_view group) const;  // null: none

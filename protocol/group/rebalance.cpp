@@ -55,7 +55,7 @@ void GroupCoordinator::State::try_complete_join(ClassicGroup& group, Turn& turn)
 
 void GroupCoordinator::State::end_of_initial_delay(ClassicGroup& group, Turn& turn) {
   const ClassicGroup::InitialDelay passed = *group.initial_delay;
-  if (!std::exchange(group.new_member_added, false) || passed.remaining_ms == 0) {
+  if (!passed.new_member_added || passed.remaining_ms == 0) {
     return complete_join(group, turn);
   }
   const std::int32_t delay = std::min(options.group_initial_rebalance_delay_ms, passed.remaining_ms);
@@ -67,7 +67,6 @@ void GroupCoordinator::State::complete_join(ClassicGroup& group, Turn& turn) {
   VERDICT_ASSERT(group.is(GroupState::preparing_rebalance));
   cancel_timer(TimerKind::join, group);
   group.initial_delay.reset();
-  group.new_member_added = false;
   for (const std::string& id : group.member_ids()) {
     const Member& member = group.member(id);
     if (!member.join && !member.instance_id) {

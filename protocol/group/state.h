@@ -41,7 +41,9 @@ struct GroupCoordinator::State {
   ClassicGroup& find_or_create(std::string_view id, std::int64_t wall_ms);
   void forget(std::string_view id);  // the group, not its offsets
   void put(std::string_view group, std::string_view topic, std::int32_t partition, CommittedOffset offset,
-           std::optional<Producer> transactional, std::int64_t wall_ms);
+           std::optional<Producer> transactional);
+  void remove_offset(std::string_view group, std::string_view topic, std::int32_t partition,
+                     std::vector<LogRecord>& tombstones);
   void end_transaction(Producer producer, bool committed, std::int64_t wall_ms);
 
   // ---- JoinGroup (join.cpp) ----
@@ -52,9 +54,9 @@ struct GroupCoordinator::State {
   void join_again(Joining&, ClassicGroup&, Turn&);
   void replace_static(Joining&, ClassicGroup&, std::string new_id, Turn&);
   void add_member(Joining&, ClassicGroup&, std::string id, Turn&);
-  void update_then_rebalance(Joining&, ClassicGroup&, Member&, std::string_view why, Turn&);
   void hold_join(ClassicGroup&, Member&, Waiting, Turn&);
-  void answer_join(const ClassicGroup&, const Member&, Waiting, Turn&);  // with the current generation
+  // With the current generation.
+  void answer_join(const ClassicGroup&, const Member&, Waiting, Turn&, bool skip_assignment = false);
   void refuse_join(Waiting, ErrorCode, std::string_view member, Turn&);
 
   // ---- rebalances (rebalance.cpp) ----

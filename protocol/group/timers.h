@@ -30,9 +30,14 @@ struct TimerKey {
 class Timers {
  public:
   void set(const TimerKey& key, MonoTime when) {
-    cancel(key);
-    at_.emplace(key, when);
-    order_.emplace(when, key);
+    const auto [at, added] = at_.try_emplace(key, when);
+    if (added) {
+      order_.emplace(when, key);
+      return;
+    }
+    auto node = order_.extract({std::exchange(at->second, when), key});
+    node.value().first = when;
+    order_.insert(std::move(node));
   }
   void cancel(const TimerKey& key) {
     if (const auto found = at_.find(key); found != at_.end()) {

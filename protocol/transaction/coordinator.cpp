@@ -162,8 +162,7 @@ void TransactionCoordinator::loaded(MonoTime now, WallTime wall, Effects& out) {
   s.loaded = true;
   for (const auto& [id, t] : s.transactions) {
     if (t.prepared()) {
-      s.send_markers(id, t, t.partitions, out);
-      s.finish_if_marked(id, {now, wall}, out);
+      s.mark_all(id, {now, wall}, out);
     } else if (t.state == TransactionState::ongoing) {
       s.abort_at = now + s.options.abort_timed_out_interval;
     }

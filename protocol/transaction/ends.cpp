@@ -35,12 +35,6 @@ Decision repeated(const Transaction& t, bool commit) {  // for a transaction tha
 
 // Versions 0 and 1: the epoch says who asks, not for which transaction; the state alone tells a retry.
 Decision decide_same_epoch(const Transaction& t, const End& call, bool waits) {
-  if (t.producer_id != call.producer.producer_id) {
-    return {ErrorCode::INVALID_PRODUCER_ID_MAPPING};
-  }
-  if (t.producer_epoch != call.producer.epoch) {
-    return {ErrorCode::PRODUCER_FENCED};
-  }
   if (waits) {
     return {ErrorCode::CONCURRENT_TRANSACTIONS};
   }
@@ -94,12 +88,10 @@ MarkerOutcome marker_outcome(ErrorCode error) {
 
 void TransactionCoordinator::State::answer_end(const End& call, ErrorCode error, ProducerIdAndEpoch producer,
                                                Effects& out) {
-  if (error == ErrorCode::PRODUCER_FENCED && call.version < 2) {
-    error = ErrorCode::INVALID_PRODUCER_EPOCH;
-  }
   respond(call.token,
-          wire::EndTxnResponse{
-              .error_code = wire::code(error), .producer_id = producer.producer_id, .producer_epoch = producer.epoch},
+          wire::EndTxnResponse{.error_code = wire::code(for_version(error, call.version, 2)),
+                               .producer_id = producer.producer_id,
+                               .producer_epoch = producer.epoch},
           out);
 }
 
@@ -107,8 +99,9 @@ void TransactionCoordinator::State::end_txn(const End& call, MaybeId fresh, Time
   const std::string& id = call.transactional_id;
   const bool bumps = call.version >= 5;
   Transaction* const held = find(id);
-  if (id.empty() || held == nullptr) {
-    answer_end(call, id.empty() ? ErrorCode::INVALID_REQUEST : ErrorCode::INVALID_PRODUCER_ID_MAPPING, {}, out);
+  const bool may_be_retry = bumps && !id.empty() && held != nullptr;  // of who is not the current producer any more
+  if (const ErrorCode error = check_producer(id, call.producer); error != ErrorCode::NONE && !may_be_retry) {
+    answer_end(call, error, {}, out);
     return;
   }
   const bool waits = waiting.contains(id);
@@ -141,8 +134,7 @@ void TransactionCoordinator::State::end_txn(const End& call, MaybeId fresh, Time
     told = fresh ? ProducerIdAndEpoch{*fresh, 0} : ProducerIdAndEpoch{held->producer_id, held->producer_epoch};
   }
   answer_end(call, ErrorCode::NONE, told, out);
-  send_markers(id, *held, held->partitions, out);
-  finish_if_marked(id, times, out);
+  mark_all(id, times, out);
 }
 
 // To those of `partitions` that still lack theirs.
@@ -159,6 +151,12 @@ void TransactionCoordinator::State::send_markers(const std::string& id, const Tr
   if (!markers.partitions.empty()) {
     out.list.push_back(std::move(markers));
   }
+}
+
+void TransactionCoordinator::State::mark_all(const std::string& id, Times times, Effects& out) {
+  const Transaction& t = *find(id);
+  send_markers(id, t, t.partitions, out);
+  finish_if_marked(id, times, out);
 }
 
 void TransactionCoordinator::State::finish_if_marked(const std::string& id, Times times, Effects& out) {

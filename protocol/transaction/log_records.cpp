@@ -1,7 +1,5 @@
 #include "protocol/transaction/log_records.h"
 
-#include <algorithm>
-#include <map>
 #include <utility>
 
 #include "protocol/wire/codec.h"
@@ -47,17 +45,13 @@ std::expected<void, std::string> decode(wire::Arena& arena, std::span<const std:
   return {};
 }
 
-std::span<Value::PartitionsSchema> by_topic(const std::set<TopicPartition>& partitions, wire::Arena& arena) {
-  std::map<std::string_view, std::vector<std::int32_t>> topics;
-  for (const TopicPartition& one : partitions) {
-    topics[one.topic].push_back(one.partition);
-  }
+std::span<Value::PartitionsSchema> topics_of(const std::set<TopicPartition>& partitions, wire::Arena& arena) {
+  const auto topics = by_topic(partitions);
   const auto out = arena.make_span<Value::PartitionsSchema>(topics.size());
   std::size_t n = 0;
   for (const auto& [topic, ids] : topics) {
     out[n].topic = topic;
-    out[n].partition_ids = arena.make_span<std::int32_t>(ids.size());
-    std::ranges::copy(ids, out[n++].partition_ids.begin());
+    out[n++].partition_ids = arena.copy_span<std::int32_t>(ids);
   }
   return out;
 }
@@ -81,7 +75,7 @@ std::vector<std::byte> encode_value(const Transaction& t, int version) {
   if (t.state == TransactionState::empty) {
     value.transaction_partitions = std::nullopt;
   } else {
-    value.transaction_partitions = by_topic(t.partitions, arena);
+    value.transaction_partitions = topics_of(t.partitions, arena);
   }
   if (version >= 1) {
     value.previous_producer_id = t.previous_producer_id == t.producer_id ? kNoProducerId : t.previous_producer_id;

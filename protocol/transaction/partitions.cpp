@@ -14,6 +14,7 @@ using PartitionResult = wire::AddPartitionsToTxnResponse::AddPartitionsToTxnPart
 using Topics = std::span<wire::AddPartitionsToTxnRequest::AddPartitionsToTxnTopic>;
 
 constexpr std::string_view kOffsetsTopic = "__consumer_offsets";
+constexpr int kTwoFencings = 2;  // of AddPartitionsToTxn and AddOffsetsToTxn alike
 
 std::set<TopicPartition> partitions_of(Topics topics) {
   std::set<TopicPartition> out;
@@ -39,11 +40,6 @@ std::span<TopicResult> results(Topics topics, wire::Arena& arena, ErrorOf error_
     }
   }
   return out;
-}
-
-// Clients before KIP-588 know one error only for both kinds of fencing.
-ErrorCode for_version(ErrorCode error, int version) {
-  return error == ErrorCode::PRODUCER_FENCED && version < 2 ? ErrorCode::INVALID_PRODUCER_EPOCH : error;
 }
 
 }  // namespace
@@ -94,7 +90,7 @@ void TransactionCoordinator::step(const events_in::AddPartitionsToTxn& event, Mo
       for_version(s.add_partitions(request.v3_and_below_transactional_id,
                                    {request.v3_and_below_producer_id, request.v3_and_below_producer_epoch},
                                    partitions_of(request.v3_and_below_topics), /*client_version=*/0, {now, wall}, out),
-                  event.version);
+                  event.version, kTwoFencings);
   wire::Arena arena;
   const wire::AddPartitionsToTxnResponse response{
       .results_by_topic_v3_and_below =
@@ -137,7 +133,8 @@ void TransactionCoordinator::step(const events_in::AddOffsetsToTxn& event, MonoT
   const ErrorCode error =
       s.add_partitions(request.transactional_id, {request.producer_id, request.producer_epoch},
                        {{std::string(kOffsetsTopic), event.offsets_partition}}, /*client_version=*/0, {now, wall}, out);
-  s.respond(event.token, wire::AddOffsetsToTxnResponse{.error_code = wire::code(for_version(error, event.version))},
+  s.respond(event.token,
+            wire::AddOffsetsToTxnResponse{.error_code = wire::code(for_version(error, event.version, kTwoFencings))},
             out);
   s.arm(now, out);
 }

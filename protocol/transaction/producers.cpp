@@ -19,9 +19,7 @@ bool names_this_producer(const Transaction& t, const std::optional<ProducerIdAnd
 }  // namespace
 
 void TransactionCoordinator::State::answer_init(const Init& call, ErrorCode error, const Transaction* t, Effects& out) {
-  if (error == ErrorCode::PRODUCER_FENCED && call.version < 4) {
-    error = ErrorCode::INVALID_PRODUCER_EPOCH;
-  }
+  error = for_version(error, call.version, 4);
   wire::InitProducerIdResponse response{.error_code = wire::code(error), .producer_epoch = kNoProducerEpoch};
   if (t != nullptr) {
     response.producer_id = t->producer_id;
@@ -121,8 +119,7 @@ void TransactionCoordinator::State::fence(const Fence& request, MaybeId fresh, T
   if (request.token) {
     answer_init({.token = *request.token}, ErrorCode::CONCURRENT_TRANSACTIONS, nullptr, out);
   }
-  send_markers(id, t, t.partitions, out);
-  finish_if_marked(id, times, out);
+  mark_all(id, times, out);
 }
 
 void TransactionCoordinator::step(const events_in::InitProducerId& event, MonoTime now, WallTime wall, Effects& out) {

@@ -1,6 +1,5 @@
 // DescribeTransactions and ListTransactions (KIP-664, 994, 1152).
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "protocol/transaction/pattern.h"
@@ -15,15 +14,12 @@ using TopicData = wire::DescribeTransactionsResponse::TopicData;
 using Listed = wire::ListTransactionsResponse::TransactionState;
 
 Described describe(const Transaction& t, wire::Arena& arena) {
-  std::map<std::string_view, std::vector<std::int32_t>> topics;
-  for (const TopicPartition& one : t.partitions) {
-    topics[one.topic].push_back(one.partition);
-  }
+  const auto topics = by_topic(t.partitions);
   const auto out = arena.make_span<TopicData>(topics.size());
   std::size_t n = 0;
   for (const auto& [topic, partitions] : topics) {
     out[n].topic = topic;
-    out[n++].partitions = arena.copy_span(std::span<const std::int32_t>(partitions));
+    out[n++].partitions = arena.copy_span<std::int32_t>(partitions);
   }
   return {.transaction_state = name_of(t.state),
           .transaction_timeout_ms = t.timeout_ms,
@@ -31,11 +27,6 @@ Described describe(const Transaction& t, wire::Arena& arena) {
           .producer_id = t.producer_id,
           .producer_epoch = t.producer_epoch,
           .topics = out};
-}
-
-template <class T>
-std::span<T> to_arena(const std::vector<T>& from, wire::Arena& arena) {
-  return arena.copy_span(std::span<const T>(from));
 }
 
 }  // namespace
@@ -90,10 +81,7 @@ void TransactionCoordinator::step(const events_in::ListTransactions& event, Mono
     }
     listed.push_back({.transactional_id = id, .producer_id = t.producer_id, .transaction_state = name_of(t.state)});
   }
-  wire::Arena arena;
-  s.respond(event.token,
-            wire::ListTransactionsResponse{.unknown_state_filters = to_arena(unknown, arena),
-                                           .transaction_states = to_arena(listed, arena)},
+  s.respond(event.token, wire::ListTransactionsResponse{.unknown_state_filters = unknown, .transaction_states = listed},
             out);
 }
 

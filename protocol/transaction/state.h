@@ -22,6 +22,11 @@ struct ProducerIdAndEpoch {
 };
 using MaybeId = std::optional<std::int64_t>;  // a fresh producer id, once it was asked for
 
+// Clients before version `since` (KIP-588) know one error only for both kinds of fencing.
+inline ErrorCode for_version(ErrorCode error, int version, int since) {
+  return error == ErrorCode::PRODUCER_FENCED && version < since ? ErrorCode::INVALID_PRODUCER_EPOCH : error;
+}
+
 // Requests as they are kept while a producer id is allocated.
 struct Init {
   Token token = 0;
@@ -85,6 +90,7 @@ struct TransactionCoordinator::State {
   void end_txn(const End&, MaybeId fresh, Times, Effects&);
   void answer_end(const End&, ErrorCode, ProducerIdAndEpoch, Effects&);
   void send_markers(const std::string& id, const Transaction&, const std::set<TopicPartition>&, Effects&);
+  void mark_all(const std::string& id, Times, Effects&);
   void finish_if_marked(const std::string& id, Times, Effects&);
   void markers_written(const events_in::MarkersWritten&, Times, Effects&);
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -8,14 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/topic_partition.h"
+
 // What the coordinator knows of one transactional id (Kafka's TransactionMetadata). KIP-98, 360, 890.
 namespace verdict::transaction {
-
-struct TopicPartition {
-  std::string topic;
-  std::int32_t partition = 0;
-  friend auto operator<=>(const TopicPartition&, const TopicPartition&) = default;
-};
 
 constexpr std::int64_t kNoProducerId = -1;
 constexpr std::int16_t kNoProducerEpoch = -1;

@@ -3,7 +3,7 @@
 #include "protocol/wire/gen/describe_producers.h"
 #include "protocol/wire/gen/fetch.h"
 #include "protocol/wire/gen/list_offsets.h"
-#include "protocol/wire/gen/produce.h"
+#include "tests/unit/broker/produce_request.h"
 #include "tests/unit/broker/writer.h"
 #include "tests/unit/storage/producing.h"
 
@@ -27,14 +27,10 @@ struct Caller final : sim::Process {
 
   Task<void> produce(ProducerBatch spec) {
     wire::Arena arena;
-    wire::ProduceRequest request{.transactional_id = "tx", .acks = -1, .timeout_ms = 10'000};
-    request.topic_data = arena.make_span<wire::ProduceRequest::TopicProduceData>(1);
-    request.topic_data[0].name = "t";
-    request.topic_data[0].partition_data = arena.make_span<wire::ProduceRequest::PartitionProduceData>(1);
     // The marker's time is the broker's: a segment must hold both.
     if (spec.timestamp == ProducerBatch{}.timestamp) spec.timestamp = to_ms(runtime.wall_now());
     const auto batch = make_producer_batch(spec);
-    request.topic_data[0].partition_data[0].records = wire::Records::of(batch);
+    const wire::ProduceRequest request = produce_request(arena, batch);
     auto answer = co_await channel.call<wire::ProduceResponse>(kProduceVersion, request, runtime.now() + 20s);
     if (answer) {
       const auto& part = (*answer)->responses[0].partition_responses[0];
@@ -139,13 +135,7 @@ struct ReadCommitted : ::testing::Test {
     what.topic.name = "t";
     what.topic.assignment[0] = replicas;
     const auto client = add_writer(world, what, writer);
-    const auto caller_at = world.add_node({"caller",
-                                           [this](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                                             auto process = std::make_unique<Caller>(runtime);
-                                             caller = process.get();
-                                             return process;
-                                           },
-                                           {}});
+    const auto caller_at = sim::testing::add_process(world, "caller", caller);
     broker = cluster->machine(NodeId(1))->index;
     cluster->start_all();
     world.start(client);
@@ -170,9 +160,7 @@ struct ReadCommitted : ::testing::Test {
     ReplicaManager& replicas = cluster->node(broker)->broker()->replicas();
     const PartitionPtr at = partition();
     ProduceWait waiting(caller->runtime);
-    waiting.parts.push_back({.partition = at, .waiter = {}, .finished = false});
-    waiting.unfinished = 1;
-    const WaiterId waiter = replicas.begin_wait(waiting, 0);
+    const WaiterId waiter = replicas.begin_wait(waiting, at).waiter;
     EXPECT_TRUE(at->write_marker(marker_of(producer, 0, commit), waiter).waits);
     EXPECT_TRUE(waiting.parts[0].finished) << "the only replica commits at once";
     EXPECT_EQ(waiting.parts[0].error, ErrorCode::NONE);
@@ -248,9 +236,8 @@ TEST_F(ElectedReadCommitted, ANewLeaderKnowsTransactionsAndRetries) {
   world.kill(broker);
   const auto leader = [&]() -> PartitionPtr {
     for (const sim::Machine& machine : cluster->machines()) {
-      if (machine.index == broker || cluster->node(machine.index) == nullptr) continue;
-      BrokerNode* node = cluster->node(machine.index)->broker();
-      if (node == nullptr || !node->serving()) continue;
+      BrokerNode* node = machine.index == broker ? nullptr : cluster->serving(machine.index);
+      if (node == nullptr) continue;
       for (const auto& [key, found] : node->replicas().partitions()) {
         if (found->opened() && found->replica().is_leader()) return found;
       }
