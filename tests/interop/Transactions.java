@@ -21,7 +21,7 @@ import org.apache.kafka.common.errors.ProducerFencedException;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
-/** Kafka's own client: java -cp 'JARS/*' Transactions.java BOOTSTRAP idempotent|transactional|copy|fence|leave-open. */
+/** Kafka's own client: java -cp 'JARS/*' Transactions.java BOOTSTRAP MODE..., see main. */
 public class Transactions {
     static String bootstrap;
 
@@ -193,13 +193,15 @@ public class Transactions {
 
     public static void main(String[] arguments) throws Exception {
         bootstrap = arguments[0];
-        switch (arguments[1]) {
-            case "idempotent" -> idempotent();
-            case "transactional" -> transactional();
-            case "copy" -> copy();
-            case "fence" -> fence();
-            case "leave-open" -> leaveOpen();
-            default -> throw new IllegalArgumentException(arguments[1]);
+        for (String mode : List.of(arguments).subList(1, arguments.length)) {
+            switch (mode) {
+                case "idempotent" -> idempotent();
+                case "transactional" -> transactional();
+                case "copy" -> copy();
+                case "fence" -> fence();
+                case "leave-open" -> leaveOpen();
+                default -> throw new IllegalArgumentException(mode);
+            }
         }
     }
 }

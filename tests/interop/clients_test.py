@@ -162,7 +162,20 @@ def kafka_home():
     return home, ""
 
 
-class KafkaTools(unittest.TestCase):
+class KafkaPrograms:
+    """Kafka's own programs, for a test that has the folder of their jars in `home` and brokers at `at`."""
+
+    @classmethod
+    def java(cls, name, *arguments, feed=None, seconds=120):
+        options = [f"-Dlog4j2.configurationFile={cls.home}/log4j2.properties", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
+        return call(["java", *options, "-cp", f"{cls.home}/*", name, *arguments], feed, seconds)
+
+    @classmethod
+    def tool(cls, name, *arguments, feed=None):
+        return cls.java("org.apache.kafka.tools." + name, "--bootstrap-server", cls.at, *arguments, feed=feed)
+
+
+class KafkaTools(KafkaPrograms, unittest.TestCase):
     """Kafka's command line tools, unmodified, against a controller and three brokers."""
 
     @classmethod
@@ -175,26 +188,6 @@ class KafkaTools(unittest.TestCase):
         )
         cls.at = cls.cluster.bootstrap
         cls.tool("TopicCommand", "--create", "--topic", "shared", "--partitions", "2", "--replication-factor", "3")
-
-    @classmethod
-    def java(cls, name, *arguments, feed=None):
-        return call(
-            [
-                "java",
-                f"-Dlog4j2.configurationFile={cls.home}/log4j2.properties",
-                "-Xmx256m",
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                f"{cls.home}/*",
-                name,
-                *arguments,
-            ],
-            feed,
-        )
-
-    @classmethod
-    def tool(cls, name, *arguments, feed=None):
-        return cls.java("org.apache.kafka.tools." + name, "--bootstrap-server", cls.at, *arguments, feed=feed)
 
     def test_topics(self):
         created = self.tool(

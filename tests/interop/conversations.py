@@ -452,55 +452,43 @@ class Player:
             raise Fault(f"answered at once: {self.receive(step, connection)}")
 
     def repeat(self, step, connection):
-        deadline = time.monotonic() + 15
-        while True:
+        answer = None
+
+        def done():
+            nonlocal answer
             answer = self.exchange(step, connection)
-            if isinstance(answer, str) or not set(outcomes(answer)) & set(step["retry"]):
-                return answer
-            if time.monotonic() > deadline:
-                raise Fault(f"waited 15 s for {step}: {short(answer)}")
-            time.sleep(0.02)
+            return isinstance(answer, str) or not set(outcomes(answer)) & set(step["retry"])
+
+        until(done, lambda: f"{step}: {short(answer)}", 15, 0.02)
+        return answer
 
     def wait_until_ready(self, step):
-        deadline = time.monotonic() + 15
-        while True:
+        def ready():
             answer = self.ask(step["api"], step["version"], step["request"])
             errors = {answer.get("errorCode", 0)} | {one["errorCode"] for one in answer.get("coordinators", ())}
-            if not errors & NOT_YET:
-                return None
-            if time.monotonic() > deadline:
-                raise Fault(f"waited 15 s for {step}")
-            time.sleep(0.05)
+            return not errors & NOT_YET
+
+        until(ready, lambda: step, 15, 0.05)
 
     def wait_for_feature(self, name, level):
-        deadline = time.monotonic() + 15
         asked = {"clientSoftwareName": "a", "clientSoftwareVersion": "b"}
-        while True:
+
+        def known():
             found = self.ask("ApiVersions", 4, asked)["finalizedFeatures"]
-            if level in [one["maxVersionLevel"] for one in found if one["name"] == name]:
-                return
-            if time.monotonic() > deadline:
-                raise Fault(f"waited 15 s for {name}={level}")
-            time.sleep(0.05)
+            return level in [one["maxVersionLevel"] for one in found if one["name"] == name]
+
+        until(known, lambda: f"{name}={level}", 15, 0.05)
 
     def wait(self, step):
         topic = self.names.fill(step.get("await") or step["await_gone"])
-        deadline = time.monotonic() + 15
         connection = Connection(self.nodes.ports[1])
         try:
-            while not self.settled(connection, topic, "await_gone" in step):
-                if time.monotonic() > deadline:
-                    raise Fault(f"waited 15 s for {topic}")
-                time.sleep(0.01)
+            until(lambda: self.settled(connection, topic, "await_gone" in step), lambda: topic, 15, 0.01)
         finally:
             connection.close()
 
     def wait_for_leader(self, step):
-        deadline = time.monotonic() + 30
-        while not all(self.follows(broker, step) for broker in step["at"]):
-            if time.monotonic() > deadline:
-                raise Fault(f"waited 30 s for {step}")
-            time.sleep(0.05)
+        until(lambda: all(self.follows(broker, step) for broker in step["at"]), lambda: step, 30, 0.05)
         time.sleep(0.3)  # Kafka's Metadata answers are a moment ahead of its partitions
 
     def follows(self, broker, step):
@@ -532,6 +520,15 @@ class Player:
             "ListOffsets", 7, {"replicaId": -1, "topics": [{"name": topic, "partitions": asked}]}, connection
         )
         return all(part["errorCode"] == 0 for part in ends["topics"][0]["partitions"])
+
+
+def until(check, what, seconds, pause):
+    """Checks again and again; what() is what was waited for in vain."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        if time.monotonic() > deadline:
+            raise Fault(f"waited {seconds} s for {what()}")
+        time.sleep(pause)
 
 
 def outcomes(value, key=None):

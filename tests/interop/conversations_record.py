@@ -14,6 +14,14 @@ from conversations_nodes import Nodes
 from conversations_script import conversations
 
 HERE = pathlib.Path(__file__).resolve().parent
+# What coordinators need where there is one broker only.
+ONE_BROKER = {
+    "offsets.topic.num.partitions": "5",
+    "offsets.topic.replication.factor": "1",
+    "transaction.state.log.num.partitions": "3",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+}
 # Records carry timestamps of 2023: nothing may expire.
 STAGES = {
     "default": {"log.retention.ms": "-1"},
@@ -25,25 +33,10 @@ STAGES = {
         "message.max.bytes": "2000000",
         "log.retention.hours": "48",
     },
-    "coordinators": {
-        "log.retention.ms": "-1",
-        "offsets.topic.num.partitions": "5",
-        "offsets.topic.replication.factor": "1",
-        "transaction.state.log.num.partitions": "3",
-        "transaction.state.log.replication.factor": "1",
-        "transaction.state.log.min.isr": "1",
-    },
+    "coordinators": {"log.retention.ms": "-1", **ONE_BROKER},
     **dict.fromkeys(
         ("groups", "lists"),
-        {
-            "log.retention.ms": "-1",
-            "group.initial.rebalance.delay.ms": "0",
-            "offsets.topic.num.partitions": "5",
-            "offsets.topic.replication.factor": "1",
-            "transaction.state.log.num.partitions": "3",
-            "transaction.state.log.replication.factor": "1",
-            "transaction.state.log.min.isr": "1",
-        },
+        {"log.retention.ms": "-1", "group.initial.rebalance.delay.ms": "0", **ONE_BROKER},
     ),
     "moving": {
         "log.retention.ms": "-1",

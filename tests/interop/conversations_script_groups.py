@@ -3,13 +3,27 @@
 import struct
 
 from batches import text
-from conversations_script_steps import ask, create, frame
+from conversations_script_steps import ask, create, unread
 
 STAGE = "groups"
 # Of the versions that a client speaks together: JoinGroup 0-9, the others up to their own highest.
 HIGHEST = {"SyncGroup": 5, "Heartbeat": 4, "LeaveGroup": 5, "OffsetCommit": 9, "OffsetFetch": 9, "DescribeGroups": 6}
 LOWEST = {"OffsetCommit": 2, "OffsetFetch": 1}
 NOT_YET = [14, 15, 16]
+UNREAD = (
+    ("JoinGroup", 10),
+    ("SyncGroup", 6),
+    ("Heartbeat", 5),
+    ("LeaveGroup", 6),
+    ("OffsetCommit", 1),
+    ("OffsetCommit", 10),
+    ("OffsetFetch", 0),
+    ("OffsetFetch", 10),
+    ("OffsetDelete", 1),
+    ("DeleteGroups", 3),
+    ("DescribeGroups", 7),
+    ("ListGroups", 6),
+)
 
 
 def beside(api, join):
@@ -479,24 +493,6 @@ def descriptions(script):
     )
 
 
-def unread(script):
-    for api, version in (
-        ("JoinGroup", 10),
-        ("SyncGroup", 6),
-        ("Heartbeat", 5),
-        ("LeaveGroup", 6),
-        ("OffsetCommit", 1),
-        ("OffsetCommit", 10),
-        ("OffsetFetch", 0),
-        ("OffsetFetch", 10),
-        ("OffsetDelete", 1),
-        ("DeleteGroups", 3),
-        ("DescribeGroups", 7),
-        ("ListGroups", 6),
-    ):
-        script.add(STAGE, f"{api} in version {version}, which nobody reads", frame(api, version, bytes(40)))
-
-
 def groups(script):
     lives(script)
     pairs(script)
@@ -507,4 +503,4 @@ def groups(script):
     offset_fetches(script)
     deletions(script)
     descriptions(script)
-    unread(script)
+    unread(script, STAGE, UNREAD)

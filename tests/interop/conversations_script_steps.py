@@ -123,6 +123,11 @@ def frame(api, version, body, answer_version=None, client="verdict", key=None):
     return step if answer_version is None else step | {"answer_version": answer_version}
 
 
+def unread(script, stage, versions):
+    for api, version in versions:
+        script.add(stage, f"{api} in version {version}, which nobody reads", frame(api, version, bytes(40)))
+
+
 class Script:
     def __init__(self):
         self.conversations = []

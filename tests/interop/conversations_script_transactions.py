@@ -12,12 +12,23 @@ from conversations_script_groups import (
     sync,
 )
 from conversations_script_nodes import create_on, led, to
-from conversations_script_steps import ask, create, fetch, frame, offsets, produce
+from conversations_script_steps import ask, create, fetch, offsets, produce, unread
 
 STAGE = "groups"
 AGAIN = [14, 15, 16, 51]  # clients ask again
 PREPARED = [*AGAIN, "PrepareCommit", "PrepareAbort"]
 ME = "$producerId1"
+UNREAD = (
+    ("AddPartitionsToTxn", 6),
+    ("AddOffsetsToTxn", 5),
+    ("EndTxn", 6),
+    ("TxnOffsetCommit", 6),
+    ("WriteTxnMarkers", 0),
+    ("WriteTxnMarkers", 3),
+    ("DescribeProducers", 1),
+    ("DescribeTransactions", 1),
+    ("ListTransactions", 3),
+)
 
 
 def own_coordinator(name):
@@ -427,21 +438,6 @@ def markers(script):
     )
 
 
-def unread(script):
-    for api, version in (
-        ("AddPartitionsToTxn", 6),
-        ("AddOffsetsToTxn", 5),
-        ("EndTxn", 6),
-        ("TxnOffsetCommit", 6),
-        ("WriteTxnMarkers", 0),
-        ("WriteTxnMarkers", 3),
-        ("DescribeProducers", 1),
-        ("DescribeTransactions", 1),
-        ("ListTransactions", 3),
-    ):
-        script.add(STAGE, f"{api} in version {version}, which nobody reads", frame(api, version, bytes(40)))
-
-
 def moved(script):
     """Other brokers than the coordinator, and the one that takes its place."""
     topic, group, name, me = "moved", "moved-group", "moved-id", "$verdictMember1"
@@ -510,4 +506,4 @@ def transactions(script):
     produced(script)
     tools(script)
     markers(script)
-    unread(script)
+    unread(script, STAGE, UNREAD)

@@ -12,7 +12,7 @@ import time
 import unittest
 
 import live_cluster
-from clients_test import call, kafka_home
+from clients_test import KafkaPrograms, call, kafka_home
 
 confluent_kafka, NO_CONFLUENT = live_cluster.client_module("confluent_kafka", "python3-confluent-kafka")
 kafka, NO_KAFKA_PYTHON = live_cluster.client_module("kafka", "python3-kafka")
@@ -79,7 +79,7 @@ class ConfluentUses:
     def producer(self, **more):
         return Producer({"bootstrap.servers": self.at, **{key.replace("_", "."): value for key, value in more.items()}})
 
-    def consumer(self, group, topic=None, isolation="read_committed", on_assign=None):
+    def consumer(self, group, topic=None, isolation="read_committed"):
         consumer = Consumer(
             {
                 "bootstrap.servers": self.at,
@@ -93,7 +93,7 @@ class ConfluentUses:
             }
         )
         if topic:
-            consumer.subscribe([topic], **({"on_assign": on_assign} if on_assign else {}))
+            consumer.subscribe([topic])
         return consumer
 
     def read(self, group, topic, count, isolation="read_committed", quiet=0.0, consumer=None):
@@ -147,7 +147,6 @@ class ConfluentUses:
         producer.begin_transaction()
         producer.produce("open", "undecided")
         self.assertEqual(producer.flush(10), 0)
-        self.producer(enable_idempotence=True).flush(1)
         plain = self.producer(acks="all")
         plain.produce("open", "later")
         self.assertEqual(plain.flush(10), 0)
@@ -222,7 +221,6 @@ class ConfluentUses:
 
     def test_two_members_share_and_one_inherits(self):
         self.make("shared", 4)
-        assigned = {}
         consumers = {}
 
         def poll(*names):
@@ -232,7 +230,6 @@ class ConfluentUses:
 
         for name in ("a", "b"):
             consumers[name] = self.consumer("sharers", "shared")
-            assigned[name] = None
         live_cluster.until("each has half", lambda: poll("a", "b") == {"a": 2, "b": 2}, 40)
         partitions = {one.partition for consumer in consumers.values() for one in consumer.assignment()}
         self.assertEqual(partitions, {0, 1, 2, 3})
@@ -309,7 +306,7 @@ class KafkaPython(Nodes):
 # ---- Kafka's own ----
 
 
-class KafkaTools(Nodes):
+class KafkaTools(KafkaPrograms, Nodes):
     brokers = 3
 
     @classmethod
@@ -318,13 +315,6 @@ class KafkaTools(Nodes):
         if why:
             raise unittest.SkipTest(why)
         super().setUpClass()
-
-    def java(self, name, *arguments, feed=None, seconds=120):
-        options = [f"-Dlog4j2.configurationFile={self.home}/log4j2.properties", "-Xmx256m", "-XX:TieredStopAtLevel=1"]
-        return call(["java", *options, "-cp", f"{self.home}/*", name, *arguments], feed, seconds)
-
-    def tool(self, name, *arguments, feed=None):
-        return self.java("org.apache.kafka.tools." + name, "--bootstrap-server", self.at, *arguments, feed=feed)
 
     def groups(self, *arguments):
         return self.tool("consumer.group.ConsumerGroupCommand", *arguments)
@@ -368,8 +358,7 @@ class KafkaTools(Nodes):
         self.assertNotIn("clerks", self.groups("--list").split("\n"))
 
     def verifiable(self, name, *arguments):
-        said = self.java("org.apache.kafka.tools." + name, "--bootstrap-server", self.at, *arguments)
-        return [json.loads(line) for line in said.split("\n") if line.startswith("{")]
+        return [json.loads(line) for line in self.tool(name, *arguments).split("\n") if line.startswith("{")]
 
     def test_verifiable_producer_and_consumer(self):
         self.tool("TopicCommand", "--create", "--topic", "verified", "--partitions", "2")
@@ -385,13 +374,12 @@ class KafkaTools(Nodes):
     def test_java_clients(self):
         """Transactions.java says what it did, and ends with an exception where it saw something else."""
         source = pathlib.Path(__file__).with_name("Transactions.java")
-        self.assertIn("idempotent: 1000 in order\n", self.java(source, self.at, "idempotent"))
-        self.assertIn("transactional: 20 of 30 committed\n", self.java(source, self.at, "transactional"))
-        self.assertIn("copied: 100, each once\n", self.java(source, self.at, "copy"))
+        said = self.java(source, self.at, "idempotent", "transactional", "copy", "fence", seconds=480)
+        self.assertIn("idempotent: 1000 in order\n", said)
+        self.assertIn("transactional: 20 of 30 committed\n", said)
+        self.assertIn("copied: 100, each once\n", said)
         # Kafka's brokers, too, tell a fenced producer first what they tell any epoch that is over.
-        self.assertRegex(
-            self.java(source, self.at, "fence"), "fenced: (ProducerFenced|InvalidProducerEpoch)Exception\n"
-        )
+        self.assertRegex(said, "fenced: (ProducerFenced|InvalidProducerEpoch)Exception\n")
 
     def test_transactions(self):
         """The tool sees a transaction that hangs open, with its producer, and what becomes of it."""

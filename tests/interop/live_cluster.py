@@ -268,6 +268,24 @@ class Cluster:
         until(f"node {node_id} answers", answers, seconds)
 
 
+def quick_cluster(**extra):
+    """Three brokers for tests that kill them: two replicas are enough, and who is gone is missed within seconds."""
+    return Cluster(
+        3,
+        min_insync_replicas=2,
+        default_replication_factor=3,
+        broker_session_timeout_ms=2500,
+        broker_heartbeat_interval_ms=400,
+        replica_lag_time_max_ms=4000,
+        **extra,
+    )
+
+
+def seed():
+    """VERDICT_SEED, or another one each time."""
+    return int(os.environ.get("VERDICT_SEED", time.time_ns() % 1000000))
+
+
 # ---- frames by hand, where no client library would send them ----
 
 

@@ -240,21 +240,15 @@ def read(bootstrap, topic, isolation):
 @unittest.skipIf(WHY_NOT, WHY_NOT)
 class ExactlyOnce(unittest.TestCase):
     def setUp(self):
-        self.seed = int(os.environ.get("VERDICT_SEED", time.time_ns() % 1000000))
+        self.seed = live_cluster.seed()
         self.random = random.Random(self.seed)
         print(f"seed {self.seed}", flush=True)
 
     def cluster(self):
-        return live_cluster.Cluster(
-            3,
-            min_insync_replicas=2,
-            default_replication_factor=3,
+        return live_cluster.quick_cluster(
             offsets_topic_num_partitions=3,
             transaction_state_log_num_partitions=3,
             group_initial_rebalance_delay_ms=0,
-            broker_session_timeout_ms=2500,
-            broker_heartbeat_interval_ms=400,
-            replica_lag_time_max_ms=4000,
         )
 
     def whole(self, admin):

@@ -6,7 +6,6 @@ be at its offset; with one request in flight acknowledged values must also be in
 VERDICT_SEED=N repeats the moments.
 """
 
-import os
 import random
 import re
 import threading
@@ -131,18 +130,8 @@ def read_all(bootstrap, end):
 @unittest.skipIf(WHY_NOT, WHY_NOT)
 class Kill(unittest.TestCase):
     def setUp(self):
-        self.seed = int(os.environ.get("VERDICT_SEED", time.time_ns() % 1000000))
+        self.seed = live_cluster.seed()
         self.random = random.Random(self.seed)
-
-    def cluster(self):
-        return live_cluster.Cluster(
-            3,
-            min_insync_replicas=2,
-            default_replication_factor=3,
-            broker_session_timeout_ms=2500,
-            broker_heartbeat_interval_ms=400,
-            replica_lag_time_max_ms=4000,
-        )
 
     def wait_whole(self, admin):
         return live_cluster.until(
@@ -197,7 +186,7 @@ class Kill(unittest.TestCase):
         return len(set(re.findall(r"partitionLeaderEpoch: (\d+)", dump)))
 
     def trial(self, in_flight, kills, rate):
-        with self.cluster() as cluster:
+        with live_cluster.quick_cluster() as cluster:
             admin = AdminClient(
                 {
                     "bootstrap.servers": cluster.bootstrap,

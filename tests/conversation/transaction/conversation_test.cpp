@@ -9,8 +9,7 @@
 
 #include "protocol/config_text.h"
 #include "protocol/transaction/coordinator.h"
-#include "storage/batch.h"
-#include "storage/compression.h"
+#include "tests/unit/storage/kafka_log.h"
 
 // Conversations with a transaction coordinator of Apache Kafka 4.1, one request a line and behind the arrow what it
 // answered (and its log has the same records): an error code, then for InitProducerId and EndTxn from version 5 on the
@@ -171,31 +170,14 @@ class Player {
   WallTime wall_{std::chrono::milliseconds(1'700'000'000'000)};
 };
 
-std::vector<LogRecord> log_of_kafka(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  std::span<const std::byte> rest = std::as_bytes(std::span(text));
-  std::vector<LogRecord> out;
-  storage::Decompressor decompressor;
-  while (!rest.empty()) {
-    const auto batch = storage::take_batch(rest);
-    auto reader = storage::open_records(*batch, decompressor);
-    storage::RecordView record;
-    while (*reader->next(record)) {
-      out.push_back({.key = {record.key->begin(), record.key->end()},
-                     .value = std::vector<std::byte>(record.value->begin(), record.value->end())});
-    }
-  }
-  return out;
-}
-
 // A record's version and content, without the times.
 std::string described(const LogRecord& record) {
-  const Transaction t = decode_value(*record.value).value();
+  const auto& value = record.value.value();
+  const Transaction t = decode_value(value).value();
   return fmt::format("v{} {} {} {}/{} next {} previous {} timeout {} partitions {} client {} {}",
-                     std::to_integer<int>(record.value->at(1)), decode_key(record.key).value(), name_of(t.state),
-                     t.producer_id, t.producer_epoch, t.next_producer_id, t.previous_producer_id, t.timeout_ms,
-                     t.partitions.size(), t.client_version, t.start_ms == -1 ? "not begun" : "begun");
+                     std::to_integer<int>(value.at(1)), decode_key(record.key).value(), name_of(t.state), t.producer_id,
+                     t.producer_epoch, t.next_producer_id, t.previous_producer_id, t.timeout_ms, t.partitions.size(),
+                     t.client_version, t.start_ms == -1 ? "not begun" : "begun");
 }
 
 TEST(TransactionConversations, AnswersAndRecordsAreThoseOfKafka) {
@@ -219,7 +201,7 @@ TEST(TransactionConversations, AnswersAndRecordsAreThoseOfKafka) {
     if (!std::filesystem::exists(log)) {
       continue;  // it would be long
     }
-    const auto kafka = log_of_kafka(log);
+    const auto kafka = storage::testing::records_of<LogRecord>(log);
     for (std::size_t i = 0; i < std::max(kafka.size(), player.log().size()); ++i) {
       const std::string ours = i < player.log().size() ? described(player.log()[i]) : "";
       const std::string theirs = i < kafka.size() ? described(kafka[i]) : "";

@@ -1,6 +1,9 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <utility>
+
+#include "runtime/random.h"
 #include "tests/property/transaction/world.h"
 
 namespace verdict::transaction {
@@ -27,12 +30,7 @@ RC_GTEST_PROP(Transactions, the_last_epochs_keep_every_rule, ()) {
 }
 
 // SplitMix64: the same runs on every machine.
-std::uint64_t next(std::uint64_t& state) {
-  std::uint64_t z = (state += 0x9e3779b97f4a7c15ULL);
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-  return z ^ (z >> 31);
-}
+std::uint64_t next(std::uint64_t& state) { return mix64(std::exchange(state, state + 0x9e3779b97f4a7c15ULL)); }
 
 TEST(Transactions, long_runs_keep_every_rule_and_meet_what_is_rare) {
   for (const std::int16_t feature : std::initializer_list<std::int16_t>{0, 1, 2}) {

@@ -9,21 +9,14 @@
 #include "protocol/client/rpc.h"
 #include "runtime/scope.h"
 #include "sim/cluster.h"
+#include "tests/unit/sim/add_process.h"
 
 namespace verdict::broker {
 
 // A client machine that sends single requests to brokers, between one run of the world and the next.
 class Asker {
  public:
-  explicit Asker(sim::World& world) : world_(world) {
-    index_ = world.add_node({"asker",
-                             [this](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                               auto process = std::make_unique<Process>(runtime);
-                               process_ = process.get();
-                               return process;
-                             },
-                             {}});
-  }
+  explicit Asker(sim::World& world) : world_(world), index_(sim::testing::add_process(world, "asker", process_)) {}
   sim::NodeIndex index() const { return index_; }
 
   // None: no answer within 5 s.
@@ -64,8 +57,8 @@ class Asker {
   }
 
   sim::World& world_;
-  sim::NodeIndex index_;
   Process* process_ = nullptr;
+  sim::NodeIndex index_;
 };
 
 }  // namespace verdict::broker

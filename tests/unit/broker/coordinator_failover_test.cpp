@@ -10,9 +10,9 @@
 #include "protocol/client/admin.h"
 #include "protocol/client/group.h"
 #include "protocol/client/transaction.h"
-#include "protocol/wire/gen/list_offsets.h"
-#include "protocol/wire/gen/produce.h"
 #include "sim/cluster.h"
+#include "tests/unit/broker/produce_request.h"
+#include "tests/unit/sim/add_process.h"
 #include "tests/unit/storage/producing.h"
 
 // Groups and transactions over a change of their coordinator, as clients see them.
@@ -99,17 +99,13 @@ struct Caller final : sim::Process, client::GroupListener {
   }
   Task<void> produce(std::int32_t sequence) {
     wire::Arena arena;
-    wire::ProduceRequest request{.transactional_id = "tx", .acks = -1, .timeout_ms = 10'000};
-    request.topic_data = arena.make_span<wire::ProduceRequest::TopicProduceData>(1);
-    request.topic_data[0].name = "t";
-    request.topic_data[0].partition_data = arena.make_span<wire::ProduceRequest::PartitionProduceData>(1);
     storage::testing::ProducerBatch spec;
     spec.producer = transaction.identity().id;
     spec.epoch = transaction.identity().epoch;
     spec.sequence = sequence;
     spec.transactional = true;
     const auto batch = make_producer_batch(spec);
-    request.topic_data[0].partition_data[0].records = wire::Records::of(batch);
+    const wire::ProduceRequest request = produce_request(arena, batch);
     const ErrorCode refreshed = co_await metadata.refresh(runtime.now() + 20s);
     const auto leader = metadata.leader("t", 0);
     error = refreshed;
@@ -140,13 +136,7 @@ struct Caller final : sim::Process, client::GroupListener {
 class CoordinatorFailover : public ::testing::TestWithParam<std::uint64_t> {
  protected:
   CoordinatorFailover() : world({.seed = GetParam()}), cluster(world, config(), nullptr) {
-    machine = world.add_node({"caller",
-                              [this](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                                auto process = std::make_unique<Caller>(runtime);
-                                caller = process.get();
-                                return process;
-                              },
-                              {}});
+    machine = sim::testing::add_process(world, "caller", caller);
     cluster.start_all();
     world.start(machine);
     EXPECT_EQ(world.run_until([&] { return serving(1) && serving(2) && serving(3); }, world.now() + 60s),
@@ -164,10 +154,7 @@ class CoordinatorFailover : public ::testing::TestWithParam<std::uint64_t> {
                            {"group.initial.rebalance.delay.ms", "0"}}};
   }
   sim::NodeIndex index(int id) const { return cluster.machine(NodeId(id))->index; }
-  bool serving(int id) {
-    broker::Node* node = cluster.node(index(id));
-    return node != nullptr && node->broker() != nullptr && node->broker()->serving();
-  }
+  bool serving(int id) { return cluster.serving(index(id)) != nullptr; }
   template <class Start>
   ErrorCode call(Start start) {
     const int before = caller->answers;

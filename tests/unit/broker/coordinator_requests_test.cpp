@@ -36,10 +36,7 @@ class CoordinatorRequests : public ::testing::TestWithParam<std::uint64_t> {
     cluster.start(cluster.controller().index);
     for (const int id : brokers) cluster.start(index(id));
     world.start(asker.index());
-    const auto serving = [&](int id) {
-      broker::Node* node = cluster.node(index(id));
-      return node != nullptr && node->broker() != nullptr && node->broker()->serving();
-    };
+    const auto serving = [&](int id) { return cluster.serving(index(id)) != nullptr; };
     ASSERT_EQ(world.run_until([&] { return std::ranges::all_of(brokers, serving); }, world.now() + 60s),
               sim::RunEnd::stopped);
     world.run_for(1s);

@@ -11,6 +11,7 @@
 #include "protocol/client/producer.h"
 #include "runtime/scope.h"
 #include "sim/cluster.h"
+#include "tests/unit/sim/add_process.h"
 
 namespace verdict::broker {
 
@@ -59,13 +60,7 @@ struct Writer final : sim::Process, client::DeliverySink {
 
 // A machine for it; `writer` is set when the machine starts.
 inline sim::NodeIndex add_writer(sim::World& world, Writing writing, Writer*& writer) {
-  return world.add_node({"client",
-                         [&writer, writing](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                           auto process = std::make_unique<Writer>(runtime, writing);
-                           writer = process.get();
-                           return process;
-                         },
-                         {}});
+  return sim::testing::add_process(world, "client", writer, std::move(writing));
 }
 
 }  // namespace verdict::broker

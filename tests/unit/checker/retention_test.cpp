@@ -4,12 +4,17 @@
 namespace verdict::checker {
 namespace {
 
-// Broker 3 has [2, 4) left of four offsets when it stops.
-Cluster removed_two(StopKind kind) {
+// Of four offsets broker 3 has what lies at `start` and above.
+Cluster removed_below(int start) {
   Cluster c;
   c.commit(4);
   c.decide(1, 1, {1, 2});
-  c.event(3, LogStartMoved{c.key, Offset(0), Offset(2), StartReason::retention});
+  c.event(3, LogStartMoved{c.key, Offset(0), Offset(start), StartReason::retention});
+  return c;
+}
+// It has [2, 4) when it stops.
+Cluster removed_two(StopKind kind) {
+  Cluster c = removed_below(2);
   c.stop(3, kind);
   return c;
 }
@@ -41,10 +46,7 @@ TEST(Retention, ALossBehindTheFirstKeptBatchLeavesIt) {
 // A log that holds nothing is but a name: it begins anew where that is lost, and only there.
 TEST(Retention, AnEmptyLogsPlaceIsLostWithItsFile) {
   for (const bool lost : {true, false}) {
-    Cluster c;
-    c.commit(4);
-    c.decide(1, 1, {1, 2});
-    c.event(3, LogStartMoved{c.key, Offset(0), Offset(4), StartReason::retention});
+    Cluster c = removed_below(4);
     c.stop(3, StopKind::kill);
     if (lost) lose_file(c, 3, "00000000000000000004.log", 0);
     c.start(3);
@@ -56,10 +58,7 @@ TEST(Retention, AnEmptyLogsPlaceIsLostWithItsFile) {
 TEST(Retention, RemovedSegmentsMayComeBackInPartAfterAPowerLossOnly) {
   for (const StopKind kind : {StopKind::power_loss, StopKind::kill}) {
     for (const bool flushed : {false, true}) {
-      Cluster c;
-      c.commit(4);
-      c.decide(1, 1, {1, 2});
-      c.event(3, LogStartMoved{c.key, Offset(0), Offset(2), StartReason::retention});
+      Cluster c = removed_below(2);
       if (flushed) c.event(3, LogFlushed{c.key, Offset(4)});
       c.stop(3, kind);
       c.start(3);

@@ -4,14 +4,18 @@
 namespace verdict::checker {
 namespace {
 
+// All commit two records, `isr` alone `more`. Then some are fenced, and `elected` leads without what it never had.
+void elect_without(Cluster& c, int elected, int more, const std::vector<int>& isr, const std::vector<int>& fenced) {
+  c.commit(2);
+  c.decide(1, 1, isr);
+  c.adopt(1, 1, isr, isr);
+  c.more(more, isr);
+  for (const int id : fenced) c.fence(id, true);
+  c.decide(elected, 2, {elected}, true);
+}
 TEST(C1, ExcusesAnUncleanElectionThatIsConfiguredAndHasNoActiveMember) {
   Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
-  c.commit(2);
-  c.decide(1, 1, {1, 2});
-  c.adopt(1, 1, {1, 2}, {1, 2});
-  c.more(1, {1, 2});
-  c.fence(1, true), c.fence(2, true);
-  c.decide(3, 2, {3}, true);
+  elect_without(c, 3, 1, {1, 2}, {1, 2});
   EXPECT_EQ(c.found(), "none") << c.sentence();
   EXPECT_EQ(c.hw(), 2);
   // The deposed leader has not heard of it, and goes on as it may.
@@ -23,12 +27,7 @@ TEST(C1, ExcusesAnUncleanElectionThatIsConfiguredAndHasNoActiveMember) {
 }
 TEST(C1, ConfiguredUncleanElectionWithAnActiveMemberIsNoExcuse) {
   Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
-  c.commit(2);
-  c.decide(1, 1, {1, 2});
-  c.adopt(1, 1, {1, 2}, {1, 2});
-  c.more(1, {1, 2});
-  c.fence(1, true);
-  c.decide(3, 2, {3}, true);
+  elect_without(c, 3, 1, {1, 2}, {1});
   c.event(0, QuorumCommitted{Offset(20), 1});
   EXPECT_EQ(c.found(), "C1");
 }
@@ -36,11 +35,7 @@ TEST(C1, ConfiguredUncleanElectionWithAnActiveMemberIsNoExcuse) {
 TEST(C1, AConfiguredUncleanElectionIsJudgedWithItsWholeBatch) {
   for (const bool fenced : {true, false}) {
     Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
-    c.commit(2);
-    c.decide(1, 1, {1});
-    c.adopt(1, 1, {1}, {1});
-    c.more(1, {1});
-    c.decide(3, 2, {3}, true);
+    elect_without(c, 3, 1, {1}, {});
     EXPECT_EQ(c.found(), "none") << c.sentence();
     c.fence(fenced ? 1 : 2, true);
     c.lead(3, 2, {3}, 2);
@@ -57,11 +52,7 @@ TEST(C1, AConfiguredUncleanElectionIsJudgedWithItsWholeBatch) {
 TEST(C4, ADeposedLeaderGoesOnAfterAConfiguredUncleanElection) {
   for (const bool allowed : {true, false}) {
     Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = allowed});
-    c.commit(2);
-    c.decide(1, 1, {1});
-    c.adopt(1, 1, {1}, {1});
-    c.fence(1, true);
-    c.decide(3, 2, {3}, true);
+    elect_without(c, 3, 0, {1}, {1});
     c.append(1, 1, 102);
     c.advance(1, 1, 2, 3, {1}, {3});
     EXPECT_EQ(c.found(), allowed ? "none" : "C4") << c.sentence();
@@ -114,12 +105,7 @@ TEST(C1C2, AnUncleanElectionOfABrokerThatIsDownIsJudgedByTheMembersThatThereWere
 TEST(C6, WhatAConfiguredUncleanElectionTookIsReadWhereItStillIs) {
   for (const int reader : {1, 2, 3}) {
     Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
-    c.commit(2);
-    c.decide(1, 1, {1, 2});
-    c.adopt(1, 1, {1, 2}, {1, 2});
-    c.more(1, {1, 2});
-    c.fence(1, true), c.fence(2, true);
-    c.decide(3, 2, {3}, true);
+    elect_without(c, 3, 1, {1, 2}, {1, 2});
     c.lead(3, 2, {3}, 2);
     c.append(3, 2, 902);
     c.advance(3, 2, 2, 3, {3}, {3});
@@ -134,12 +120,7 @@ TEST(C6, WhatAConfiguredUncleanElectionTookIsReadWhereItStillIs) {
 TEST(C4, AConfiguredUncleanElectionMayBringBackWhatAnotherCut) {
   for (const int high_watermark : {4, 2}) {
     Cluster c({1, 2, 3}, 2, {.unclean_election_allowed = true});
-    c.commit(2);
-    c.decide(1, 1, {1, 3});
-    c.adopt(1, 1, {1, 3}, {1, 3});
-    c.more(2, {1, 3});
-    c.fence(1, true), c.fence(3, true);
-    c.decide(2, 2, {2}, true);
+    elect_without(c, 2, 2, {1, 3}, {1, 3});
     c.lead(2, 2, {2}, 2);
     EXPECT_EQ(c.hw(), 2);
     c.fence(2, true);

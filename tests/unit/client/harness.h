@@ -86,4 +86,37 @@ class ClientTest : public ::testing::Test {
   std::unique_ptr<FakeCluster> cluster;
 };
 
+// One producer that writes to topic "t".
+class ProducingTest : public ClientTest {
+ protected:
+  void begin(const ProducerOptions& how, int nodes = 1, std::size_t partitions = 1) {
+    start(nodes);
+    cluster->add_topic("t", partitions);
+    producer = std::make_unique<Producer>(runtime, options(), how, outcomes);
+  }
+  void TearDown() override {
+    if (producer != nullptr) run(producer->close());
+    producer.reset();
+    ClientTest::TearDown();
+  }
+  bool settled(std::size_t records) {
+    return run_until([&] { return outcomes.reports.size() == records; });
+  }
+  // What is in the partition's log.
+  std::vector<std::string> values(std::size_t partition = 0) {
+    std::vector<std::string> all;
+    storage::Decompressor decompressor;
+    for (const FakeBatch& batch : cluster->partition("t", partition).log) {
+      const auto view = storage::BatchView::parse(batch.bytes);
+      auto reader = storage::open_records(*view, decompressor);
+      storage::RecordView record;
+      while (reader && *reader->next(record)) all.push_back(text(record.value));
+    }
+    return all;
+  }
+
+  Outcomes outcomes;
+  std::unique_ptr<Producer> producer;
+};
+
 }  // namespace verdict::client::testing

@@ -10,21 +10,11 @@
 namespace verdict::client::testing {
 namespace {
 
-class IdempotenceTest : public ClientTest {
+class IdempotenceTest : public ProducingTest {
  protected:
   void begin(ProducerOptions how, int nodes = 1, std::size_t partitions = 1) {
     how.idempotent = true;
-    start(nodes);
-    cluster->add_topic("t", partitions);
-    producer = std::make_unique<Producer>(runtime, options(), how, outcomes);
-  }
-  void TearDown() override {
-    if (producer != nullptr) run(producer->close());
-    producer.reset();
-    ClientTest::TearDown();
-  }
-  bool settled(std::size_t records) {
-    return run_until([&] { return outcomes.reports.size() == records; });
+    ProducingTest::begin(how, nodes, partitions);
   }
   std::vector<storage::BatchHeader> batches(std::size_t partition = 0) {
     std::vector<storage::BatchHeader> all;
@@ -36,17 +26,6 @@ class IdempotenceTest : public ClientTest {
   void send_all(std::uint64_t from, std::uint64_t to, std::int32_t partition = 0) {
     for (std::uint64_t i = from; i < to; ++i) ASSERT_TRUE(send(*producer, "t", partition, std::to_string(i), i));
   }
-  std::vector<std::string> values(std::size_t partition = 0) {
-    std::vector<std::string> all;
-    storage::Decompressor decompressor;
-    for (const FakeBatch& batch : cluster->partition("t", partition).log) {
-      const auto view = storage::BatchView::parse(batch.bytes);
-      auto reader = storage::open_records(*view, decompressor);
-      storage::RecordView record;
-      while (reader && *reader->next(record)) all.push_back(text(record.value));
-    }
-    return all;
-  }
   static std::vector<std::string> numbers(std::uint64_t from, std::uint64_t to) {
     std::vector<std::string> all;
     for (std::uint64_t i = from; i < to; ++i) all.push_back(std::to_string(i));
@@ -56,9 +35,17 @@ class IdempotenceTest : public ClientTest {
     return static_cast<std::uint64_t>(std::ranges::count_if(
         outcomes.reports, [](const auto& one) { return one.second.delivery == Delivery::acknowledged; }));
   }
-
-  Outcomes outcomes;
-  std::unique_ptr<Producer> producer;
+  // Record 0, then 1 to 19 while answers take time, the `nth` produce of which is refused.
+  void refuse_one_of_several(int nth, ErrorCode error) {
+    cluster->answer_delay = 5ms;
+    send_all(0, 1);
+    ASSERT_TRUE(settled(1));
+    cluster->on_produce = [nth, error, n = 0](int, const std::string&, int) mutable {
+      return ++n == nth ? error : ErrorCode::NONE;
+    };
+    send_all(1, 20);
+    ASSERT_TRUE(settled(20));
+  }
 };
 
 const ProducerOptions kOneARecord{.batch_bytes = 1};
@@ -99,15 +86,7 @@ TEST_F(IdempotenceTest, LostAnswersAppendNothingTwiceAndOutOfOrder) {
 
 TEST_F(IdempotenceTest, WhatFollowsAFailureGoesAfterItsRetry) {
   begin(kOneARecord);
-  cluster->answer_delay = 5ms;
-  send_all(0, 1);
-  ASSERT_TRUE(settled(1));
-  int n = 0;
-  cluster->on_produce = [&](int, const std::string&, int) {
-    return ++n == 1 ? ErrorCode::NOT_ENOUGH_REPLICAS : ErrorCode::NONE;
-  };
-  send_all(1, 20);
-  ASSERT_TRUE(settled(20));
+  ASSERT_NO_FATAL_FAILURE(refuse_one_of_several(1, ErrorCode::NOT_ENOUGH_REPLICAS));
   EXPECT_GT(cluster->most_produces_waiting, 1) << "several were under way";
   EXPECT_EQ(acknowledged(), 20U);
   EXPECT_EQ(values(), numbers(0, 20));
@@ -116,15 +95,7 @@ TEST_F(IdempotenceTest, WhatFollowsAFailureGoesAfterItsRetry) {
 
 TEST_F(IdempotenceTest, ABatchThatIsLostForGoodBeginsAnotherEpoch) {
   begin(kOneARecord);
-  cluster->answer_delay = 5ms;
-  send_all(0, 1);
-  ASSERT_TRUE(settled(1));
-  int n = 0;
-  cluster->on_produce = [&](int, const std::string&, int) {
-    return ++n == 2 ? ErrorCode::MESSAGE_TOO_LARGE : ErrorCode::NONE;
-  };
-  send_all(1, 20);
-  ASSERT_TRUE(settled(20));
+  ASSERT_NO_FATAL_FAILURE(refuse_one_of_several(2, ErrorCode::MESSAGE_TOO_LARGE));
   EXPECT_EQ(acknowledged(), 19U);
   EXPECT_EQ(outcomes.reports[2].error, ErrorCode::MESSAGE_TOO_LARGE);
   std::vector<std::string> wanted = numbers(0, 20);

@@ -5,32 +5,8 @@
 namespace verdict::client::testing {
 namespace {
 
-class ProducerTest : public ClientTest {
+class ProducerTest : public ProducingTest {
  protected:
-  void begin(ProducerOptions how, int nodes = 1, std::size_t partitions = 1) {
-    start(nodes);
-    cluster->add_topic("t", partitions);
-    producer = std::make_unique<Producer>(runtime, options(), how, outcomes);
-  }
-  void TearDown() override {
-    if (producer != nullptr) run(producer->close());
-    producer.reset();
-    ClientTest::TearDown();
-  }
-  bool settled(std::size_t records) {
-    return run_until([&] { return outcomes.reports.size() == records; });
-  }
-  std::vector<std::string> values_in(const FakePartition& partition) {
-    std::vector<std::string> all;
-    storage::Decompressor decompressor;
-    for (const FakeBatch& batch : partition.log) {
-      const auto view = storage::BatchView::parse(batch.bytes);
-      auto reader = storage::open_records(*view, decompressor);
-      storage::RecordView record;
-      while (reader && *reader->next(record)) all.push_back(text(record.value));
-    }
-    return all;
-  }
   // One record with a hook in force; its outcome.
   DeliveryReport one(ProducerOptions how, ErrorCode error) {
     begin(how);
@@ -39,9 +15,6 @@ class ProducerTest : public ClientTest {
     EXPECT_TRUE(settled(1));
     return outcomes.reports[1];
   }
-
-  Outcomes outcomes;
-  std::unique_ptr<Producer> producer;
 };
 
 const ProducerOptions kOnce{.retries = 0};
@@ -57,7 +30,7 @@ TEST_F(ProducerTest, OffsetsAreThoseOfTheRecords) {
       ASSERT_TRUE(send(*producer, "t", static_cast<std::int32_t>(i % 3), sent[i % 3].back(), i));
     }
     ASSERT_TRUE(settled(3000));
-    for (std::size_t p = 0; p < 3; ++p) EXPECT_EQ(values_in(cluster->partition("t", p)), sent[p]);
+    for (std::size_t p = 0; p < 3; ++p) EXPECT_EQ(values(p), sent[p]);
     for (const auto& [token, report] : outcomes.reports) {
       EXPECT_EQ(report.delivery, Delivery::acknowledged);
       EXPECT_EQ(report.offset, Offset(static_cast<std::int64_t>(token / 3)));

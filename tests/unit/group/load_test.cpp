@@ -1,8 +1,5 @@
-#include <filesystem>
-#include <fstream>
-
-#include "storage/batch.h"
 #include "tests/unit/group/harness.h"
+#include "tests/unit/storage/kafka_log.h"
 
 // Records: Kafka's bytes, and what a coordinator that loads them knows.
 namespace verdict::group {
@@ -10,26 +7,8 @@ namespace {
 
 // A log that Apache Kafka 4.1 wrote: one consumer of librdkafka that joined, committed and left.
 std::vector<LogRecord> golden() {
-  const std::string path =
-      std::string(VERDICT_SOURCE_DIR) + "/tests/data/golden-logs/clean/__consumer_offsets-0/00000000000000000000.log";
-  std::ifstream in(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const auto bytes = bytes_of(text);
-  std::vector<LogRecord> out;
-  storage::Bytes rest(bytes);
-  storage::Decompressor decompressor;
-  while (!rest.empty()) {
-    const auto batch = storage::take_batch(rest).value();
-    auto records = storage::open_records(batch, decompressor).value();
-    for (storage::RecordView record; records.next(record).value();) {
-      LogRecord one{.key = {record.key->begin(), record.key->end()}, .value = std::nullopt};
-      if (record.value) {
-        one.value.emplace(record.value->begin(), record.value->end());
-      }
-      out.push_back(std::move(one));
-    }
-  }
-  return out;
+  return storage::testing::records_of<LogRecord>(
+      std::string(VERDICT_SOURCE_DIR) + "/tests/data/golden-logs/clean/__consumer_offsets-0/00000000000000000000.log");
 }
 
 TEST(GroupRecords, AreByteForByteWhatKafkaWrites) {

@@ -14,6 +14,7 @@
 #include "sim/cluster.h"
 #include "sim/node.h"
 #include "sim/world.h"
+#include "tests/unit/sim/add_process.h"
 
 namespace verdict::client {
 namespace {
@@ -86,13 +87,7 @@ Task<void> read_committed(Machine* m) {
 class TransactionalProducing : public ::testing::Test {
  protected:
   void SetUp() override {
-    at = world.add_node({"client",
-                         [this](Runtime& runtime) -> std::unique_ptr<sim::Process> {
-                           auto made = std::make_unique<Machine>(runtime);
-                           m = made.get();
-                           return made;
-                         },
-                         {}});
+    at = sim::testing::add_process(world, "client", m);
     cluster.start_all();
     world.start(at);
     ASSERT_EQ(world.run_until([&] { return m != nullptr; }, world.now() + 1s), sim::RunEnd::stopped);

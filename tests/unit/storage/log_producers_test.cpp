@@ -13,6 +13,22 @@ using testing::ProducingHarness;
 constexpr LogConfig kSmall{.segment_bytes = 500, .index_interval_bytes = 200};
 using Offsets = std::vector<Offset>;
 
+// A follower's copy, from reads of at most so many bytes.
+void copy_log(ProducingHarness& from, ProducingHarness& to, std::size_t max_bytes) {
+  std::vector<Appended> appended;
+  while (to.log->log_end() < from.log->log_end()) {
+    const auto bytes =
+        from.runtime.run(from.log->read_bytes(to.log->log_end(), max_bytes, from.log->log_end(), true)).value();
+    const Bytes whole(bytes);
+    Bytes rest = whole;
+    while (take_batch(rest)) {
+    }
+    ASSERT_LT(rest.size(), whole.size()) << "part of a batch";
+    ASSERT_TRUE(to.log->append_as_follower(whole.first(whole.size() - rest.size()), Log::Holes::refused,
+                                           to.runtime.wall_now(), appended));
+  }
+}
+
 struct LogProducers : ::testing::Test {
   ProducingHarness h{kSmall};
 
@@ -51,6 +67,7 @@ TEST_F(LogProducers, RefusalsChangeNothing) {
   EXPECT_EQ(h.refusal({.epoch = 1, .sequence = 4}), LogErrorKind::out_of_order_sequence);
   EXPECT_EQ(h.refusal({.epoch = 0, .sequence = 3}), LogErrorKind::invalid_producer_epoch);
   EXPECT_EQ(h.refusal({.epoch = 1, .sequence = 3}), LogErrorKind::invalid_txn_state);
+  EXPECT_EQ(state(), before);
   ASSERT_TRUE(h.try_end(7, 1, true, 4));
   EXPECT_EQ(h.try_end(7, 1, true, 3).error().kind, LogErrorKind::coordinator_fenced);
   EXPECT_EQ(h.try_end(7, 0, true, 4).error().kind, LogErrorKind::invalid_producer_epoch);
@@ -249,7 +266,6 @@ TEST_F(LogProducers, TruncationTakesBackWhatWasCut) {
   for (std::size_t i = 0; i < ends.size(); ++i) {
     SCOPED_TRACE(i);
     h.runtime.disk().restore(whole);
-    h.runtime.disk().restore(h.runtime.disk().copy());
     h.open({.clean = false});
     ASSERT_TRUE(h.log->truncate_to(ends[i]));
     // Older batches than the newest may be forgotten, with a snapshot between; what may come next is the same.
@@ -304,16 +320,7 @@ TEST_F(LogProducers, FollowersKnowWhatTheirLeaderKnows) {
     h.must_produce({.producer = 2, .sequence = i * 3});
     h.end(1, 0, i % 2 == 0);
   }
-  std::vector<Appended> appended;
-  while (follower.log->log_end() < h.log->log_end()) {
-    const auto bytes = h.runtime.run(h.log->read_bytes(follower.log->log_end(), 700, h.log->log_end(), true)).value();
-    Bytes whole(bytes);
-    Bytes rest = whole;
-    while (take_batch(rest)) {
-    }
-    ASSERT_TRUE(follower.log->append_as_follower(whole.first(whole.size() - rest.size()), Log::Holes::refused,
-                                                 h.runtime.wall_now(), appended));
-  }
+  ASSERT_NO_FATAL_FAILURE(copy_log(h, follower, 700));
   EXPECT_EQ(describe(follower.log->producers()), state());
   EXPECT_EQ(follower.log->aborted_transactions(Offset(0), Offset(1000)), aborted());
   EXPECT_EQ(aborted().size(), 2U);
@@ -405,11 +412,7 @@ TEST_F(LogProducers, AKillAtAnyChangeIsSurvived) {
     // The same log, read by one that never stopped.
     ProducingHarness fresh(kSmall);
     fresh.open();
-    std::vector<Appended> appended;
-    for (Offset at{0}; at < killed.log->log_end(); at = fresh.log->log_end()) {
-      const auto part = killed.runtime.run(killed.log->read_bytes(at, 1 << 20, killed.log->log_end(), true)).value();
-      ASSERT_TRUE(fresh.log->append_as_follower(part, Log::Holes::refused, fresh.runtime.wall_now(), appended));
-    }
+    ASSERT_NO_FATAL_FAILURE(copy_log(killed, fresh, 1 << 20));
     const auto next = [](const ProducerState& state) {
       std::string text;
       for (const auto& [id, entry] : state.producers()) {

@@ -46,7 +46,11 @@ class MemoryDisk final : public Disk {
 
   // A copy of all files as they are, apart from this disk.
   MemoryState copy() const;
-  void restore(const MemoryState& state) { state_ = state; }
+  // That state, of which nothing is shared with `state`.
+  void restore(const MemoryState& state) {
+    state_ = state;
+    state_ = copy();
+  }
   // A directory of the real machine, at `to`.
   void load(const std::filesystem::path& from, const std::string& to);
 

@@ -24,7 +24,6 @@ TEST(Recovery, EveryCutEndsAtTheLastValidBatch) {
   for (std::size_t size = 0; size <= ends.back(); ++size) {
     SCOPED_TRACE(size);
     h.runtime.disk().restore(whole);
-    h.runtime.disk().restore(h.runtime.disk().copy());
     h.runtime.disk().file(kFirst).resize(size);
     h.open({.clean = false});
     std::size_t batches = 0;
@@ -77,7 +76,6 @@ TEST(Recovery, EveryFlippedBit) {
   for (std::size_t bit = 0; bit < size * 8; ++bit) {
     SCOPED_TRACE(bit);
     h.runtime.disk().restore(whole);
-    h.runtime.disk().restore(h.runtime.disk().copy());
     h.runtime.disk().file(kFirst)[bit / 8] ^= std::byte(1U << (bit % 8));
     h.open({.clean = false});
     const std::size_t in_batch = bit / 8 % batch;

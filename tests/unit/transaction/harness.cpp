@@ -88,6 +88,13 @@ void Harness::carry_out(Effects& effects) {
   }
 }
 
+template <class T>
+wire::Message<T> Harness::take() {
+  auto response = std::move(std::get<wire::Message<T>>(responses_.at(token_)));
+  responses_.erase(token_);
+  return response;
+}
+
 std::optional<Answer> Harness::answer_of(Token token) {
   const auto found = responses_.find(token);
   if (found == responses_.end()) {
@@ -120,8 +127,7 @@ ErrorCode Harness::add(const std::string& id, Producer producer, std::vector<Top
                                                 .v3_and_below_producer_epoch = producer.epoch,
                                                 .v3_and_below_topics = topics.topics};
   step(events_in::AddPartitionsToTxn{.token = ++token_, .version = version, .request = request});
-  const auto response = std::move(std::get<wire::Message<wire::AddPartitionsToTxnResponse>>(responses_.at(token_)));
-  responses_.erase(token_);
+  const auto response = take<wire::AddPartitionsToTxnResponse>();
   const auto errors = errors_of(response.value.results_by_topic_v3_and_below);
   EXPECT_EQ(errors.size(), partitions.size());
   EXPECT_EQ(std::ranges::count(errors, errors.front()), std::ssize(errors)) << "one error for all";
@@ -137,8 +143,7 @@ std::vector<ErrorCode> Harness::from_broker(const std::string& id, Producer prod
                                                                                    .verify_only = verify_only,
                                                                                    .topics = topics.topics};
   step(events_in::VerifyPartitions{.token = ++token_, .version = version, .transaction = transaction});
-  const auto response = std::move(std::get<wire::Message<wire::AddPartitionsToTxnResponse>>(responses_.at(token_)));
-  responses_.erase(token_);
+  const auto response = take<wire::AddPartitionsToTxnResponse>();
   EXPECT_EQ(response.value.results_by_transaction.size(), 1U);
   EXPECT_EQ(response.value.results_by_transaction[0].transactional_id, id);
   return errors_of(response.value.results_by_transaction[0].topic_results);
@@ -149,8 +154,7 @@ ErrorCode Harness::add_offsets(const std::string& id, Producer producer, std::in
       .transactional_id = id, .producer_id = producer.id, .producer_epoch = producer.epoch, .group_id = "group"};
   step(events_in::AddOffsetsToTxn{
       .token = ++token_, .version = version, .request = request, .offsets_partition = partition});
-  const auto response = std::move(std::get<wire::Message<wire::AddOffsetsToTxnResponse>>(responses_.at(token_)));
-  responses_.erase(token_);
+  const auto response = take<wire::AddOffsetsToTxnResponse>();
   return wire::error_from_code(response.value.error_code);
 }
 
@@ -163,27 +167,20 @@ std::optional<Answer> Harness::end(const std::string& id, Producer producer, boo
 
 wire::Message<wire::DescribeTransactionsResponse> Harness::describe(const std::string& id) {
   step(events_in::DescribeTransactions{.token = ++token_, .version = 0, .transactional_id = id});
-  auto out = std::move(std::get<wire::Message<wire::DescribeTransactionsResponse>>(responses_.at(token_)));
-  responses_.erase(token_);
-  return out;
+  return take<wire::DescribeTransactionsResponse>();
 }
 
 wire::Message<wire::ListTransactionsResponse> Harness::list(const wire::ListTransactionsRequest& request, int version) {
   step(events_in::ListTransactions{.token = ++token_, .version = version, .request = request});
-  auto out = std::move(std::get<wire::Message<wire::ListTransactionsResponse>>(responses_.at(token_)));
-  responses_.erase(token_);
-  return out;
+  return take<wire::ListTransactionsResponse>();
 }
 
 void Harness::allocated(std::string id, std::expected<std::int64_t, ErrorCode> producer_id) {
   std::erase(allocations, id);
   step(events_in::ProducerIdAllocated{.transactional_id = id, .producer_id = producer_id});
   if (!allocate_at_once) {
-    for (const Token token : [&] {
-           std::vector<Token> tokens;
-           for (const auto& [each, response] : responses_) tokens.push_back(each);
-           return tokens;
-         }()) {
+    while (!responses_.empty()) {
+      const Token token = responses_.begin()->first;
       later_answers[token] = *answer_of(token);
     }
   }

@@ -93,6 +93,9 @@ class Harness {
   void step(const Event&);
   void carry_out(Effects&);
   std::optional<Answer> answer_of(Token);
+  // The answer to the request of token_.
+  template <class T>
+  wire::Message<T> take();
 
   std::unique_ptr<TransactionCoordinator> coordinator_;
   std::map<Token, Response> responses_;

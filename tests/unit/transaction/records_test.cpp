@@ -1,37 +1,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "protocol/transaction/log_records.h"
-#include "storage/batch.h"
-#include "storage/compression.h"
+#include "tests/unit/storage/kafka_log.h"
 #include "tests/unit/transaction/harness.h"
 
 namespace verdict::transaction {
 namespace {
 
 std::vector<LogRecord> records_of_kafka(const std::string& name) {
-  std::ifstream in(std::string(VERDICT_SOURCE_DIR) + "/tests/data/" + name, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  EXPECT_FALSE(text.empty()) << name;
-  std::span<const std::byte> rest = std::as_bytes(std::span(text));
-  std::vector<LogRecord> out;
-  storage::Decompressor decompressor;
-  while (!rest.empty()) {
-    const auto batch = storage::take_batch(rest);
-    EXPECT_TRUE(batch);
-    auto reader = storage::open_records(*batch, decompressor, 1 << 20);
-    EXPECT_TRUE(reader);
-    storage::RecordView record;
-    while (*reader->next(record)) {
-      out.push_back({.key = {record.key->begin(), record.key->end()}, .value = std::nullopt});
-      if (record.value) {
-        out.back().value.emplace(record.value->begin(), record.value->end());
-      }
-    }
-  }
-  return out;
+  return storage::testing::records_of<LogRecord>(std::string(VERDICT_SOURCE_DIR) + "/tests/data/" + name);
 }
 
 TEST(TransactionLog, ReadsAndWritesWhatKafkaWrote) {
