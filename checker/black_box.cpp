@@ -329,18 +329,38 @@ void BlackBox::State::judge_transactions() {
   }
 }
 
-// A value whose offset a transaction committed to a group is not another's input. Sends are still in their order.
+// A value whose offset a transaction committed to a group is not another's input, but for one that was written more
+// often than once: each copy is an input of its own. Sends are still in their order.
 void BlackBox::State::judge_inputs() {
   std::erase_if(made_of, [this](const auto& one) {
     const Send& s = sends[std::get<2>(one)];
     return s.txn == 0 || !transactions[s.txn].committed;
   });
   std::ranges::sort(made_of);
-  for (std::size_t i = 1; i < made_of.size(); ++i) {
+  std::map<std::int64_t, std::set<std::pair<std::uint32_t, std::int64_t>>> places;  // of those in question
+  const auto repeats = [this](std::size_t i) {
     const auto& [group, input, second] = made_of[i];
     const auto& [group_before, input_before, first] = made_of[i - 1];
-    const Send &a = sends[first], &b = sends[second];
-    if (group != group_before || input != input_before || a.txn == b.txn) continue;
+    return group == group_before && input == input_before && sends[first].txn != sends[second].txn;
+  };
+  for (std::size_t i = 1; i < made_of.size(); ++i) {
+    if (repeats(i)) places.try_emplace(std::get<1>(made_of[i]));
+  }
+  if (places.empty()) return;
+  for (std::uint32_t number = 0; number < logs.size(); ++number) {
+    for (const Read& read : logs[number].reads) {
+      if (const auto found = places.find(read.value); found != places.end()) found->second.emplace(number, read.offset);
+    }
+  }
+  std::size_t uses = 1;  // of one input in one group, so far
+  for (std::size_t i = 1; i < made_of.size(); ++i) {
+    const auto& [group, input, second] = made_of[i];
+    if (!repeats(i)) {
+      if (group != std::get<0>(made_of[i - 1]) || input != std::get<1>(made_of[i - 1])) uses = 1;
+      continue;
+    }
+    if (++uses <= places.at(input).size()) continue;
+    const Send &a = sends[std::get<2>(made_of[i - 1])], &b = sends[second];
     report("input-twice", logs[b.partition], b.offset, {a.op, b.op},
            "value " + text(input) + " is the input of two committed transactions of group " + group + ", " +
                text(transactions[a.txn].id) + " and " + text(transactions[b.txn].id));
