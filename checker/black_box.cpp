@@ -82,6 +82,11 @@ void BlackBox::State::send(const HistoryEntry& e) {
             .result = HistoryType::invoke,
             .exact = e.idempotent || e.ordered};
     index = static_cast<std::uint32_t>(sends.size());
+    if (e.compacted) {
+      made.may_go = e.tombstone;
+      const auto key = keys.try_emplace(e.key, static_cast<std::uint32_t>(keys.size())).first->second;
+      compacted.push_back({.send = index - 1, .key = key});
+    }
     if (e.input >= 0) {
       const auto group = groups.try_emplace(e.group, static_cast<std::uint32_t>(groups.size())).first->second;
       made_of.push_back({.input = e.input, .group = group, .send = index - 1});
@@ -283,6 +288,7 @@ HistoryResult BlackBox::finish() {
   for (std::uint32_t i = 0; i < s.logs.size(); ++i) s.match_reads(i);
   s.judge_transactions();
   s.judge_inputs();
+  s.excuse_compacted();
   for (std::uint32_t i = 0; i < s.logs.size(); ++i) s.judge_log(i);
   s.judge_cycles();
   s.judge_groups();

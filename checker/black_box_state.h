@@ -31,6 +31,7 @@ struct Send {
   HistoryType result;        // invoke: never completed
   bool exact : 1 = false;    // duplicates and reordering are the system's fault
   bool is_read : 1 = false;  // by anyone
+  bool may_go : 1 = false;   // the cleaner may have taken it
 };
 static_assert(sizeof(Send) <= 56);
 
@@ -135,6 +136,11 @@ struct BlackBox::State {
   std::vector<OffsetCommit> commits;
   std::vector<OffsetRead> offset_reads;
   std::vector<End> ends;
+  struct Keyed {
+    std::uint32_t send, key;  // key: a number
+  };
+  std::map<std::string, std::uint32_t, std::less<>> keys;  // of compacted topics
+  std::vector<Keyed> compacted;
   std::vector<std::vector<std::uint32_t>> own;  // of each log its sends, by value
 
   std::uint32_t line() const { return static_cast<std::uint32_t>(result.entries); }
@@ -159,6 +165,7 @@ struct BlackBox::State {
     const std::uint32_t txn = read.send == kNever ? 0 : sends[read.send].txn;
     return txn == 0 ? nullptr : &transactions[txn];
   }
+  bool may_go(const Read& read) const { return read.send != kNever && sends[read.send].may_go; }
   // Whether readers of committed records may pass over it.
   bool may_be_invisible(const Read& read) const {
     const Transaction* txn = transaction_of_read(read);
@@ -168,6 +175,7 @@ struct BlackBox::State {
   // black_box_logs.cpp
   static void put_loose(Log& l);
   void match_reads(std::uint32_t number);  // with their sends
+  void excuse_compacted();
   void judge_log(std::uint32_t number);
   void judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what);
   void judge_sends(std::uint32_t number);

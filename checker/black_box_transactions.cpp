@@ -127,24 +127,40 @@ void BlackBox::State::judge_transactions() {
   }
 }
 
-// A value whose offset a transaction committed to a group is not another's input, and what is aborted is nobody's.
+// A value whose offset a transaction committed to a group is not another's input, but for one that was written more
+// often than once: each copy is an input of its own.
 void BlackBox::State::judge_inputs() {
-  if (made_of.empty()) return;
   std::erase_if(made_of, [this](const MadeOf& one) {
     const Send& s = sends[one.send];
     return s.txn == 0 || !transactions[s.txn].committed();
   });
-  const auto key = [](const MadeOf& one) { return std::tuple(one.input, one.group, one.send); };
+  const auto key = [](const MadeOf& one) { return std::tuple(one.group, one.input, one.send); };
   sort_runs(made_of, [key](const MadeOf& a, const MadeOf& b) { return key(a) < key(b); });
-  std::vector<const std::string*> group_names(groups.size());
-  for (const auto& [group, number] : groups) group_names[number] = &group;
+  const auto same_input = [this](std::size_t i) {
+    return i > 0 && made_of[i].group == made_of[i - 1].group && made_of[i].input == made_of[i - 1].input;
+  };
+  const auto repeats = [&](std::size_t i) {
+    return same_input(i) && sends[made_of[i].send].txn != sends[made_of[i - 1].send].txn;
+  };
+  std::map<std::int64_t, std::size_t> copies;  // of those in question
   for (std::size_t i = 1; i < made_of.size(); ++i) {
-    const MadeOf &one = made_of[i], &before = made_of[i - 1];
-    const Send &a = sends[before.send], &b = sends[one.send];
-    if (one.group != before.group || one.input != before.input || a.txn == b.txn) continue;
+    if (repeats(i)) copies.try_emplace(made_of[i].input);
+  }
+  if (copies.empty()) return;
+  for (const Log& l : logs) {
+    for (const Read& read : l.reads) {
+      if (const auto found = copies.find(read.value); found != copies.end()) ++found->second;
+    }
+  }
+  std::size_t uses = 1;  // of one input in one group, so far
+  for (std::size_t i = 1; i < made_of.size(); ++i) {
+    if (!same_input(i)) uses = 1;
+    if (!repeats(i) || ++uses <= copies.at(made_of[i].input)) continue;
+    const Send &a = sends[made_of[i - 1].send], &b = sends[made_of[i].send];
+    const auto group = std::ranges::find(groups, made_of[i].group, [](const auto& named) { return named.second; });
     report("input-twice", logs[b.log], b.offset, {a.op, b.op},
-           "value " + text(one.input) + " is the input of two committed transactions of group " +
-               *group_names[one.group] + ", " + text(transactions[a.txn].id) + " and " + text(transactions[b.txn].id));
+           "value " + text(made_of[i].input) + " is the input of two committed transactions of group " + group->first +
+               ", " + text(transactions[a.txn].id) + " and " + text(transactions[b.txn].id));
   }
 }
 
@@ -175,6 +191,7 @@ void BlackBox::State::judge_cycles() {
     }
     sort_runs(written, [](const auto& a, const auto& b) { return a < b; });
   }
+  sort_runs(made_of, [](const MadeOf& a, const MadeOf& b) { return a.input < b.input; });
   std::size_t at = 0;
   for (const MadeOf& one : made_of) {
     while (at < written.size() && written[at].first < one.input) ++at;

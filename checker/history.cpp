@@ -252,6 +252,8 @@ class LineReader {
     if (key == "records") return records(e.records);
     if (key == "ordered") return boolean(e.ordered);
     if (key == "renewed") return boolean(e.renewed);
+    if (key == "compacted") return boolean(e.compacted);
+    if (key == "tombstone") return boolean(e.tombstone);
     if (key == "read_committed") return boolean(e.read_committed);
     return skip();
   }
@@ -303,6 +305,8 @@ void write_history_line(const HistoryEntry& e, std::string& out) {
     if (e.idempotent) out.append(",\"idempotent\":true");
     if (e.ordered) out.append(",\"ordered\":true");
     if (e.renewed) out.append(",\"renewed\":true");
+    if (e.compacted) out.append(",\"compacted\":true");
+    if (e.tombstone) out.append(",\"tombstone\":true");
     if (e.input >= 0) put(out, "input", e.input);
   }
   if (!e.group.empty()) put(out, "group", e.group);
@@ -330,6 +334,7 @@ std::expected<void, std::string> parse_history_line(std::string_view line, Histo
   entry.offset = entry.value = -1;
   entry.txn = entry.input = -1;
   entry.idempotent = entry.ordered = entry.renewed = entry.read_committed = false;
+  entry.compacted = entry.tombstone = false;
   entry.group.clear();
   entry.topic.clear();
   entry.key.clear();

@@ -165,5 +165,21 @@ TEST(BlackBoxTransactions, AnInputOfTwoCommittedTransactions) {
   EXPECT_EQ(h.names(), "input-twice");
 }
 
+// One that tried again without idempotence wrote it twice: two inputs of one value.
+TEST(BlackBoxTransactions, AnInputThatWasWrittenTwice) {
+  History h;
+  const auto writes = [&h](std::int64_t offset) {
+    HistoryEntry e = h.entry(HistoryType::ok, HistoryCall::poll);
+    e.process = 8, e.topic = "inputs", e.records = {{offset, 7}};
+    h.line(e);
+  };
+  writes(3), writes(9);
+  h.send(1, 100, 0, 7), h.end(1, HistoryType::ok);
+  h.send(2, 200, 2, 7), h.end(2, HistoryType::ok);
+  EXPECT_EQ(h.names(), "");
+  h.send(3, 300, 4, 7), h.end(3, HistoryType::ok);
+  EXPECT_EQ(h.names(), "input-twice");
+}
+
 }  // namespace
 }  // namespace verdict::checker
