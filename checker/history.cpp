@@ -9,7 +9,8 @@ namespace {
 
 // By the enumerators' numbers.
 constexpr std::string_view kTypes[] = {"invoke", "ok", "fail", "info"};
-constexpr std::string_view kCalls[] = {"send", "poll", "assign", "seek", "commit", "abort", "commit_offsets", "other"};
+constexpr std::string_view kCalls[] = {"send",  "poll",           "assign", "seek", "commit",
+                                       "abort", "commit_offsets", "end",    "other"};
 static_assert(std::size(kTypes) == static_cast<std::size_t>(HistoryType::info) + 1);
 static_assert(std::size(kCalls) == static_cast<std::size_t>(HistoryCall::other) + 1);
 
@@ -22,9 +23,10 @@ class LineReader {
     if (!take('{')) return fail("an object is expected");
     if (take('}')) return fail("op, type and f are needed");
     do {
-      if (!string(key_)) return fail("a member's name is expected");
+      std::string_view key;
+      if (!string(key, key_)) return fail("a member's name is expected");
       if (!take(':')) return fail("':' is expected");
-      if (!member(entry)) return fail("bad value of \"" + key_ + "\"");
+      if (!member(key, entry)) return fail("bad value of \"" + std::string(key) + "\"");
     } while (take(','));
     if (!take('}')) return fail("'}' is expected");
     space();
@@ -43,6 +45,10 @@ class LineReader {
   }
 
   bool take(char c) {
+    if (at_ != end_ && *at_ == c) {  // as it is written here, without spaces
+      ++at_;
+      return true;
+    }
     space();
     if (at_ == end_ || *at_ != c) return false;
     ++at_;
@@ -66,17 +72,33 @@ class LineReader {
     return true;
   }
 
-  bool string(std::string& value) {
-    value.clear();
+  // What is written with escapes is put into `buffer`; the rest stays where it is.
+  bool string(std::string_view& value, std::string& buffer) {
     if (!take('"')) return false;
+    const char* const start = at_;
+    while (at_ != end_ && *at_ != '"' && *at_ != '\\') ++at_;
+    if (at_ == end_) return false;
+    if (*at_ == '"') {
+      value = std::string_view(start, static_cast<std::size_t>(at_++ - start));
+      return true;
+    }
+    buffer.assign(start, at_);
     while (at_ != end_ && *at_ != '"') {
       if (*at_ != '\\') {
-        value.push_back(*at_++);
+        buffer.push_back(*at_++);
         continue;
       }
-      if (++at_ == end_ || !escape(*at_++, value)) return false;
+      if (++at_ == end_ || !escape(*at_++, buffer)) return false;
     }
+    value = buffer;
     return take('"');
+  }
+
+  bool text(std::string& into) {
+    std::string_view value;
+    if (!string(value, text_)) return false;
+    into.assign(value);
+    return true;
   }
 
   bool escape(char c, std::string& value) {
@@ -149,7 +171,8 @@ class LineReader {
       if (at_ == end_) return false;
       const char c = *at_;
       if (c == '"') {
-        if (!string(text_)) return false;
+        std::string_view skipped;
+        if (!string(skipped, text_)) return false;
       } else if (c == '[' || c == '{') {
         ++depth, ++at_;
         continue;
@@ -168,50 +191,77 @@ class LineReader {
   }
 
   bool type(HistoryEntry& e) {
-    if (!string(text_)) return false;
+    std::string_view name;
+    if (!string(name, text_)) return false;
     seen_type_ = true;
-    const auto* const known = std::ranges::find(kTypes, text_);
+    const auto* const known = std::ranges::find(kTypes, name);
     if (known == std::end(kTypes)) return false;
     e.type = static_cast<HistoryType>(known - kTypes);
     return true;
   }
 
   bool call(HistoryEntry& e) {
-    if (!string(text_)) return false;
+    std::string_view name;
+    if (!string(name, text_)) return false;
     seen_call_ = true;
-    const auto* const known = std::ranges::find(kCalls, text_);
+    const auto* const known = std::ranges::find(kCalls, name);
     e.call = known == std::end(kCalls) ? HistoryCall::other : static_cast<HistoryCall>(known - kCalls);
     return true;
   }
 
-  bool member(HistoryEntry& e) {
-    if (key_ == "op") return seen_op_ = number(e.op);
-    if (key_ == "process") return number(e.process);
-    if (key_ == "type") return type(e);
-    if (key_ == "f") return call(e);
-    if (key_ == "topic") return string(e.topic);
-    if (key_ == "partition") return number(e.partition);
-    if (key_ == "offset") return number(e.offset);
-    if (key_ == "value") return number(e.value);
-    if (key_ == "acks") return number(e.acks);
-    if (key_ == "key") return string(e.key);
-    if (key_ == "error") return string(e.error);
-    if (key_ == "time_ns") return number(e.time_ns);
-    if (key_ == "idempotent") return boolean(e.idempotent);
-    if (key_ == "ordered") return boolean(e.ordered);
-    if (key_ == "renewed") return boolean(e.renewed);
-    if (key_ == "read_committed") return boolean(e.read_committed);
-    if (key_ == "txn") return number(e.txn);
-    if (key_ == "input") return number(e.input);
-    if (key_ == "group") return string(e.group);
-    if (key_ == "records") return records(e.records);
+  bool op(HistoryEntry& e) { return seen_op_ = number(e.op) && e.op >= 0; }
+
+  // By their lengths, since every line of millions has a dozen of them.
+  bool member(std::string_view key, HistoryEntry& e) {
+    switch (key.size()) {
+      case 1:
+        if (key == "f") return call(e);
+        break;
+      case 2:
+        if (key == "op") return op(e);
+        break;
+      case 3:
+        if (key == "txn") return number(e.txn);
+        if (key == "key") return text(e.key);
+        break;
+      case 4:
+        if (key == "type") return type(e);
+        if (key == "acks") return number(e.acks);
+        break;
+      case 5:
+        if (key == "topic") return text(e.topic);
+        if (key == "value") return number(e.value);
+        if (key == "error") return text(e.error);
+        if (key == "input") return number(e.input);
+        if (key == "group") return text(e.group);
+        break;
+      case 6:
+        if (key == "offset") return number(e.offset);
+        break;
+      default:
+        return long_member(key, e);
+    }
+    return skip();
+  }
+
+  bool long_member(std::string_view key, HistoryEntry& e) {
+    if (key == "process") return number(e.process) && e.process >= 0;
+    if (key == "partition") return number(e.partition);
+    if (key == "time_ns") return number(e.time_ns);
+    if (key == "idempotent") return boolean(e.idempotent);
+    if (key == "records") return records(e.records);
+    if (key == "ordered") return boolean(e.ordered);
+    if (key == "renewed") return boolean(e.renewed);
+    if (key == "compacted") return boolean(e.compacted);
+    if (key == "tombstone") return boolean(e.tombstone);
+    if (key == "read_committed") return boolean(e.read_committed);
     return skip();
   }
 
   const char* at_;
   const char* end_;
   const char* begin_;
-  std::string key_, text_;
+  std::string key_, text_;  // with escapes
   bool seen_op_ = false, seen_type_ = false, seen_call_ = false;
 };
 
@@ -255,6 +305,8 @@ void write_history_line(const HistoryEntry& e, std::string& out) {
     if (e.idempotent) out.append(",\"idempotent\":true");
     if (e.ordered) out.append(",\"ordered\":true");
     if (e.renewed) out.append(",\"renewed\":true");
+    if (e.compacted) out.append(",\"compacted\":true");
+    if (e.tombstone) out.append(",\"tombstone\":true");
     if (e.input >= 0) put(out, "input", e.input);
   }
   if (!e.group.empty()) put(out, "group", e.group);
@@ -282,6 +334,7 @@ std::expected<void, std::string> parse_history_line(std::string_view line, Histo
   entry.offset = entry.value = -1;
   entry.txn = entry.input = -1;
   entry.idempotent = entry.ordered = entry.renewed = entry.read_committed = false;
+  entry.compacted = entry.tombstone = false;
   entry.group.clear();
   entry.topic.clear();
   entry.key.clear();

@@ -69,6 +69,21 @@ constexpr std::array kAnomalies = {
               "A reader of committed records was given one before its transaction was to be committed.", false},
     Invariant{"input-twice", "input-twice",
               "Two committed transactions were made of one input, whose offset each of them committed.", false},
+    Invariant{"unseen", "unseen",
+              "A write acknowledged with acks=all was never read, and lies beyond where the partition was said to end.",
+              false},
+    Invariant{"dirty-update", "dirty-update", "A committed transaction was made of a record that is aborted.", false},
+    Invariant{"lost-update", "lost-update",
+              "A group goes on behind an offset that it had committed, or a member that lost a partition commits over "
+              "its successor.",
+              false},
+    Invariant{"committed-too-far", "committed-too-far",
+              "A group goes on at an offset beyond all that its members may have committed.", false},
+    Invariant{"G1c", "circular-information-flow",
+              "Committed transactions were made of each other's records (allowed where the order of writes is part of "
+              "the cycle).",
+              false},
+    Invariant{"G0", "write-cycle", "Transactions' records lie in each other's midst (allowed).", false},
     Invariant{"int-send-skip", "int-send-skip", "Others' records lie between two pipelined sends (allowed).", false},
 };
 

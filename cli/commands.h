@@ -107,6 +107,16 @@ struct MergeOptions {
 };
 int merge(const MergeOptions& options);
 
+struct LiveOptions {
+  std::string scenario;   // a name of the library, or the path of a .json file
+  std::string bootstrap;  // HOST:PORT, with more of them behind commas
+  std::vector<std::string> settings;
+  std::string out = "out";
+  std::string seed;  // of the clients' draws; empty: another one each time
+  Format format = Format::text;
+};
+int live(const LiveOptions& options);
+
 int list(const std::string& kind, Format format);  // "", scenarios, invariants, faults, ...
 int schema(const std::string& which);              // scenario, result
 int check(const std::string& history, Format format);

@@ -161,6 +161,21 @@ void add_merge(CLI::App& app, MergeOptions& options, Action& action) {
   command->callback([&] { action = [&] { return merge(options); }; });
 }
 
+void add_live(CLI::App& app, LiveOptions& options, Action& action) {
+  CLI::App* command = app.add_subcommand(
+      "live", "run a scenario's workload against a Kafka cluster that is there, without its faults, and judge it");
+  command->add_option("scenario", options.scenario, "a name (verdict list scenarios) or a .json file")->required();
+  command->add_option("--bootstrap", options.bootstrap, "HOST:PORT of a broker; more of them behind commas")
+      ->required();
+  command->add_option("--set", options.settings, "path=value in the scenario: phases.run_ms=20000")
+      ->allow_extra_args(false);
+  command->add_option("--seed", options.seed, "of the clients' draws; without: another one each time")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--out", options.out, "where the folder with the clients' history goes")->capture_default_str();
+  add_format(command, options.format, false);
+  command->callback([&] { action = [&] { return live(options); }; });
+}
+
 struct LookOptions {
   std::string kind;
   std::string schema = "scenario";
@@ -200,6 +215,7 @@ int run_main(int argc, char** argv) {
   MutantsOptions mutants_options;
   SearchOptions search_options;
   MergeOptions merge_options;
+  LiveOptions live_options;
   LookOptions look_options;
   add_run(app, run_options, action);
   add_replay(app, replay_options, action);
@@ -208,6 +224,7 @@ int run_main(int argc, char** argv) {
   add_search(app, search_options, action);
   add_merge(app, merge_options, action);
   add_looks(app, look_options, action);
+  add_live(app, live_options, action);
   add_serve(app, serve_options, action);
   add_storage(app, storage_options, action);
   add_wire(app, action);

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "scenarios/history_entry.h"
+
 namespace verdict::scenarios {
 namespace {
 
@@ -57,15 +59,6 @@ checker::WhiteBoxOptions white_options(const Scenario& scenario, const RunOption
                           [](const FaultSpec& f) { return f.topic && allows_unclean(f.topic->config); });
   return options;
 }
-
-// The history's enumerators stand in the order of the clients'.
-constexpr checker::HistoryType in_history(sim::OpType type) { return static_cast<checker::HistoryType>(type); }
-static_assert(in_history(sim::OpType::invoke) == checker::HistoryType::invoke);
-static_assert(in_history(sim::OpType::info) == checker::HistoryType::info);
-
-constexpr checker::HistoryCall in_history(sim::OpCall call) { return static_cast<checker::HistoryCall>(call); }
-static_assert(in_history(sim::OpCall::send) == checker::HistoryCall::send);
-static_assert(in_history(sim::OpCall::commit_offsets) == checker::HistoryCall::commit_offsets);
 
 sim::WorldConfig with_sinks(sim::WorldConfig config, sim::LossSink* losses, sim::LogSink* logs) {
   config.loss_sink = losses;
@@ -282,27 +275,8 @@ void Trial::fault_note(const FaultNote& note) {
 // ---- what the clients say ----
 
 void Trial::report(const sim::ClientOp& op) {
-  entry_.op = op.op;
-  entry_.process = op.process;
-  entry_.type = in_history(op.type);
-  entry_.call = in_history(op.call);
-  entry_.acks = op.acks;
-  entry_.partition = op.partition;
-  entry_.offset = op.offset;
-  entry_.value = op.value;
+  to_history(op, entry_);
   entry_.time_ns = sim::to_ns(world_.now());
-  entry_.idempotent = op.idempotent;
-  entry_.ordered = op.ordered;
-  entry_.renewed = op.renewed;
-  entry_.read_committed = op.read_committed;
-  entry_.txn = op.txn;
-  entry_.input = op.input;
-  entry_.group = op.group;
-  entry_.topic = op.topic;
-  entry_.key = op.key;
-  entry_.error = op.error;
-  entry_.records.clear();
-  for (const sim::OffsetAndValue& record : op.records) entry_.records.push_back({record.offset, record.value});
   black_.add(entry_);
   world_.hash_value(mix64(static_cast<std::uint64_t>(op.op), static_cast<std::uint64_t>(op.type)));
   if (op.call == sim::OpCall::send && op.type == sim::OpType::ok && op.acks != 0) {

@@ -16,7 +16,7 @@ bool contains(const std::vector<client::TopicPartition>& all, const client::Topi
   return std::ranges::find(all, one) != all.end();
 }
 
-// What a refusal says for sure: the coordinator has not taken it.
+// What a refusal says for sure, if no earlier attempt is in doubt: the coordinator has not taken it.
 bool refused(client::ErrorCode error) {
   using enum client::ErrorCode;
   return error == UNKNOWN_MEMBER_ID || error == ILLEGAL_GENERATION || error == REBALANCE_IN_PROGRESS ||
@@ -29,6 +29,7 @@ GroupReader::GroupReader(Runtime& runtime, const client::ClientOptions& client, 
                          const client::GroupOptions& group, ReaderLog& log)
     : runtime_(&runtime),
       log_(&log),
+      group_(group.group),
       wake_(runtime),
       consumer_(runtime, client, consumer),
       member_(runtime, client, group, *this) {}
@@ -55,15 +56,17 @@ void GroupReader::assigned(std::int32_t, const std::vector<client::TopicPartitio
 Task<bool> GroupReader::take_up(MonoTime deadline) {
   const std::uint64_t assignment = assignments_;
   const std::vector<client::TopicPartition> mine = partitions_;
+  std::vector<std::int64_t> ops;
+  for (const client::TopicPartition& partition : mine) ops.push_back(log_->ask_position(partition, group_));
   const auto committed = co_await member_.committed(mine, true, deadline);
   if (!committed || assignment != assignments_ || closed_) co_return false;
   fresh_ = false;
   positions_.clear();
-  for (const client::TopicPartition& partition : mine) {
-    const auto found = committed->find(partition);
+  for (std::size_t i = 0; i < mine.size(); ++i) {
+    const auto found = committed->find(mine[i]);
     const bool known = found != committed->end() && found->second.offset != kNoOffset;
-    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset) : client::StartAt::earliest());
-    log_->report_position(OpCall::assign, partition, known ? found->second.offset.value() : -1);
+    consumer_.assign(mine[i], known ? client::StartAt::at(found->second.offset) : client::StartAt::earliest());
+    log_->told_position(ops[i], mine[i], group_, known ? found->second.offset.value() : -1);
   }
   co_return true;
 }
@@ -106,6 +109,31 @@ Task<void> GroupReader::close() {
   co_await consumer_.close();
 }
 
+// ---- CommitReport ----
+
+CommitReport::CommitReport(ReaderLog& log, const client::OffsetsToCommit& offsets, std::string_view group,
+                           std::int64_t txn)
+    : log_(&log), group_(group), txn_(txn) {
+  if (log.sink() == nullptr) return;
+  for (const auto& [partition, committed] : offsets)
+    parts_.push_back({partition, committed.offset.value(), log.describe(OpCall::commit_offsets, partition).op});
+  tell(OpType::invoke, client::ErrorCode::NONE);
+}
+
+void CommitReport::end(OpType type, client::ErrorCode error) { tell(type, error); }
+
+void CommitReport::tell(OpType type, client::ErrorCode error) {
+  for (const Part& part : parts_) {
+    ClientOp op = log_->describe_again(part.op, OpCall::commit_offsets, part.partition);
+    op.type = type;
+    op.offset = part.offset;
+    op.group = group_;
+    op.txn = txn_;
+    if (error != client::ErrorCode::NONE) op.error = wire::to_string(error);
+    log_->sink()->report(op);
+  }
+}
+
 // ---- GroupConsumerProcess ----
 
 GroupConsumerProcess::GroupConsumerProcess(Runtime& runtime, const GroupLoad& load, HistorySink* sink)
@@ -118,19 +146,6 @@ GroupConsumerProcess::GroupConsumerProcess(Runtime& runtime, const GroupLoad& lo
   scope_.spawn(run());
 }
 
-void GroupConsumerProcess::report_commits(const client::OffsetsToCommit& offsets, OpType type,
-                                          client::ErrorCode error) {
-  if (log_.sink() == nullptr) return;
-  for (const auto& [partition, committed] : offsets) {
-    ClientOp op = log_.describe(OpCall::commit_offsets, partition);
-    op.type = type;
-    op.offset = committed.offset.value();
-    op.group = load_.group.group;
-    if (error != client::ErrorCode::NONE) op.error = wire::to_string(error);
-    log_.sink()->report(op);
-  }
-}
-
 Task<void> GroupConsumerProcess::run() {
   const MonoTime end = end_of(runtime_->now(), load_.time);
   while (!stopping_ && runtime_->now() < end) {
@@ -139,14 +154,11 @@ Task<void> GroupConsumerProcess::run() {
     ++stats_.polls;
     log_.take(polled, stats_);
     if (polled.records() != 0 && !stopping_) {
-      const client::OffsetsToCommit offsets = reader_.positions();
+      CommitReport report(log_, reader_.positions(), load_.group.group);
       const MonoTime commit_by = std::min(end, runtime_->now() + kCommitTime);
       const client::ErrorCode error = co_await reader_.commit(commit_by);
-      report_commits(offsets,
-                     error == client::ErrorCode::NONE ? OpType::ok
-                     : refused(error)                 ? OpType::fail
-                                                      : OpType::info,
-                     error);
+      const bool not_taken = refused(error) && !reader_.commit_maybe_taken();
+      report.end(error == client::ErrorCode::NONE ? OpType::ok : not_taken ? OpType::fail : OpType::info, error);
     }
     if (load_.poll_interval > Duration::zero() && !stopping_) {
       co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));

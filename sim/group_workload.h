@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <map>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/client/group.h"
@@ -22,6 +24,8 @@ class GroupReader final : private client::GroupListener {
   // The positions behind what poll() returned, of partitions that are still its own.
   const client::OffsetsToCommit& positions() const { return positions_; }
   Task<client::ErrorCode> commit(MonoTime deadline);
+  // Whether an attempt of the last commit that failed may have been taken, whatever the last attempt was answered.
+  bool commit_maybe_taken() const { return member_.commit_maybe_taken(); }
   client::GroupMembership membership() const { return member_.membership(); }
   std::uint64_t assignments() const { return assignments_; }  // how often it was told one, or lost it
   // What was read since the last commit is to be read again.
@@ -36,6 +40,7 @@ class GroupReader final : private client::GroupListener {
 
   Runtime* runtime_;
   ReaderLog* log_;
+  std::string group_;
   std::vector<client::TopicPartition> partitions_;
   client::OffsetsToCommit positions_;
   std::uint64_t assignments_ = 0;
@@ -44,6 +49,27 @@ class GroupReader final : private client::GroupListener {
   Signal wake_;
   client::Consumer consumer_;
   client::GroupMember member_;
+};
+
+// What the history is told of one commit of offsets: an operation for each partition.
+class CommitReport {
+ public:
+  // `txn`: the transaction that it is part of, -1: none.
+  CommitReport(ReaderLog& log, const client::OffsetsToCommit& offsets, std::string_view group, std::int64_t txn = -1);
+  void end(OpType type, client::ErrorCode error);
+
+ private:
+  void tell(OpType type, client::ErrorCode error);
+
+  ReaderLog* log_;
+  std::string group_;
+  std::int64_t txn_;
+  struct Part {
+    client::TopicPartition partition;
+    std::int64_t offset = 0;
+    std::int64_t op = 0;
+  };
+  std::vector<Part> parts_;
 };
 
 struct GroupLoad {
@@ -68,7 +94,6 @@ class GroupConsumerProcess {
 
  private:
   Task<void> run();
-  void report_commits(const client::OffsetsToCommit& offsets, OpType type, client::ErrorCode error);
 
   Runtime* runtime_;
   GroupLoad load_;

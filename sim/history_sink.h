@@ -11,8 +11,9 @@
 namespace verdict::sim {
 
 enum class OpType : std::uint8_t { invoke, ok, fail, info };  // info: nobody knows
-// commit, abort: of a transaction. commit_offsets: of a group's member, one partition's part of it.
-enum class OpCall : std::uint8_t { send, poll, assign, seek, commit, abort, commit_offsets };
+// commit, abort: of a transaction. commit_offsets: of a group's member, one partition's part of it. end: where a
+// partition was said to end.
+enum class OpCall : std::uint8_t { send, poll, assign, seek, commit, abort, commit_offsets, end };
 
 struct OffsetAndValue {
   std::int64_t offset;
@@ -20,7 +21,8 @@ struct OffsetAndValue {
 };
 
 // One line of a history. op: unique in the run, one invoke and at most one completion each. A poll (one partition's
-// part of an answer), an assign and a seek have an `ok` alone, at the time when the client learns of it.
+// part of an answer), an assign and a seek have an `ok` alone, at the time when the client learns of it; an assign to
+// where a group has committed to has an invoke too, when the group is asked.
 struct ClientOp {
   std::int64_t op = 0;
   std::int64_t process = 0;
@@ -28,16 +30,17 @@ struct ClientOp {
   OpCall call = OpCall::send;
   std::int16_t acks = -1;  // send
   std::int32_t partition = 0;
-  std::int64_t offset = -1;  // send ok: the record's, -1 with acks=0; assign, seek: the new position, -1 unknown
+  std::int64_t offset = -1;  // send ok: the record's, -1 with acks=0; assign, seek: the new position, -1
+                             // unknown; commit_offsets, end
   std::int64_t value = -1;   // send
   std::int64_t time_ns = 0;  // of the client's monotonic clock
   bool idempotent = false;   // send
   bool ordered = false;      // send: one request in flight and no retry
   bool renewed = false;      // send: the producer took another epoch by itself, in which it may send again what it sent
   bool read_committed = false;  // poll: isolation.level
-  std::int64_t txn = -1;        // send, commit, abort: the transaction, unique in the run; -1: none
+  std::int64_t txn = -1;        // send, commit, abort, commit_offsets: the transaction, unique in the run
   std::int64_t input = -1;      // send: the value that this one was made of, whose offset the transaction commits
-  std::string_view group;       // commit_offsets, and send with an input
+  std::string_view group;       // commit_offsets, an assign to its committed offset, send with an input
   std::string_view topic;
   std::string_view key;
   std::string_view error;                   // Kafka's name of the error, of fail and info

@@ -166,8 +166,10 @@ Task<bool> TransactionalProcess::fill(client::GroupMembership member, client::Of
   if (added != client::ErrorCode::NONE) co_return false;
   for (const Sent& one : sent_) send(one);
   if (offsets.empty()) co_return true;
+  CommitReport report(log_, offsets, member.group, load_.process << 32 | transactions_);
   const client::ErrorCode committed =
       co_await producer_->commit_offsets(std::move(member), std::move(offsets), deadline);
+  report.end(committed == client::ErrorCode::NONE ? OpType::ok : OpType::info, committed);
   co_return committed == client::ErrorCode::NONE;
 }
 

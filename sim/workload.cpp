@@ -203,7 +203,11 @@ Task<void> ProducerProcess::close() {
 // ---- ReaderLog ----
 
 ClientOp ReaderLog::describe(OpCall call, const client::TopicPartition& partition) {
-  return {.op = process_ << 32 | static_cast<std::int64_t>(operations_++),
+  return describe_again(process_ << 32 | static_cast<std::int64_t>(operations_++), call, partition);
+}
+
+ClientOp ReaderLog::describe_again(std::int64_t op, OpCall call, const client::TopicPartition& partition) const {
+  return {.op = op,
           .process = process_,
           .type = OpType::ok,
           .call = call,
@@ -218,6 +222,23 @@ void ReaderLog::report_position(OpCall call, const client::TopicPartition& parti
   ClientOp op = describe(call, partition);
   op.offset = offset;
   sink_->report(op);
+}
+
+std::int64_t ReaderLog::ask_position(const client::TopicPartition& partition, std::string_view group) {
+  ClientOp op = describe(OpCall::assign, partition);
+  op.type = OpType::invoke;
+  op.group = group;
+  if (sink_ != nullptr) sink_->report(op);
+  return op.op;
+}
+
+void ReaderLog::told_position(std::int64_t op, const client::TopicPartition& partition, std::string_view group,
+                              std::int64_t offset) {
+  if (sink_ == nullptr) return;
+  ClientOp told = describe_again(op, OpCall::assign, partition);
+  told.offset = offset;
+  told.group = group;
+  sink_->report(told);
 }
 
 void ReaderLog::take(const client::Polled& polled, LoadStats& stats, std::vector<std::int64_t>* values) {
@@ -289,10 +310,11 @@ void ConsumerProcess::maybe_seek() {
 
 Task<void> ConsumerProcess::run() {
   const MonoTime end = end_of(runtime_->now(), load_.time);
-  for (const client::TopicPartition& partition : load_.partitions) {
-    consumer_.assign(partition, load_.start);
-    const bool known = load_.start.kind == client::StartAt::Kind::offset;
-    log_.report_position(OpCall::assign, partition, known ? load_.start.offset.value() : -1);
+  for (std::size_t i = 0; i < load_.partitions.size(); ++i) {
+    const client::StartAt start = load_.starts.empty() ? load_.start : load_.starts[i];
+    consumer_.assign(load_.partitions[i], start);
+    const bool known = start.kind == client::StartAt::Kind::offset;
+    log_.report_position(OpCall::assign, load_.partitions[i], known ? start.offset.value() : -1);
   }
   while (!stopping_ && stats_.delivered < load_.records && runtime_->now() < end) {
     const client::Polled polled = co_await consumer_.poll(end);

@@ -50,8 +50,9 @@ struct ConsumerLoad {
   client::ConsumerOptions consumer;
   std::vector<client::TopicPartition> partitions;
   client::StartAt start = client::StartAt::earliest();
-  Duration poll_interval = 0ms;   // pause between polls
-  std::uint32_t seek_one_in = 0;  // polls after which a partition goes back to some earlier offset; 0: never
+  std::vector<client::StartAt> starts;  // of each of `partitions`, in place of `start`
+  Duration poll_interval = 0ms;         // pause between polls
+  std::uint32_t seek_one_in = 0;        // polls after which a partition goes back to some earlier offset; 0: never
   std::uint64_t records = ~std::uint64_t{0};  // stop after as many
   Duration time = Duration::max();
 };
@@ -126,7 +127,12 @@ class ReaderLog {
   // `values`, if given, gets what was read, in its order.
   void take(const client::Polled& polled, LoadStats& stats, std::vector<std::int64_t>* values = nullptr);
   void report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset);
-  ClientOp describe(OpCall call, const client::TopicPartition& partition);
+  // A member of a group asks it where to go on: the operation's number; then it is told.
+  std::int64_t ask_position(const client::TopicPartition& partition, std::string_view group);
+  void told_position(std::int64_t op, const client::TopicPartition& partition, std::string_view group,
+                     std::int64_t offset);
+  ClientOp describe(OpCall call, const client::TopicPartition& partition);  // a new operation, done
+  ClientOp describe_again(std::int64_t op, OpCall call, const client::TopicPartition& partition) const;
   HistorySink* sink() { return sink_; }
 
  private:

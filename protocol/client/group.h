@@ -71,6 +71,8 @@ class GroupMember {
 
   // As the member that it is now. NONE, or the coordinator's error; tried again only where it can't have been taken.
   Task<ErrorCode> commit(OffsetsToCommit offsets, MonoTime deadline);
+  // Of the last commit that failed: an attempt before its last may have been taken.
+  bool commit_maybe_taken() const { return commit_maybe_taken_; }
   // Tries until the deadline. require_stable: waits for transactions that have offsets of these partitions pending.
   Task<std::expected<OffsetsToCommit, ErrorCode>> committed(std::vector<TopicPartition> partitions, bool require_stable,
                                                             MonoTime deadline);
@@ -103,6 +105,7 @@ class GroupMember {
   bool joined_ = false;
   std::vector<TopicPartition> assignment_;
   int failures_ = 0;
+  bool commit_maybe_taken_ = false;
   bool closed_ = false;
   Signal wake_;
   Scope scope_;

@@ -70,6 +70,7 @@ bool worth_another_try(ErrorCode error) {
 
 Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) {
   const GroupMembership member = membership();
+  commit_maybe_taken_ = false;
   while (!closed_) {
     ErrorCode error = ErrorCode::NETWORK_EXCEPTION;
     const std::shared_ptr<RpcChannel> channel = co_await link_.get(deadline);
@@ -83,10 +84,13 @@ Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) 
         error = first_error(answer->value.topics);
       } else if (maybe_executed(answer.error())) {
         link_.forget();
+        commit_maybe_taken_ = true;
         co_return to_error(answer.error());  // an older commit must not come after a younger one
       }
     }
     if (error == ErrorCode::NONE) co_return error;
+    // A coordinator that steps down answers what it has appended and not seen committed like what it has not.
+    if (coordinator_moved(error) && error != ErrorCode::NETWORK_EXCEPTION) commit_maybe_taken_ = true;
     failed(error);
     if (!worth_another_try(error) || runtime_->now() >= deadline) co_return error;
     const bool open = co_await pause();

@@ -172,6 +172,21 @@ class Arguments(ProgramTest):
         self.assertEqual((done.returncode, len(done.stderr.splitlines())), (2, 1), done.stderr)
         self.assertIn("no entries", done.stderr)
 
+    def test_live(self):
+        name = "leader-crash-acks-all"
+        at = ["--bootstrap", "127.0.0.1:1"]
+        self.refused("live", says=["required"])
+        self.refused("live", name, says=["--bootstrap is required"])
+        for bootstrap in ("127.0.0.1", "127.0.0.1:", ":9092", "a:b", "a:0", "a:65536", "a:1,b"):
+            self.refused("live", name, "--bootstrap", bootstrap, says=[f"--bootstrap {bootstrap}:", "HOST:PORT"])
+        self.refused("live", "nosuch", *at, says=["nosuch", "verdict list scenarios"])
+        self.refused("live", name, *at, "--set", "phases.fly=1", says=["phases.fly"])
+        self.refused("live", name, *at, "--format", "jsonl", says=["jsonl", "text or json"])
+        for seed in ("-1", "soon"):
+            self.refused("live", name, *at, "--seed", seed, says=["--seed", seed])
+        plain = self.file("plain", "")
+        self.refused("live", name, *at, "--out", plain, says=[f"--out {plain}: "])
+
     def test_wire(self):
         for line, says in (
             ("garbage", ["a line must be an object"]),

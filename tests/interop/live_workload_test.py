@@ -1,0 +1,349 @@
+"""`verdict live`: scenarios' clients over real sockets against our brokers and against Apache Kafka itself.
+
+What clients saw of a healthy cluster has no anomaly, whoever made the cluster; and the same anomalies planted into the
+histories of both are named alike. Apache Kafka comes from Maven (tests/interop/kafka.sh) and needs a JDK; without one
+its half is skipped with the reason.
+"""
+
+import json
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import live_cluster
+from clients_test import kafka_home
+
+KAFKA_SH = pathlib.Path(__file__).with_name("kafka.sh")
+HOW_LONG = "phases.run_ms=4000"
+ONE_BROKER = {
+    "offsets.topic.replication.factor": 1,
+    "offsets.topic.num.partitions": 3,
+    "transaction.state.log.replication.factor": 1,
+    "transaction.state.log.min.isr": 1,
+    "transaction.state.log.num.partitions": 3,
+    "group.initial.rebalance.delay.ms": 0,
+}
+
+
+class ApacheKafka:
+    """One node of it, broker and controller."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="verdict-kafka-"))
+        self.port, controller = live_cluster.free_ports(2)
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": self.folder / "data",
+            **ONE_BROKER,
+        }
+        self.properties = self.folder / "server.properties"
+        self.properties.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+
+    def __enter__(self):
+        subprocess.run([KAFKA_SH, "format", self.properties], check=True, capture_output=True, timeout=120)
+        self.log = open(self.folder / "log", "w")
+        self.process = subprocess.Popen([KAFKA_SH, "start", self.properties], stdout=self.log, stderr=self.log)
+        live_cluster.until("Apache Kafka answers", lambda: live_cluster.api_versions(self.port), 120)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+# ---- planting ----
+
+
+def polls_with(entries, value):
+    for entry in entries:
+        if entry["f"] == "poll" and any(record[1] == value for record in entry["records"]):
+            yield entry
+
+
+def acknowledged(entries, transactional):
+    """A record that readers went beyond, of or without a committed transaction."""
+    committed = {entry["txn"] for entry in entries if entry["f"] == "commit" and entry["type"] == "ok"}
+    ends = {}
+    for entry in entries:
+        if entry["f"] == "poll":
+            place = entry["topic"], entry["partition"]
+            ends[place] = max(ends.get(place, -1), entry["records"][-1][0])
+    for entry in entries:
+        if entry["f"] != "send" or entry["type"] != "ok" or entry["acks"] != -1 or entry.get("offset", -1) < 0:
+            continue
+        if (entry.get("txn") in committed) != transactional or ("txn" in entry and not transactional):
+            continue
+        if entry["offset"] + 5 < ends.get((entry["topic"], entry["partition"]), -1) and entry["offset"] > 5:
+            return entry
+    raise AssertionError("no such record in the history")
+
+
+def without_a_record(entries):
+    sent = acknowledged(entries, False)
+    for poll in polls_with(entries, sent["value"]):
+        poll["records"] = [record for record in poll["records"] if record[1] != sent["value"]]
+    return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+
+
+def without_a_part_of_a_transaction(entries):
+    """A transaction of several records loses one of them, for readers of committed records and for all others."""
+    sizes = {}
+    for entry in entries:
+        if entry["f"] == "send" and entry["type"] == "ok" and "txn" in entry:
+            sizes.setdefault(entry["txn"], []).append(entry)
+    committed = {entry["txn"] for entry in entries if entry["f"] == "commit" and entry["type"] == "ok"}
+    ends = {}
+    for entry in entries:
+        if entry["f"] == "poll" and entry.get("read_committed"):
+            place = entry["topic"], entry["partition"]
+            ends[place] = max(ends.get(place, -1), entry["records"][-1][0])
+    for txn, sends in sizes.items():
+        if txn not in committed or len(sends) < 2:
+            continue
+        lost = sends[0]
+        if not 5 < lost["offset"] < ends.get((lost["topic"], lost["partition"]), -1) - 5:
+            continue
+        for poll in polls_with(entries, lost["value"]):
+            poll["records"] = [record for record in poll["records"] if record[1] != lost["value"]]
+        return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+    raise AssertionError("no such transaction in the history")
+
+
+def with_another_value(entries):
+    sent = acknowledged(entries, False)
+    poll = next(polls_with(entries, sent["value"]))
+    poll["records"] = [[offset, 7 if value == sent["value"] else value] for offset, value in poll["records"]]
+    return entries
+
+
+def with_an_abort(entries):
+    """A transaction whose records were read turns out to have been aborted."""
+    sent = acknowledged(entries, True)
+    for entry in entries:
+        if entry["f"] == "commit" and entry["txn"] == sent["txn"]:
+            entry["f"] = "abort"
+    return entries
+
+
+def with_an_old_position(entries):
+    """A member that takes a partition up is told what had been overwritten long ago."""
+    last = max(
+        (entry for entry in entries if entry["f"] == "commit_offsets" and entry["type"] == "ok"),
+        key=lambda entry: entry["offset"],
+    )
+    end = max(entry["op"] for entry in entries)
+    told = {**last, "op": end + 1, "f": "assign", "offset": 1, "process": last["process"] + 1}
+    told.pop("txn", None)
+    return [*entries, told]
+
+
+def behind_its_end(entries):
+    """A partition is told to end before what had been acknowledged, and nobody had read that yet."""
+    said = [entry for entry in entries if entry["f"] == "end" and entry.get("offset", 0) > 10]
+    cut = said[0]["offset"] - 3
+    place = said[0]["topic"], said[0]["partition"]
+    for entry in entries:
+        if (entry["topic"], entry["partition"]) != place:
+            continue
+        if entry["f"] == "end" and "offset" in entry:
+            entry["offset"] = cut
+        if entry["f"] == "poll":
+            entry["records"] = [record for record in entry["records"] if record[0] < cut]
+    return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+
+
+# ---- the tests ----
+
+
+class Workloads:
+    """Against the cluster at `at`, for whoever has one."""
+
+    @classmethod
+    def live(cls, scenario, *more, code=0):
+        done = live_cluster.run_program(
+            "live",
+            scenario,
+            "--bootstrap",
+            cls.at,
+            "--set",
+            HOW_LONG,
+            "--format",
+            "json",
+            "--out",
+            cls.folder,
+            *more,
+            timeout=300,
+        )
+        assert done.returncode == code, f"{scenario}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+        result = json.loads(done.stdout)
+        assert (pathlib.Path(result["dir"]) / "history.jsonl").exists()
+        return result
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = pathlib.Path(tempfile.mkdtemp(prefix="verdict-workload-"))
+        cls.addClassCleanup(shutil.rmtree, cls.folder, True)
+        cls.serve()
+
+    @staticmethod
+    def failures(result):
+        return sorted(anomaly["name"] for anomaly in result["anomalies"] if not anomaly["allowed"])
+
+    def check(self, entries):
+        path = self.folder / "planted.jsonl"
+        path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+        done = live_cluster.run_program("check", path, "--format", "json")
+        result = json.loads(done.stdout)
+        self.assertEqual(done.returncode, int(not result["valid"]))
+        return self.failures(result)
+
+    def healthy(self, scenario, *more, producers):
+        result = self.live(scenario, *more)
+        self.assertEqual(result["outcome"], "pass")
+        self.assertEqual(self.failures(result["check"]), [])
+        self.assertGreater(result["acknowledged"], 20 * producers)
+        self.assertGreaterEqual(result["final_read"], result["acknowledged"])
+        history = pathlib.Path(result["dir"]) / "history.jsonl"
+        return [json.loads(line) for line in history.read_text().splitlines()]
+
+    def test_plain_and_idempotent_producers(self):
+        producers = [{"idempotent": True, "burst": 4}, {"burst": 4}, {"acks": "1"}, {"acks": "0"}]
+        entries = self.healthy(
+            "leader-crash-acks-all",
+            "--set",
+            f"workload.producers={json.dumps(producers)}",
+            "--set",
+            'workload.consumers=[{},{"seek_one_in":20}]',
+            producers=len(producers) - 1,
+        )
+        self.assertTrue(any(entry.get("idempotent") for entry in entries))
+        self.assertEqual(self.check(entries), [])
+        self.assertIn("lost-write", self.check(without_a_record(json.loads(json.dumps(entries)))))
+        self.assertIn("inconsistent-offsets", self.check(with_another_value(json.loads(json.dumps(entries)))))
+        self.assertEqual(self.check(behind_its_end(json.loads(json.dumps(entries)))), ["unseen"])
+
+    def test_transactions(self):
+        entries = self.healthy("aborted-transactions-and-power-loss", producers=1)
+        ends = {entry["f"] for entry in entries if entry["type"] == "ok"} & {"commit", "abort"}
+        self.assertEqual(ends, {"commit", "abort"})
+        self.assertIn("G1a", self.check(with_an_abort(json.loads(json.dumps(entries)))))
+        self.assertIn("G1b", self.check(without_a_part_of_a_transaction(json.loads(json.dumps(entries)))))
+
+    def test_groups(self):
+        entries = self.healthy("group-member-killed", producers=2)
+        self.assertTrue(any(entry["f"] == "commit_offsets" and entry["type"] == "ok" for entry in entries))
+        self.assertEqual(self.check(with_an_old_position(entries)), ["lost-update"])
+
+    def test_consume_transform_produce(self):
+        entries = self.healthy("consume-transform-produce", producers=3)
+        self.assertTrue(any("input" in entry for entry in entries))
+        self.assertTrue(any(entry["f"] == "commit_offsets" and "txn" in entry for entry in entries))
+
+    def test_a_topic_that_others_have_used(self):
+        self.healthy("single-replica", producers=1)
+        self.healthy("single-replica", producers=1)
+
+
+class OneNodeOfOurs(Workloads, unittest.TestCase):
+    @classmethod
+    def serve(cls):
+        settings = {key.replace(".", "_"): value for key, value in ONE_BROKER.items()}
+        cls.at = cls.enterClassContext(live_cluster.Cluster(0, **settings)).bootstrap
+
+
+class ThreeBrokersOfOurs(Workloads, unittest.TestCase):
+    @classmethod
+    def serve(cls):
+        cls.at = cls.enterClassContext(
+            live_cluster.quick_cluster(
+                offsets_topic_num_partitions=3,
+                transaction_state_log_num_partitions=3,
+                group_initial_rebalance_delay_ms=0,
+            )
+        ).bootstrap
+
+
+class KilledBrokers(unittest.TestCase):
+    """Brokers of ours die by kill -9 while clients are at work, one at a time: nothing acknowledged suffers."""
+
+    kills = 4
+
+    def run_under_kills(self, scenario):
+        random.seed(live_cluster.seed())
+        with tempfile.TemporaryDirectory() as folder, live_cluster.quick_cluster(
+            offsets_topic_num_partitions=3,
+            transaction_state_log_num_partitions=3,
+            group_initial_rebalance_delay_ms=0,
+        ) as cluster:
+            command = ["live", scenario, "--bootstrap", cluster.bootstrap, "--out", folder, "--format", "json"]
+            run = subprocess.Popen(
+                [live_cluster.PROGRAM, *command, "--set", "phases.run_ms=30000"],
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            time.sleep(4)
+            for _ in range(self.kills):
+                victim = random.choice([1, 2, 3])
+                cluster.nodes[victim].kill()
+                time.sleep(random.uniform(0, 3))
+                cluster.nodes[victim].start()
+                cluster.wait_serving(victim)
+                time.sleep(3.5)  # it is in sync again, and clients go on
+            output, _ = run.communicate(timeout=200)
+        self.assertEqual(run.returncode, 0, output)
+        result = json.loads(output)
+        self.assertEqual([one for one in result["check"]["anomalies"] if not one["allowed"]], [], output)
+        return result
+
+    def test_default_clients(self):
+        result = self.run_under_kills("leader-crash-acks-all")
+        self.assertGreater(result["acknowledged"], 500)
+        self.assertGreater(result["check"]["sends_unknown"], 0, "no send was in doubt")
+
+    def test_consume_transform_produce(self):
+        result = self.run_under_kills("consume-transform-produce")
+        self.assertGreater(result["committed_transactions"], 50)
+
+
+class OneNodeOfApacheKafka(Workloads, unittest.TestCase):
+    @classmethod
+    def serve(cls):
+        _, why = kafka_home()
+        if why:
+            raise unittest.SkipTest(why)
+        cls.at = cls.enterClassContext(ApacheKafka()).bootstrap
+
+
+class NoCluster(unittest.TestCase):
+    def test_nobody_answers(self):
+        begun = time.monotonic()
+        (port,) = live_cluster.free_ports(1)
+        with tempfile.TemporaryDirectory() as folder:
+            done = live_cluster.run_program(
+                "live", "single-replica", "--bootstrap", f"127.0.0.1:{port}", "--out", folder, timeout=120
+            )
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertIn(f"no broker answers at 127.0.0.1:{port}", done.stdout)
+        self.assertIn("0 passed, 0 failed, 1 inconclusive", done.stdout)
+        self.assertLess(time.monotonic() - begun, 60)
+
+
+if __name__ == "__main__":
+    live_cluster.main()
