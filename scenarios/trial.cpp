@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "protocol/broker/coordinators.h"
+#include "protocol/wire/api_keys.h"
 #include "scenarios/history_entry.h"
 
 namespace verdict::scenarios {
@@ -95,11 +97,9 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));
   world_.set_tap(&*injector_);
   cluster_.on_death = [this](sim::NodeIndex index, sim::DeathCause) { injector_->on_death(index); };
-  if (options.observer != nullptr) {
-    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) {
-      options_.observer->on_message(frame, sent, world_.now());
-    };
-  }
+  const bool transactions = std::ranges::any_of(scenario.workload.producers, &ProducerSpec::transactional);
+  if (options.observer != nullptr || transactions)
+    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) { delivered(frame, sent); };
   for (const EventExpectation& wanted : scenario.expect.events) {
     expected_.push_back({.spec = &wanted, .matcher = *EventMatcher::make(wanted.event, wanted.match)});
     expected_by_event_[expected_.back().matcher.kind()].push_back(expected_.size() - 1);
@@ -173,6 +173,7 @@ void Trial::add_clients() {
       const ProducerSpec& spec = load.producers[place];
       const sim::NodeIndex index = add(host, producing(spec, process, partitions_of(spec.topic)));
       clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms};
+      if (!spec.source.empty()) transforming_.emplace(index, spec.group);
     } else {
       const ConsumerSpec& spec = load.consumers[place - load.producers.size()];
       const sim::NodeIndex index = add(host, consuming(spec, process, partitions_of(spec.topic)));
@@ -266,6 +267,33 @@ void Trial::administer(const FaultSpec& fault) {
   } else {
     admin()->remove(fault.topic->name);
   }
+}
+
+// What transactions can't promise, Kafka's neither, and clients can't tell.
+void Trial::delivered(const sim::FrameHead& frame, sim::VirtualTime sent) {
+  if (options_.observer != nullptr) options_.observer->on_message(frame, sent, world_.now());
+  const auto is = [&frame](wire::ApiKey key) { return frame.api_key == static_cast<std::int16_t>(key); };
+  // KIP-890: the end of one transaction may end the next one, whose epoch is the same.
+  constexpr std::int16_t kEpochOfItsOwn = 5;
+  if (!frame.response && is(wire::ApiKey::EndTxn) && frame.api_version < kEpochOfItsOwn &&
+      world_.now() - sent > from_ms(scenario_.workload.request_timeout_ms))
+    outlived_end_ = true;
+  if (frame.response && is(wire::ApiKey::OffsetFetch)) offsets_told(frame);
+}
+
+// A coordinator that has not heard that another one took over answers what was committed while it led: nothing but an
+// append tells it. Whoever reads on from there makes of some inputs a second time what is made of them.
+void Trial::offsets_told(const sim::FrameHead& frame) {
+  const auto member = transforming_.find(frame.to);
+  if (member == transforming_.end() || !cluster_.owns(frame.from)) return;
+  const auto of_groups = [this](const auto& entry) {
+    return cluster_.view().topics.at(entry.first.topic).name == broker::kOffsetsTopic;
+  };
+  const auto count = static_cast<std::int32_t>(std::ranges::count_if(cluster_.view().partitions, of_groups));
+  if (count == 0) return;
+  const std::int32_t index = broker::coordinator_partition(member->second, count);
+  const sim::ClusterView::Partition* partition = cluster_.view().partition(broker::kOffsetsTopic, index);
+  if (partition != nullptr && partition->leader != cluster_.machines()[frame.from.value()].id) told_old_offsets_ = true;
 }
 
 void Trial::fault_note(const FaultNote& note) {

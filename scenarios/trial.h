@@ -127,6 +127,8 @@ class Trial final : private sim::ClusterSink,
   // Within what time the cluster is to come to rest; anew at each phase: what was written by then is to be synced.
   void bound_liveness();
   void final_reader_operation(const sim::ClientOp& op);
+  void delivered(const sim::FrameHead& frame, sim::VirtualTime sent);
+  void offsets_told(const sim::FrameHead& frame);
   checker::LivenessProbe probe();
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
@@ -155,6 +157,9 @@ class Trial final : private sim::ClusterSink,
   std::vector<ClientMachine> clients_;
   std::vector<sim::NodeIndex> client_indices_;
   std::map<std::int32_t, sim::NodeIndex> numbered_clients_;
+  std::map<sim::NodeIndex, std::string> transforming_;  // clients' machines; of which group each is a member
+  bool told_old_offsets_ = false;                       // one of them, by who coordinates its group no more
+  bool outlived_end_ = false;  // a request to end a transaction, of before KIP-890, arrived when it had been given up
   std::vector<GuestMachine> guests_;
   std::vector<GuestRule> guest_rules_;
   std::optional<BrokenRule> broken_;  // of a guest's

@@ -216,6 +216,8 @@ std::vector<Rule> transaction_rules() {
               "records delivered", "who isn't heard loses its partitions to the others"),
       without("lost-answers-repeat-nothing", {"workload.producers[0].transactional=false"},
               "event transaction_moved state: 0", "there is a coordinator to ask again"),
+      without("marker-to-a-leader-without-power", {"cluster.config[request.timeout.ms]=60000"}, "records acknowledged",
+              "what nobody answers is sent anew"),
       without("transaction-over-a-change-of-leader", {"cluster.config[broker.session.timeout.ms]=60000"},
               "event became_leader leader_epoch partition: 0", "others lead on"),
       without("zombie-producer-fenced", {"workload.producers[1].transactional_id=its-own"},
