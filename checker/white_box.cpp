@@ -157,6 +157,23 @@ void WhiteBox::produce_finished(std::uint64_t client, std::uint64_t operation) {
   state_->produce_finished(client, operation);
 }
 
+void WhiteBox::transaction_begun(MonoTime now, const ClientTransaction& transaction) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->transaction_begun(transaction);
+}
+
+void WhiteBox::transaction_asked(MonoTime now, const ClientAsk& ask) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->transaction_asked(ask);
+}
+
+void WhiteBox::transactional_sent(std::int64_t process, const PartitionKey& partition, std::int64_t producer_id,
+                                  std::int16_t producer_epoch, std::int32_t base_sequence) {
+  state_->transactional_sent(process, partition, producer_id, producer_epoch, base_sequence);
+}
+
+std::vector<OpenTransaction> WhiteBox::open_transactions() const { return state_->open_transactions(); }
+
 void WhiteBox::faults_healed(MonoTime now) {
   state_->healed = now;
   state_->heal_rot();

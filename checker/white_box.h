@@ -14,7 +14,7 @@
 #include "runtime/time.h"
 
 // The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
-// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1, T2, T4, T5, T7, T8; V1-V4 at a deadline).
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T11; V1-V5 at a deadline).
 namespace verdict::checker {
 
 enum class StopKind : std::uint8_t {
@@ -33,6 +33,26 @@ struct WhiteBoxOptions {
   // member is active. Without it every such cut is C1 (but for an empty ISR).
   bool unclean_election_allowed = false;
   bool abstract_states = false;  // see abstract_states()
+};
+
+// A transaction as its client begins it.
+struct ClientTransaction {
+  std::int64_t process = 0;
+  std::int64_t txn = 0;  // unique in the run
+  std::string_view transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  bool version_two = false;  // KIP-890
+};
+
+// A request of a transactional client goes out; `settled`: it is known to do nothing any more, since it was answered.
+// Ends are of what the client began last.
+struct ClientAsk {
+  enum class Call : std::uint8_t { init, commit, abort };
+  std::int64_t process = 0;
+  std::string_view transactional_id;
+  Call call = Call::init;
+  bool settled = false;
 };
 
 struct Metrics {
@@ -81,10 +101,19 @@ class WhiteBox {
   // The client has its final result and will not resend: the floor is forgotten.
   void produce_finished(std::uint64_t client, std::uint64_t operation);
 
-  // V1-V4's bounds start here. What rotted and was not overwritten since reads as it was written again.
+  // The ghosts of transactions: what their clients begin, and ask to end or to fence. A batch (of this base sequence)
+  // that is sent for the first time belongs to what its client began last.
+  void transaction_begun(MonoTime now, const ClientTransaction& transaction);
+  void transaction_asked(MonoTime now, const ClientAsk& ask);
+  void transactional_sent(std::int64_t process, const PartitionKey& partition, std::int64_t producer_id,
+                          std::int16_t producer_epoch, std::int32_t base_sequence);
+  // For a LivenessProbe: what no marker has ended (T3, T10) and no coordinator has closed (V5) so far.
+  std::vector<OpenTransaction> open_transactions() const;
+
+  // V1-V5's bounds start here. What rotted and was not overwritten since reads as it was written again.
   void faults_healed(MonoTime now);
   std::optional<MonoTime> healed() const;
-  // Judges V1-V4 (see liveness.h); a violation found is also the run's.
+  // Judges V1-V5 (see liveness.h); a violation found is also the run's.
   void judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds);
 
   const std::optional<Violation>& violation() const;  // the first

@@ -11,6 +11,7 @@
 
 #include "checker/abstract_state.h"
 #include "checker/id_map.h"
+#include "checker/transaction_truth.h"
 #include "checker/truth.h"
 #include "checker/white_box.h"
 
@@ -24,7 +25,8 @@ struct Now {
 };
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
-// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8.
+// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8,
+// white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10.
 // Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
@@ -33,6 +35,8 @@ struct Produced {
   std::int16_t epoch = -1;
   bool transactional = false;
   Marker marker = Marker::none;
+  BeginPlace begin = 0;  // the transaction in which its client sent it first
+  bool late = false;     // that one was decided when it was appended
 };
 
 class WhiteBoxState {
@@ -132,6 +136,12 @@ class WhiteBoxState {
   void on(const protocol::events::TransactionalAppended& e);
   void on(const protocol::events::LastStableServed& e);
   void on(const protocol::events::CommittedRead& e);
+  void on(const protocol::events::TransactionMoved& e);
+  void on(const protocol::events::TransactionDecided& e);
+  void on(const protocol::events::TransactionFound& e);
+  void on(const protocol::events::CoordinatorChanged& e);
+  void on(const protocol::events::MarkerAnswered& e);
+  void on(const protocol::events::OffsetsEnded& e);
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
@@ -146,6 +156,11 @@ class WhiteBoxState {
   void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
   void produce_finished(std::uint64_t client, std::uint64_t operation);
+  void transaction_begun(const ClientTransaction& t);
+  void transaction_asked(const ClientAsk& ask);
+  void transactional_sent(std::int64_t process, const PartitionKey& key, std::int64_t id, std::int16_t epoch,
+                          std::int32_t sequence);
+  std::vector<OpenTransaction> open_transactions();
 
  private:
   struct Floor {
@@ -213,6 +228,24 @@ class WhiteBoxState {
   void judge_read_committed(PartitionTruth& p, const Replica& r, BatchIndex own,
                             std::int64_t high_watermark);  // T1, T2, T4
 
+  // ---- transactions (white_box_coordinator.cpp, white_box_ghost.cpp) ----
+  std::uint64_t batch_key(const PartitionTruth& p, std::int64_t id, std::int16_t epoch, std::int32_t sequence) const;
+  void moved(TransactionalId& id, const PartitionKey& coordinator, std::int64_t producer_id, std::int16_t epoch,
+             std::string_view state);
+  void keep_decision(Decision decision, std::int64_t producer_id, std::int16_t epoch);
+  void judge_decision(const PartitionTruth& p, const TransactionalId& id, BeginPlace place,
+                      const protocol::events::TransactionDecided& e);  // T11
+  bool durable(const Decision& decision) const;
+  const Decision* decision_for(std::int64_t producer_id, std::int16_t epoch);
+  bool lost_decisions() const;
+  void bind(const PartitionTruth& p, Produced& batch);
+  void judge_marker(PartitionTruth& p, const Replica& r, const protocol::events::TransactionalAppended& e);  // T6 T3
+  void judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
+                   const protocol::events::TransactionalAppended& e);  // T3
+  BatchIndex newest_of(PartitionTruth& p, const Replica& r, std::int64_t producer, bool& blind);
+  void scan_open(const PartitionTruth& p, OpenScan& scan) const;
+  void open_in(const PartitionTruth& p, std::vector<OpenTransaction>& found);
+
   struct Unsettled {
     std::uint32_t partition;
     SlotMask old_isr;
@@ -230,7 +263,8 @@ class WhiteBoxState {
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::vector<Produced> produced_;
-  IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
+  mutable IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
+  TransactionTruth transactions;
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_

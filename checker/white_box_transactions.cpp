@@ -87,6 +87,12 @@ void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
   batch.marker = e.marker == "commit"  ? Produced::Marker::commit
                  : e.marker == "abort" ? Produced::Marker::abort
                                        : Produced::Marker::none;
+  if (!r.view.leads) return;
+  if (batch.marker == Produced::Marker::none) {
+    if (batch.begin == 0) bind(*p, batch);
+  } else {
+    judge_marker(*p, r, e);
+  }
 }
 
 void WhiteBoxState::on(const protocol::events::LastStableServed& e) {

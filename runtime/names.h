@@ -34,7 +34,12 @@ namespace verdict {
   X(Kafka18723, "kafka-18723")                                   \
   X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
   X(CrcIgnored, "crc-ignored")                                   \
-  X(KeptBelowLogStart, "kept-below-log-start")
+  X(KeptBelowLogStart, "kept-below-log-start")                   \
+  X(Kip890, "kip-890")                                           \
+  X(EndtxnRetry, "endtxn-retry")                                 \
+  X(Kafka14884, "kafka-14884")                                   \
+  X(Kafka9600, "kafka-9600")                                     \
+  X(Kafka17507, "kafka-17507")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -62,6 +67,11 @@ namespace verdict {
   X(DefectStaleMetadataDropsProposal, "defect-stale-metadata-drops-proposal") \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
   X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
+  X(DefectKip890, "defect-kip-890")                                           \
+  X(DefectEndtxnRetry, "defect-endtxn-retry")                                 \
+  X(DefectKafka14884, "defect-kafka-14884")                                   \
+  X(DefectKafka9600, "defect-kafka-9600")                                     \
+  X(DefectKafka17507, "defect-kafka-17507")                                   \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
@@ -97,7 +107,11 @@ namespace verdict {
   X(BrokerFenced, "broker-fenced")                                            \
   X(BrokerUnfenced, "broker-unfenced")                                        \
   X(PartitionOffline, "partition-offline")                                    \
-  X(OffsetNotAvailable, "offset-not-available")
+  X(OffsetNotAvailable, "offset-not-available")                               \
+  X(VerificationOutlived, "verification-outlived")                            \
+  X(EndTxnRepeated, "end-txn-repeated")                                       \
+  X(EndTxnFenced, "end-txn-fenced")                                           \
+  X(LateTransactionalBatch, "late-transactional-batch")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
 // simulated machine's own, the others the core's.

@@ -157,11 +157,42 @@ std::vector<DefectEntry> late_word_defects() {
   };
 }
 
+std::vector<DefectEntry> transaction_defects() {
+  return {
+      {Defect::Kip890,
+       "kip-890",
+       "the end of a transaction brings no new epoch, so that a batch which comes after it joins the next one",
+       "delay of a Produce, an abort",
+       {"T3", "T10"}},
+      {Defect::EndtxnRetry,
+       "endtxn-retry",
+       "an EndTxn that comes again ends the next transaction",
+       "delay of an EndTxn, its retry",
+       {"T11"}},
+      {Defect::Kafka14884,
+       "kafka-14884",
+       "a batch is appended on the word that its transaction goes on, though its marker came since",
+       "delay of the coordinator's word, an abort",
+       {"T10", "T3"}},
+      {Defect::Kafka9600,
+       "kafka-9600",
+       "a coordinator takes an EndTxn of an older epoch",
+       "a producer that was fenced comes back",
+       {"T11", "T7"}},
+      {Defect::Kafka17507,
+       "kafka-17507",
+       "a marker is acknowledged before the offsets of its transaction are visible",
+       "none",
+       {"T9"}},
+  };
+}
+
 }  // namespace
 
 std::vector<DefectEntry> defects() {
   std::vector<DefectEntry> all = isr_defects();
-  for (const auto& more : {epoch_defects(), late_word_defects()}) all.insert(all.end(), more.begin(), more.end());
+  for (const auto& more : {epoch_defects(), late_word_defects(), transaction_defects()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

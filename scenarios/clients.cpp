@@ -42,6 +42,19 @@ Task<void> AdminMachine::create_task(TopicSpec topic) {
   --unfinished_;
 }
 
+Task<void> AdminMachine::feature_task(std::string name, std::int16_t level) {
+  ++unfinished_;
+  for (;;) {
+    const MonoTime deadline = runtime_->now() + 5s;
+    const auto done = co_await admin_.lower_feature(name, level, deadline);
+    if (done) break;
+    refusal_ = done.error().message;
+    const MonoTime again = runtime_->now() + 100ms;
+    co_await sleep_until(*runtime_, again);
+  }
+  --unfinished_;
+}
+
 Task<void> AdminMachine::remove_task(std::string topic) {
   ++unfinished_;
   for (;;) {
@@ -103,6 +116,7 @@ sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const Client
   load.producer = plain.producer;
   load.transaction.id = spec.transactional_id.empty() ? "txn-" + std::to_string(process) : spec.transactional_id;
   load.transaction.timeout = from_ms(spec.transaction_timeout_ms);
+  load.transaction.highest_version = static_cast<std::int16_t>(spec.transaction_version);
   load.partitions = std::move(plain.partitions);
   load.burst = plain.burst;
   load.interval = plain.interval;

@@ -32,6 +32,7 @@ void fields(Visit&& visit, S& s, const ClusterSpec& d)
   visit("combined", s.combined, d.combined,
         Field{"broker 1 is the controller too; else that is node 100, a machine of its own"});
   visit("config", s.config, d.config, Field{"server.properties of every node, over the simulation's defaults"});
+  visit("features", s.features, d.features, Field{"levels of features, by name, below those of a new cluster"});
   visit("clock_offset_ms", s.clock_offset_ms, d.clock_offset_ms,
         Field{"each wall clock is off by up to this, drawn", 0, kHourMs});
   visit("clock_drift_ppm", s.clock_drift_ppm, d.clock_drift_ppm,
@@ -116,6 +117,8 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d)
         Field{"one transaction in so many is aborted; 0: none", 0, 1'000'000});
   visit("transaction_timeout_ms", s.transaction_timeout_ms, d.transaction_timeout_ms,
         Field{"transaction.timeout.ms", 1, kHourMs});
+  visit("transaction_version", s.transaction_version, d.transaction_version,
+        Field{"highest transaction.version that the client speaks; the cluster's may be lower", 1, 2});
   visit("lives", s.lives, d.lives,
         Field{"a transactional one that is fenced begins anew, so many lives in all; 0: no limit", 0, 1'000'000});
   visit("source", s.source, d.source, Field{"topic whose records it transforms, in transactions, as a group's member"});

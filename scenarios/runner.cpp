@@ -6,6 +6,7 @@
 #include <set>
 
 #include "protocol/config_keys.h"
+#include "protocol/metadata_records.h"
 #include "protocol/wire/api_keys.h"
 #include "scenarios/event_match.h"
 #include "scenarios/trial.h"
@@ -183,6 +184,19 @@ Checked check_expectations(const Expectations& expect) {
   return {};
 }
 
+Checked check_features(const Properties& features) {
+  const auto known = protocol::supported_features();
+  for (const auto& [name, level] : features) {
+    const std::string path = "$.cluster.features[" + name + "]";
+    const auto range = std::ranges::find(known, name, &protocol::FeatureRange::name);
+    if (range == known.end()) return wrong(path, level, "the level of a feature that brokers know");
+    bool served = false;
+    for (std::int16_t l = range->min; l <= range->max; ++l) served = served || level == std::to_string(l);
+    if (!served) return wrong(path, level, fmt::format("{} to {}", range->min, range->max));
+  }
+  return {};
+}
+
 }  // namespace
 
 Checked validate(const Scenario& given) {
@@ -195,6 +209,7 @@ Checked validate(const Scenario& given) {
       return wrong("$.cluster.config[" + name + "]", value, "a broker configuration key of Kafka's that is served");
     cluster.properties.emplace_back(name, value);
   }
+  if (auto checked = check_features(scenario.cluster.features); !checked) return checked;
   if (const auto fits = sim::Cluster::check(cluster); !fits)
     return wrong("$.cluster.config", fits.error(), "what server.properties allows");
   std::set<std::string> names;

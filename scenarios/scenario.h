@@ -27,6 +27,7 @@ struct ClusterSpec {
   std::int32_t brokers = 3;  // node ids 1..brokers; 1-9
   bool combined = false;     // broker 1 is the controller too; else the controller is a machine of its own, node 100
   Properties config;         // server.properties of every node, over the simulation's defaults
+  Properties features;       // levels below a new cluster's; set before the topics are made
   std::int32_t clock_offset_ms = 0;  // each node's wall clock is off by up to this, drawn
   std::int32_t clock_drift_ppm = 0;  // each node's clock drifts by up to this, drawn
   friend bool operator==(const ClusterSpec&, const ClusterSpec&) = default;
@@ -91,7 +92,10 @@ struct ProducerSpec {
   std::string transactional_id;                  // empty: one of its own
   std::int32_t abort_one_in = 0;                 // transactions that are aborted, drawn; 0: none
   std::int64_t transaction_timeout_ms = 10'000;  // transaction.timeout.ms
-  std::int32_t lives = 0;                        // a producer that is fenced or in doubt begins anew; 0: no limit
+  // The highest transaction.version that the client speaks: 1 is one of before KIP-890. What the cluster has finalized
+  // may be lower.
+  std::int32_t transaction_version = 2;
+  std::int32_t lives = 0;  // a producer that is fenced or in doubt begins anew; 0: no limit
   // Consume, transform, produce: what the group reads of this topic becomes the records of the transactions.
   std::string source;
   std::string group;

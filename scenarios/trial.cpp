@@ -342,4 +342,29 @@ void Trial::produce_finished(std::int64_t process, std::uint64_t batch) {
   white_.produce_finished(static_cast<std::uint64_t>(process), batch);
 }
 
+void Trial::transaction_begun(const sim::TransactionBegun& begun) {
+  white_.transaction_begun(mono(), {.process = begun.process,
+                                    .txn = begun.txn,
+                                    .transactional_id = begun.transactional_id,
+                                    .producer_id = begun.producer_id,
+                                    .producer_epoch = begun.producer_epoch,
+                                    .version_two = begun.version_two});
+}
+
+void Trial::transaction_asked(const sim::TransactionAsked& asked) {
+  using Call = checker::ClientAsk::Call;
+  white_.transaction_asked(mono(), {.process = asked.process,
+                                    .transactional_id = asked.transactional_id,
+                                    .call = asked.call == sim::TransactionCall::init     ? Call::init
+                                            : asked.call == sim::TransactionCall::commit ? Call::commit
+                                                                                         : Call::abort,
+                                    .settled = asked.settled});
+}
+
+void Trial::transactional_sent(std::int64_t process, const Uuid& topic_id, std::int32_t partition,
+                               std::int64_t producer_id, std::int16_t producer_epoch, std::int32_t base_sequence) {
+  white_.transactional_sent(process, {.topic = topic_id, .index = partition}, producer_id, producer_epoch,
+                            base_sequence);
+}
+
 }  // namespace verdict::scenarios

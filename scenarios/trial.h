@@ -85,6 +85,10 @@ class Trial final : private sim::ClusterSink,
   void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view topic, const Uuid& topic_id,
                     std::int32_t partition, std::uint32_t crc) override;
   void produce_finished(std::int64_t process, std::uint64_t batch) override;
+  void transaction_begun(const sim::TransactionBegun& begun) override;
+  void transaction_asked(const sim::TransactionAsked& asked) override;
+  void transactional_sent(std::int64_t process, const Uuid& topic_id, std::int32_t partition, std::int64_t producer_id,
+                          std::int16_t producer_epoch, std::int32_t base_sequence) override;
   // LossSink, LogSink
   void lost(const sim::Loss& loss) override;
   void imaged(sim::NodeIndex node, std::uint64_t image) override;

@@ -107,6 +107,10 @@ Trial::Step Trial::set_up() {
   };
   if (run_while_not(unfenced, kSetUpLimit, &reached) == Step::ended) return Step::ended;
   if (!reached) return overrun("set-up", "the cluster did not come up: not every broker was unfenced");
+  for (const auto& [name, level] : scenario_.cluster.features)
+    admin()->lower_feature(name, static_cast<std::int16_t>(std::stoi(level)));
+  const auto set = [this] { return admin()->unfinished() == 0; };
+  if (run_while_not(set, kSetUpLimit, &reached) == Step::ended) return Step::ended;
   for (const TopicSpec& topic : scenario_.topics) admin()->create(topic);
   const auto created = [this] { return admin()->unfinished() == 0 && ready(); };
   if (run_while_not(created, kSetUpLimit, &reached) == Step::ended) return Step::ended;

@@ -29,6 +29,14 @@ void Trial::bound_liveness() {
   t.request_timeout = config.duration_ms("request.timeout.ms");
   t.client_delivery_timeout = from_ms(scenario_.workload.delivery_timeout_ms);
   t.restart = 1s;
+  for (const ProducerSpec& producer : scenario_.workload.producers) {
+    if (producer.transactional)
+      t.transaction_timeout = std::max(t.transaction_timeout, from_ms(producer.transaction_timeout_ms));
+  }
+  t.transaction_abort_interval = config.duration_ms("transaction.abort.timed.out.transaction.cleanup.interval.ms");
+  t.marker_timeout = 30s;  // request.timeout.ms of brokers' own clients
+  t.clock_difference = from_ms(2 * scenario_.cluster.clock_offset_ms);
+  for (const FaultSpec& fault : scenario_.faults) t.clock_difference += from_ms(2 * std::abs(fault.by_ms));
   // Three files a segment, whoever rolled it; a sync takes the median's double at most, but for a few.
   t.disk_backlog = static_cast<std::int64_t>(3 * world_.marks(Mark::SegmentRolled)) * 2 *
                    std::chrono::microseconds(scenario_.disk.sync_us);
@@ -92,6 +100,7 @@ checker::LivenessProbe Trial::probe() {
     probe.waiters.push_back({.what = fmt::format("{} sends of client {}", producer.pending(), machine.process),
                              .age = world_.now() - load_stopped_});
   }
+  probe.transactions = white_.open_transactions();
   return probe;
 }
 

@@ -52,6 +52,10 @@ void GroupPartition::replay_marker(const CoordinatorProducer& producer, bool com
 
 void GroupPartition::marker(const CoordinatorProducer& producer, bool committed) {
   step(group::events_in::Marker{.producer = to_machine(producer), .committed = committed});
+  partition()->announce(protocol::events::OffsetsEnded{.partition = partition()->key(),
+                                                       .producer_id = ProducerId(producer.id),
+                                                       .producer_epoch = ProducerEpoch(producer.epoch),
+                                                       .marker = committed ? "commit" : "abort"});
 }
 
 void GroupPartition::topics_deleted(std::span<const std::string> names) {

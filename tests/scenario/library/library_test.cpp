@@ -78,6 +78,11 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-18106", "return-before-fencing"},
     {"crc-ignored", "torn-write"},
     {"kept-below-log-start", "retention-hides-a-divergence"},
+    {"kip-890", "batch-comes-after-the-abort"},
+    {"endtxn-retry", "end-comes-again-in-the-next-transaction"},
+    {"kafka-14884", "confirmed-aborted-appended"},
+    {"kafka-9600", "zombie-after-a-time-out"},
+    {"kafka-17507", "consume-transform-produce"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

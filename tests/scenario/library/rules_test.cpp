@@ -200,6 +200,18 @@ std::vector<Rule> client_rules() {
 
 std::vector<Rule> transaction_rules() {
   return {
+      planted("batch-comes-after-the-abort", "kip-890", {"T3", "T10"},
+              "what is sent in one transaction is never part of another"),
+      planted("confirmed-aborted-appended", "kafka-14884", {"T3", "T10"},
+              "a batch follows no marker that its coordinator's word didn't know"),
+      planted("end-comes-again-in-the-next-transaction", "endtxn-retry", {"T11"}, "an end is of one transaction"),
+      planted("zombie-after-a-time-out", "kafka-9600", {"T11", "T7"}, "who is fenced ends nothing"),
+      without("coordinator-dies-at-every-step",
+              {"cluster.config[transaction.state.log.replication.factor]=1",
+               "cluster.config[transaction.state.log.min.isr]=1", "faults[0].restart_ms=-1"},
+              "fault never fired: ", "the coordinator's log is on other disks too"),
+      without("marker-outlives-its-leader", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event became_leader leader_epoch node partition: 0", "another leader takes the marker"),
       without("aborted-transactions-and-power-loss",
               {"workload.producers[0].abort_one_in=0", "workload.producers[1].abort_one_in=0"},
               "event committed_read aborted partition: 0", "there is something to hide"),
