@@ -127,6 +127,16 @@ struct LogFlushed {
   }
 };
 
+// producer.id.expiration.ms: who wrote nothing since is not known here any more, as one that never wrote.
+struct ProducersForgotten {
+  PartitionKey partition;
+  std::span<const ProducerId> producers;
+  VERDICT_EVENT("producers_forgotten") {
+    visit("partition", partition);
+    visit("producers", producers);
+  }
+};
+
 // ---- one replica's role ----
 
 struct BecameLeader {
@@ -484,7 +494,7 @@ using Event =
                  events::TopicDeleted, events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered,
                  events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied,
                  events::TransactionMoved, events::TransactionalAppended, events::LastStableServed,
-                 events::CommittedRead>;
+                 events::CommittedRead, events::ProducersForgotten>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

@@ -34,7 +34,11 @@ namespace verdict {
   X(Kafka18723, "kafka-18723")                                   \
   X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
   X(CrcIgnored, "crc-ignored")                                   \
-  X(KeptBelowLogStart, "kept-below-log-start")
+  X(KeptBelowLogStart, "kept-below-log-start")                   \
+  X(ResendNewEpoch, "resend-new-epoch")                          \
+  X(InitNoFence, "init-no-fence")                                \
+  X(LsoBeforeReplay, "lso-before-replay")                        \
+  X(SequenceGap, "sequence-gap")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -62,6 +66,10 @@ namespace verdict {
   X(DefectStaleMetadataDropsProposal, "defect-stale-metadata-drops-proposal") \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
   X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
+  X(DefectResendNewEpoch, "defect-resend-new-epoch")                          \
+  X(DefectInitNoFence, "defect-init-no-fence")                                \
+  X(DefectLsoBeforeReplay, "defect-lso-before-replay")                        \
+  X(DefectSequenceGap, "defect-sequence-gap")                                 \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
@@ -97,7 +105,11 @@ namespace verdict {
   X(BrokerFenced, "broker-fenced")                                            \
   X(BrokerUnfenced, "broker-unfenced")                                        \
   X(PartitionOffline, "partition-offline")                                    \
-  X(OffsetNotAvailable, "offset-not-available")
+  X(OffsetNotAvailable, "offset-not-available")                               \
+  X(ResendRecognised, "resend-recognised")                                    \
+  X(SequenceRefused, "sequence-refused")                                      \
+  X(ProducerFenced, "producer-fenced")                                        \
+  X(SnapshotSkipped, "snapshot-skipped")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
 // simulated machine's own, the others the core's.

@@ -61,7 +61,8 @@ struct BatchSent {
   std::int32_t partition = 0;
   std::uint32_t crc = 0;
   std::int32_t records = 0;
-  int attempt = 0;  // from 0
+  int attempt = 0;          // from 0
+  bool renumbered = false;  // its sequences are others than in the attempt before: the producer took another epoch
 };
 
 class DeliverySink {

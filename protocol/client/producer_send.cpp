@@ -160,7 +160,8 @@ void Producer::announce(Request& request) {
                           .partition = partition.index,
                           .crc = batch->crc,
                           .records = static_cast<std::int32_t>(batch->tokens.size()),
-                          .attempt = batch->attempts});
+                          .attempt = batch->attempts,
+                          .renumbered = std::exchange(batch->renumbered, false)});
     if (batch->attempts++ != 0) ++stats_.retried_batches;
     stats_.bytes += batch->bytes.size();
   }

@@ -78,6 +78,10 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-18106", "return-before-fencing"},
     {"crc-ignored", "torn-write"},
     {"kept-below-log-start", "retention-hides-a-divergence"},
+    {"resend-new-epoch", "resend-reaches-the-next-leader"},
+    {"init-no-fence", "fenced-producer-begins-another-transaction"},
+    {"lso-before-replay", "last-stable-offset-from-the-first-answer"},
+    {"sequence-gap", "one-of-several-in-flight-fails"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};
