@@ -38,7 +38,10 @@ constexpr std::array kInvariants = {
               false},
     Invariant{"T5", "LastStableOffset", "The last stable offset as served never goes back within an epoch.", true},
     Invariant{"T6", "MarkerAsDecided", "A marker says what its coordinator has durably decided.", true},
-    Invariant{"T7", "NoZombieAppend", "No append has an epoch below the highest of its producer in the log.", false},
+    Invariant{
+        "T7", "NoZombieAppend",
+        "No append has an epoch below its producer's highest in the log, nor begins a transaction after the fence.",
+        false},
     Invariant{"T8", "SequencesContiguous",
               "A producer's sequences in a partition are contiguous within an epoch, and begin with 0.", false},
     Invariant{
@@ -53,6 +56,8 @@ constexpr std::array kInvariants = {
         "A transaction is committed only if its producer asked for it, and aborted on its request, by time-out or "
         "by fencing.",
         true},
+    Invariant{"T12", "OneSendOneRecord",
+              "What an idempotent producer sends in an epoch is in a log at most once, whatever was sent again.", true},
     Invariant{"L1", "DenseOffsets", "Offsets of an uncompacted log are dense.", false},
     Invariant{"L3", "ReadsWhatWasWritten", "What is read equals what was written.", false},
     Invariant{"L4", "RecoveryKeepsPrefix",

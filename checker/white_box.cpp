@@ -153,6 +153,11 @@ void WhiteBox::produce_sent(MonoTime now, std::uint64_t client, std::uint64_t op
   state_->produce_sent(client, operation, partition, crc);
 }
 
+void WhiteBox::produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
+                                  std::uint32_t crc) {
+  state_->produce_renumbered(client, operation, partition, crc);
+}
+
 void WhiteBox::produce_finished(std::uint64_t client, std::uint64_t operation) {
   state_->produce_finished(client, operation);
 }

@@ -14,7 +14,7 @@
 #include "runtime/time.h"
 
 // The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
-// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T11; V1-V5 at a deadline).
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T12; V1-V5 at a deadline).
 namespace verdict::checker {
 
 enum class StopKind : std::uint8_t {
@@ -64,6 +64,8 @@ struct Metrics {
   std::uint64_t truncations = 0;     // that removed records
   std::uint64_t elections = 0;       // changes of leader or leader epoch that left a leader
   std::uint64_t excused_losses = 0;  // committed or acknowledged records cut with C1's excuse
+  // Batches that are in a log twice since their producer took another epoch by itself and sent them again.
+  std::uint64_t own_duplicates = 0;
 };
 
 class WhiteBoxState;
@@ -98,6 +100,9 @@ class WhiteBox {
   // A client is about to send a batch for the first time (not on a resend): C7's floor.
   void produce_sent(MonoTime now, std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
                     std::uint32_t crc);
+  // An idempotent producer took another epoch by itself, and sends again in it what it sent before (T12).
+  void produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
+                          std::uint32_t crc);
   // The client has its final result and will not resend: the floor is forgotten.
   void produce_finished(std::uint64_t client, std::uint64_t operation);
 

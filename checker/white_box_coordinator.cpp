@@ -63,6 +63,7 @@ std::uint64_t WhiteBoxState::batch_key(const PartitionTruth& p, std::int64_t id,
 // ---- what coordinators say ----
 
 void WhiteBoxState::on(const protocol::events::TransactionMoved& e) {
+  see_fence(e);
   // Of one that is deposed, and does not know: nothing that it still appends will be committed.
   const auto place = static_cast<std::uint32_t>(&partition(e.coordinator) - partitions.data());
   std::int32_t& newest = transactions.coordinator_epochs[place];

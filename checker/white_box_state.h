@@ -26,7 +26,7 @@ struct Now {
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
 // white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8,
-// white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10.
+// white_box_producers.cpp T7 T12, white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10.
 // Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
@@ -38,6 +38,12 @@ struct Produced {
   BeginPlace begin = 0;  // the transaction in which its client sent it first
   bool late = false;     // that one was decided when it was appended
 };
+
+constexpr std::size_t kFences = 8;  // of a producer, the newest
+
+constexpr std::uint64_t operation_key(std::uint64_t client, std::uint64_t operation) {
+  return ((client & 0x7fffff) << 40) | (operation & 0xffffffffff);
+}
 
 class WhiteBoxState {
  public:
@@ -134,6 +140,7 @@ class WhiteBoxState {
   void on(const protocol::events::QuorumCommitted& e);
   void on(const protocol::events::MetadataApplied& e);
   void on(const protocol::events::TransactionalAppended& e);
+  void on(const protocol::events::ProducersForgotten& e);
   void on(const protocol::events::LastStableServed& e);
   void on(const protocol::events::CommittedRead& e);
   void on(const protocol::events::TransactionMoved& e);
@@ -155,6 +162,7 @@ class WhiteBoxState {
   void imaged(NodeId id, std::uint64_t image);
   void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
+  void produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
   void produce_finished(std::uint64_t client, std::uint64_t operation);
   void transaction_begun(const ClientTransaction& t);
   void transaction_asked(const ClientAsk& ask);
@@ -224,6 +232,13 @@ class WhiteBoxState {
                             const protocol::events::BatchAppended& e);
   void judge_sequence(const PartitionTruth& p, const Replica& r, BatchIndex made,
                       const protocol::events::BatchAppended& e);  // T7, T8
+  bool forgotten(const Replica& r, std::int64_t producer, BatchIndex batch) const;
+  bool on_path(const PartitionTruth& p, BatchIndex head, BatchIndex batch) const;
+  void judge_send(const PartitionTruth& p, const Replica& r, BatchIndex made,
+                  const protocol::events::BatchAppended& e);  // T12
+  void see_fence(const protocol::events::TransactionMoved& e);
+  void note_fences(const PartitionTruth& p, BatchIndex record);
+  void judge_fence(const PartitionTruth& p, const Replica& r, BatchIndex made);  // T7
   bool listed_as_aborted(const Replica& r, BatchIndex batch);
   void judge_read_committed(PartitionTruth& p, const Replica& r, BatchIndex own,
                             std::int64_t high_watermark);  // T1, T2, T4
@@ -245,6 +260,15 @@ class WhiteBoxState {
   BatchIndex newest_of(PartitionTruth& p, const Replica& r, std::int64_t producer, bool& blind);
   void scan_open(const PartitionTruth& p, OpenScan& scan) const;
   void open_in(const PartitionTruth& p, std::vector<OpenTransaction>& found);
+
+  // A producer epoch that a coordinator put in the place of all below it, with nothing open any more; it holds once
+  // its record is committed.
+  struct Fence {
+    std::int64_t producer;
+    std::int16_t epoch;
+    std::uint32_t partition = 0;  // of the record
+    BatchIndex record = kNoBatch;
+  };
 
   struct Unsettled {
     std::uint32_t partition;
@@ -268,6 +292,12 @@ class WhiteBoxState {
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_
+  IdMap<std::uint64_t> sends_;    // key of floors_ -> client and operation
+  IdMap<std::uint32_t> landed_;   // client and operation -> the batch that it was appended as last, + 1
+  std::vector<Fence> fencing_;    // announced, their record not appended yet
+  Now fencing_when_;
+  std::map<std::int64_t, std::vector<Fence>> fences_;                      // by producer
+  protocol::events::Role appended_as_ = protocol::events::Role::follower;  // the latest batch of a producer
 };
 
 }  // namespace verdict::checker

@@ -127,6 +127,16 @@ struct LogFlushed {
   }
 };
 
+// producer.id.expiration.ms: who wrote nothing since is not known here any more, as one that never wrote.
+struct ProducersForgotten {
+  PartitionKey partition;
+  std::span<const ProducerId> producers;
+  VERDICT_EVENT("producers_forgotten") {
+    visit("partition", partition);
+    visit("producers", producers);
+  }
+};
+
 // ---- one replica's role ----
 
 struct BecameLeader {
@@ -579,7 +589,7 @@ using Event =
                  events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied,
                  events::TransactionMoved, events::TransactionalAppended, events::LastStableServed,
                  events::CommittedRead, events::TransactionDecided, events::CoordinatorChanged,
-                 events::TransactionFound, events::MarkerAnswered, events::OffsetsEnded>;
+                 events::TransactionFound, events::MarkerAnswered, events::OffsetsEnded, events::ProducersForgotten>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

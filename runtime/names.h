@@ -39,7 +39,11 @@ namespace verdict {
   X(EndtxnRetry, "endtxn-retry")                                 \
   X(Kafka14884, "kafka-14884")                                   \
   X(Kafka9600, "kafka-9600")                                     \
-  X(Kafka17507, "kafka-17507")
+  X(Kafka17507, "kafka-17507")                                   \
+  X(ResendNewEpoch, "resend-new-epoch")                          \
+  X(InitNoFence, "init-no-fence")                                \
+  X(LsoBeforeReplay, "lso-before-replay")                        \
+  X(SequenceGap, "sequence-gap")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -72,6 +76,10 @@ namespace verdict {
   X(DefectKafka14884, "defect-kafka-14884")                                   \
   X(DefectKafka9600, "defect-kafka-9600")                                     \
   X(DefectKafka17507, "defect-kafka-17507")                                   \
+  X(DefectResendNewEpoch, "defect-resend-new-epoch")                          \
+  X(DefectInitNoFence, "defect-init-no-fence")                                \
+  X(DefectLsoBeforeReplay, "defect-lso-before-replay")                        \
+  X(DefectSequenceGap, "defect-sequence-gap")                                 \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
@@ -111,7 +119,11 @@ namespace verdict {
   X(VerificationOutlived, "verification-outlived")                            \
   X(EndTxnRepeated, "end-txn-repeated")                                       \
   X(EndTxnFenced, "end-txn-fenced")                                           \
-  X(LateTransactionalBatch, "late-transactional-batch")
+  X(LateTransactionalBatch, "late-transactional-batch")                       \
+  X(ResendRecognised, "resend-recognised")                                    \
+  X(SequenceRefused, "sequence-refused")                                      \
+  X(ProducerFenced, "producer-fenced")                                        \
+  X(SnapshotSkipped, "snapshot-skipped")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
 // simulated machine's own, the others the core's.

@@ -187,11 +187,36 @@ std::vector<DefectEntry> transaction_defects() {
   };
 }
 
+std::vector<DefectEntry> producer_defects() {
+  return {
+      {Defect::ResendNewEpoch,
+       "resend-new-epoch",
+       "a new leader doesn't know its producers' batches of earlier leader epochs again, and takes a resend anew",
+       "crash of the leader after an append",
+       {"T8", "T12"}},
+      {Defect::InitNoFence,
+       "init-no-fence",
+       "InitProducerId raises the epoch, but the coordinator goes on to add partitions for the older one",
+       "a paused producer, another instance of it",
+       {"T7"}},
+      {Defect::LsoBeforeReplay,
+       "lso-before-replay",
+       "after a restart or an election the last stable offset is served before the producers' state is rebuilt",
+       "an election or a restart, a transaction open",
+       {"T2", "T4", "T5"}},
+      {Defect::SequenceGap,
+       "sequence-gap",
+       "a batch is taken although the one before it failed",
+       "an error on one batch of several in flight",
+       {"T8"}},
+  };
+}
+
 }  // namespace
 
 std::vector<DefectEntry> defects() {
   std::vector<DefectEntry> all = isr_defects();
-  for (const auto& more : {epoch_defects(), late_word_defects(), transaction_defects()})
+  for (const auto& more : {epoch_defects(), late_word_defects(), transaction_defects(), producer_defects()})
     all.insert(all.end(), more.begin(), more.end());
   return all;
 }

@@ -338,6 +338,11 @@ void Trial::produce_sent(std::int64_t process, std::uint64_t batch, std::string_
   white_.produce_sent(mono(), static_cast<std::uint64_t>(process), batch, {.topic = topic_id, .index = partition}, crc);
 }
 
+void Trial::produce_renumbered(std::int64_t process, std::uint64_t batch, const Uuid& topic_id, std::int32_t partition,
+                               std::uint32_t crc) {
+  white_.produce_renumbered(static_cast<std::uint64_t>(process), batch, {.topic = topic_id, .index = partition}, crc);
+}
+
 void Trial::produce_finished(std::int64_t process, std::uint64_t batch) {
   white_.produce_finished(static_cast<std::uint64_t>(process), batch);
 }

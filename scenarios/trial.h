@@ -84,6 +84,8 @@ class Trial final : private sim::ClusterSink,
   void report(const sim::ClientOp& op) override;
   void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view topic, const Uuid& topic_id,
                     std::int32_t partition, std::uint32_t crc) override;
+  void produce_renumbered(std::int64_t process, std::uint64_t batch, const Uuid& topic_id, std::int32_t partition,
+                          std::uint32_t crc) override;
   void produce_finished(std::int64_t process, std::uint64_t batch) override;
   void transaction_begun(const sim::TransactionBegun& begun) override;
   void transaction_asked(const sim::TransactionAsked& asked) override;

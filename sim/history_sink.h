@@ -77,6 +77,9 @@ class HistorySink {
   // not be sent again.
   virtual void produce_sent(std::int64_t /*process*/, std::uint64_t /*batch*/, std::string_view /*topic*/,
                             const Uuid& /*topic_id*/, std::int32_t /*partition*/, std::uint32_t /*crc*/) {}
+  // A batch that was sent before goes again with other sequences, in an epoch that its producer took by itself.
+  virtual void produce_renumbered(std::int64_t /*process*/, std::uint64_t /*batch*/, const Uuid& /*topic_id*/,
+                                  std::int32_t /*partition*/, std::uint32_t /*crc*/) {}
   virtual void produce_finished(std::int64_t /*process*/, std::uint64_t /*batch*/) {}
   // The white box's ghost of each transaction (T3, T11); a batch that is sent first belongs to the one begun last.
   virtual void transaction_begun(const TransactionBegun&) {}

@@ -177,6 +177,7 @@ std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
       claim.producer_id = header->producer_id.value();
       claim.producer_epoch = header->producer_epoch.value();
       const TopicPartition at{.topic = (*found)->topic(), .partition = data.index};
+      (*found)->verifying(*header, claim.adds);
       verified[at] = {.error = ErrorCode::INVALID_TXN_STATE, .markers = (*found)->markers_of(header->producer_id)};
       partitions.push_back(at);
     }

@@ -65,6 +65,7 @@ struct BatchSent {
   ProducerId producer_id = kNoProducerId;
   ProducerEpoch producer_epoch = kNoProducerEpoch;
   std::int32_t base_sequence = -1;
+  bool renumbered = false;  // its sequences are others than in the attempt before: the producer took another epoch
 };
 
 class DeliverySink {

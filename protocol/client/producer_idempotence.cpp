@@ -84,7 +84,10 @@ bool Producer::start_anew(Partition& partition) {
   }
   partition.gap = false;
   partition.identity = {};
-  for (const BatchPtr& batch : partition.sealed) batch->base_sequence = -1;
+  for (const BatchPtr& batch : partition.sealed) {
+    batch->base_sequence = -1;
+    batch->renumbered = batch->attempts != 0;
+  }
   return true;
 }
 

@@ -163,7 +163,8 @@ void Producer::announce(Request& request) {
                           .attempt = batch->attempts,
                           .producer_id = partition.identity.id,
                           .producer_epoch = partition.identity.epoch,
-                          .base_sequence = batch->base_sequence});
+                          .base_sequence = batch->base_sequence,
+                          .renumbered = std::exchange(batch->renumbered, false)});
     if (batch->attempts++ != 0) ++stats_.retried_batches;
     stats_.bytes += batch->bytes.size();
   }

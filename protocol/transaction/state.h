@@ -86,6 +86,7 @@ struct TransactionCoordinator::State {
   ErrorCode add_partitions(std::string_view id, ProducerIdAndEpoch, const std::set<TopicPartition>&,
                            std::int16_t client_version, Times, Effects&);
   ErrorCode check_producer(std::string_view id, ProducerIdAndEpoch) const;
+  ErrorCode check_writer(std::string_view id, ProducerIdAndEpoch, Effects&) const;
 
   // ---- ends of transactions (ends.cpp) ----
   void end_txn(const End&, MaybeId fresh, Times, Effects&);

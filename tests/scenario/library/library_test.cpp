@@ -83,6 +83,10 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-14884", "confirmed-aborted-appended"},
     {"kafka-9600", "zombie-after-a-time-out"},
     {"kafka-17507", "consume-transform-produce"},
+    {"resend-new-epoch", "resend-reaches-the-next-leader"},
+    {"init-no-fence", "fenced-producer-begins-another-transaction"},
+    {"lso-before-replay", "last-stable-offset-from-the-first-answer"},
+    {"sequence-gap", "one-of-several-in-flight-fails"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};
