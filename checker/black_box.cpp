@@ -50,6 +50,13 @@ struct Early {
   std::int64_t offset, value, op;
 };
 
+// Two sends of committed transactions that were made of one input.
+struct SameInput {
+  std::string group;
+  std::int64_t input;
+  Send first, second;
+};
+
 struct Log {
   std::string topic;
   std::int32_t partition;
@@ -84,6 +91,7 @@ struct BlackBox::State {
   std::vector<Early> early;
   std::set<std::int64_t> renewed;                                             // processes
   std::vector<std::tuple<std::string, std::int64_t, std::uint32_t>> made_of;  // group, input, number of the send
+  std::set<std::int64_t> repeated_values;                                     // read at two offsets of a log
 
   std::uint32_t transaction(const HistoryEntry& e) {
     if (e.txn < 0) return 0;
@@ -206,7 +214,8 @@ struct BlackBox::State {
   }
 
   void judge_transactions();
-  void judge_inputs();
+  std::vector<SameInput> same_inputs();
+  void judge_inputs(const std::vector<SameInput>& found);
   void judge_log(std::uint32_t number);
   void judge_duplicates(std::uint32_t number, const std::vector<Read>& by_value);
   void judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what);
@@ -329,8 +338,9 @@ void BlackBox::State::judge_transactions() {
   }
 }
 
-// A value whose offset a transaction committed to a group is not another's input. Sends are still in their order.
-void BlackBox::State::judge_inputs() {
+// Sends are still in their order.
+std::vector<SameInput> BlackBox::State::same_inputs() {
+  std::vector<SameInput> found;
   std::erase_if(made_of, [this](const auto& one) {
     const Send& s = sends[std::get<2>(one)];
     return s.txn == 0 || !transactions[s.txn].committed;
@@ -341,6 +351,16 @@ void BlackBox::State::judge_inputs() {
     const auto& [group_before, input_before, first] = made_of[i - 1];
     const Send &a = sends[first], &b = sends[second];
     if (group != group_before || input != input_before || a.txn == b.txn) continue;
+    found.push_back({.group = group, .input = input, .first = a, .second = b});
+  }
+  return found;
+}
+
+// A value whose offset a transaction committed to a group is not another's input. But one that its own producer
+// repeated is two inputs.
+void BlackBox::State::judge_inputs(const std::vector<SameInput>& found) {
+  for (const auto& [group, input, a, b] : found) {
+    if (repeated_values.contains(input)) continue;
     report("input-twice", logs[b.partition], b.offset, {a.op, b.op},
            "value " + text(input) + " is the input of two committed transactions of group " + group + ", " +
                text(transactions[a.txn].id) + " and " + text(transactions[b.txn].id));
@@ -351,6 +371,7 @@ void BlackBox::State::judge_duplicates(std::uint32_t number, const std::vector<R
   for (std::size_t i = 1; i < by_value.size(); ++i) {
     const Read &a = by_value[i - 1], &b = by_value[i];
     if (a.value != b.value || a.offset == b.offset) continue;
+    repeated_values.insert(a.value);
     const auto sent = std::ranges::lower_bound(sends, a.value, {}, &Send::value);
     if (sent == sends.end() || sent->value != a.value || !sent->exact) continue;
     report("duplicate", logs[number], b.offset, {sent->op, a.op, b.op},
@@ -445,7 +466,7 @@ HistoryResult BlackBox::finish() {
   State& s = *state_;
   for (Send& send : s.sends) send.exact = send.exact && !s.renewed.contains(send.process);
   s.judge_transactions();
-  s.judge_inputs();
+  const std::vector<SameInput> inputs = s.same_inputs();
   std::ranges::sort(s.sends, {}, [](const Send& x) { return std::tuple(x.value, x.op); });
   std::vector<std::vector<const Send*>> own(s.logs.size());
   for (const Send& send : s.sends) own[send.partition].push_back(&send);
@@ -457,6 +478,7 @@ HistoryResult BlackBox::finish() {
     s.judge_sends(i, own[i], by_value);
     s.judge_order(i, std::move(own[i]));
   }
+  s.judge_inputs(inputs);
   std::ranges::sort(s.result.anomalies, {}, [](const Anomaly& a) { return std::tuple(a.allowed, a.name); });
   return s.result;
 }
