@@ -247,7 +247,7 @@ TEST(Transactions, AFenceThatIsNotCommittedFencesNobody) {
 TEST(Transactions, AFenceThatWasNeverAppendedFencesNobody) {
   Partition p;
   p.lead_transactions();
-  p.moved(kAlice, 1, "Empty", false), p.moved(kBob, 0, "Empty"), p.commit_moves();
+  p.moved(kAlice, 1, "Empty", false), p.moved(kBob, 1, "Empty"), p.commit_moves();
   p.write(kAlice, 0);
   EXPECT_EQ(p.found(), "none") << p.sentence();
 }
