@@ -350,6 +350,7 @@ std::expected<HistoryResult, std::string> check_history(std::istream& in) {
       const std::string_view line(block.data() + begin, end - begin);
       begin = torn ? filled : end + 1;
       ++number;
+      if (number >= kNever) return std::unexpected("more than " + std::to_string(kNever) + " lines");
       if (line.empty()) continue;
       if (const auto parsed = parse_history_line(line, entry); parsed) {
         box.add(entry);
