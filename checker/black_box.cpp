@@ -276,6 +276,8 @@ void BlackBox::add(const HistoryEntry& e) {
 
 void BlackBox::disregard(std::string_view topic) { state_->disregarded.emplace(topic); }
 
+void BlackBox::forget_positions(std::string_view topic) { state_->positions_forgotten.emplace(topic); }
+
 HistoryResult BlackBox::finish() {
   State& s = *state_;
   s.under_way = {};

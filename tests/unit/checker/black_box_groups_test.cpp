@@ -175,6 +175,20 @@ TEST(BlackBoxGroups, GroupsAreApart) {
   h.take(1, -1), h.commit(1, 10), h.take(2, 3, "another"), h.take(2, 3, "another");
   EXPECT_EQ(h.names(), "");
 }
+TEST(BlackBoxGroups, PositionsGoWithATopicThatIsDeleted) {
+  for (const std::string_view name : {"orders", "orders-of-others"}) {
+    BlackBox box;
+    History h;
+    HistoryEntry e = h.entry(1, ok, HistoryCall::commit_offsets);
+    e.group = "g", e.offset = 10;
+    box.add(e);
+    box.forget_positions(name);
+    e = h.entry(2, ok, HistoryCall::assign);
+    e.group = "g";
+    box.add(e);
+    EXPECT_EQ(box.finish().valid(), name == "orders") << name;
+  }
+}
 TEST(BlackBoxGroups, LostUpdateByAMemberThatLostThePartition) {
   History h;
   h.take(1, 0), h.take(2, 0), h.commit(2, 10), h.commit(1, 5);
