@@ -276,6 +276,8 @@ void BlackBox::add(const HistoryEntry& e) {
 
 void BlackBox::disregard(std::string_view topic) { state_->disregarded.emplace(topic); }
 
+void BlackBox::forget_positions(std::string_view topic) { state_->positions_forgotten.emplace(topic); }
+
 HistoryResult BlackBox::finish() {
   State& s = *state_;
   s.under_way = {};
@@ -350,6 +352,7 @@ std::expected<HistoryResult, std::string> check_history(std::istream& in) {
       const std::string_view line(block.data() + begin, end - begin);
       begin = torn ? filled : end + 1;
       ++number;
+      if (number >= kNever) return std::unexpected("more than " + std::to_string(kNever) + " lines");
       if (line.empty()) continue;
       if (const auto parsed = parse_history_line(line, entry); parsed) {
         box.add(entry);

@@ -52,6 +52,8 @@ class BlackBox {
   void add(const HistoryEntry& entry);  // in the order of the history
   // Nothing that is found from now on in the topic counts: there was another one of its name before.
   void disregard(std::string_view topic);
+  // Groups' positions in the topic don't count: they go with a topic that is deleted.
+  void forget_positions(std::string_view topic);
   HistoryResult finish();
 
  private:

@@ -108,6 +108,7 @@ void BlackBox::State::judge_groups() {
   for (std::uint32_t number = 0; number < registers.size(); ++number) {
     const Register& r = registers[number];
     const Log& l = logs[group_logs[number].log];
+    if (positions_forgotten.contains(l.topic)) continue;
     const std::string who = "group " + group_logs[number].group + " on " + name(l);
     const Settled settled(r.writes);
     std::map<std::int64_t, std::uint32_t> last_of;  // offset -> until when a commit of it may have been taken

@@ -125,10 +125,11 @@ struct BlackBox::State {
     bool placed = false;
     std::size_t at = 0;  // in its log's reads, where it goes on
   };
-  IdMap<Reader> readers;                           // by process << 32 | log, numbers
-  std::set<std::string, std::less<>> disregarded;  // topics
-  std::vector<Transaction> transactions;           // the first is none
-  IdMap<std::uint32_t> transaction_of;             // id -> number
+  IdMap<Reader> readers;                                   // by process << 32 | log, numbers
+  std::set<std::string, std::less<>> disregarded;          // topics
+  std::set<std::string, std::less<>> positions_forgotten;  // likewise, of groups
+  std::vector<Transaction> transactions;                   // the first is none
+  IdMap<std::uint32_t> transaction_of;                     // id -> number
   std::map<std::string, std::uint32_t, std::less<>> groups;
   std::vector<MadeOf> made_of;
   std::map<std::pair<std::string, std::uint32_t>, std::uint32_t> group_log_of;

@@ -72,6 +72,12 @@ class LineReader {
     return true;
   }
 
+  // Offsets and times: sums and differences of any two can be told.
+  bool bounded(std::int64_t& value) {
+    constexpr std::int64_t kLimit = std::int64_t{1} << 62;
+    return number(value) && value >= -1 && value < kLimit;
+  }
+
   // What is written with escapes is put into `buffer`; the rest stays where it is.
   bool string(std::string_view& value, std::string& buffer) {
     if (!take('"')) return false;
@@ -157,7 +163,8 @@ class LineReader {
     if (take(']')) return true;
     do {
       OffsetValue r{};
-      if (!take('[') || !number(r.offset) || !take(',') || !number(r.value) || !take(']')) return false;
+      if (!take('[') || !bounded(r.offset) || r.offset < 0 || !take(',') || !number(r.value) || !take(']'))
+        return false;
       out.push_back(r);
     } while (take(','));
     return take(']');
@@ -236,7 +243,7 @@ class LineReader {
         if (key == "group") return text(e.group);
         break;
       case 6:
-        if (key == "offset") return number(e.offset);
+        if (key == "offset") return bounded(e.offset);
         break;
       default:
         return long_member(key, e);
@@ -247,7 +254,7 @@ class LineReader {
   bool long_member(std::string_view key, HistoryEntry& e) {
     if (key == "process") return number(e.process) && e.process >= 0;
     if (key == "partition") return number(e.partition);
-    if (key == "time_ns") return number(e.time_ns);
+    if (key == "time_ns") return bounded(e.time_ns);
     if (key == "idempotent") return boolean(e.idempotent);
     if (key == "records") return records(e.records);
     if (key == "ordered") return boolean(e.ordered);

@@ -205,6 +205,10 @@ void Trial::event(const sim::Origin& origin, const protocol::Event& event) {
     if (!fresh && known->second != topic->topic) black_.disregard(topic->topic_name);
     if (options_.observer != nullptr) options_.observer->on_topic(world_.now(), topic->topic, topic->topic_name);
   }
+  if (const auto* topic = std::get_if<protocol::events::TopicDeleted>(&event)) {
+    const auto known = cluster_.view().topics.find(topic->topic);
+    if (known != cluster_.view().topics.end()) black_.forget_positions(known->second.name);
+  }
   if (options_.observer != nullptr) {
     options_.observer->on_event(world_.now(), origin.index, origin.node, origin.incarnation, event);
   }

@@ -142,6 +142,7 @@ class Trial final : private sim::ClusterSink,
   void conclude();
   void conclude_violation(const checker::Violation& violation);
   void conclude_black_box();
+  bool rot_explains(const checker::Anomaly& anomaly) const;
   void check_expectations();
   MonoTime mono() const { return MonoTime(Duration(sim::to_ns(world_.now()))); }
   AdminMachine* admin() { return static_cast<AdminMachine*>(world_.node(admin_).process()); }

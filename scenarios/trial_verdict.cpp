@@ -165,6 +165,16 @@ void Trial::conclude_violation(const checker::Violation& violation) {
   }
 }
 
+// What no CRC tells clients: rot, in the log that the anomaly is of or in that where its group's offsets are.
+bool Trial::rot_explains(const checker::Anomaly& anomaly) const {
+  if (white_.rotted(anomaly.topic, anomaly.partition)) return true;
+  if (anomaly.name != "lost-update" && anomaly.name != "committed-too-far") return false;
+  return std::ranges::any_of(cluster_.view().partitions, [this](const auto& one) {
+    return cluster_.view().topics.at(one.first.topic).name == "__consumer_offsets" &&
+           white_.rotted("__consumer_offsets", one.first.index);
+  });
+}
+
 void Trial::conclude_black_box() {
   const checker::HistoryResult found = black_.finish();
   result_.history = {.entries = found.entries,
@@ -180,7 +190,7 @@ void Trial::conclude_black_box() {
     result_.black_box.push_back(fmt::format("{}: {}", anomaly.name, anomaly.sentence));
     // What faults destroyed with C1's excuse is gone for clients too: they can't know why.
     if (!options_.own_rules || result_.outcome != RunOutcome::pass || white_.metrics().excused_losses > 0) continue;
-    if (white_.rotted(anomaly.topic, anomaly.partition)) continue;  // likewise what no CRC tells them
+    if (rot_explains(anomaly)) continue;
     if (told_old_offsets_ && anomaly.name == "input-twice") continue;
     if (outlived_end_ && of_transactions(anomaly.name)) continue;
     result_.outcome = RunOutcome::violation;

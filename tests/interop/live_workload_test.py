@@ -267,6 +267,22 @@ class OneNodeOfOurs(Workloads, unittest.TestCase):
         cls.at = cls.enterClassContext(live_cluster.Cluster(0, **settings)).bootstrap
 
 
+    def test_an_interruption(self):
+        command = ["live", "single-replica", "--bootstrap", self.at, "--out", self.folder, "--format", "json"]
+        run = subprocess.Popen(
+            [live_cluster.PROGRAM, *command, "--set", "phases.run_ms=100000"],
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(4)
+        run.send_signal(signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+        result = json.loads(output)
+        self.assertEqual((run.returncode, result["outcome"], result["unmet"]), (2, "inconclusive", ["interrupted"]))
+        self.assertGreater(result["final_read"], 0)
+
+
 class ThreeBrokersOfOurs(Workloads, unittest.TestCase):
     @classmethod
     def serve(cls):

@@ -175,6 +175,20 @@ TEST(BlackBoxGroups, GroupsAreApart) {
   h.take(1, -1), h.commit(1, 10), h.take(2, 3, "another"), h.take(2, 3, "another");
   EXPECT_EQ(h.names(), "");
 }
+TEST(BlackBoxGroups, PositionsGoWithATopicThatIsDeleted) {
+  for (const std::string_view name : {"orders", "orders-of-others"}) {
+    BlackBox box;
+    History h;
+    HistoryEntry e = h.entry(1, ok, HistoryCall::commit_offsets);
+    e.group = "g", e.offset = 10;
+    box.add(e);
+    box.forget_positions(name);
+    e = h.entry(2, ok, HistoryCall::assign);
+    e.group = "g";
+    box.add(e);
+    EXPECT_EQ(box.finish().valid(), name == "orders") << name;
+  }
+}
 TEST(BlackBoxGroups, LostUpdateByAMemberThatLostThePartition) {
   History h;
   h.take(1, 0), h.take(2, 0), h.commit(2, 10), h.commit(1, 5);
@@ -190,6 +204,14 @@ TEST(BlackBoxGroups, LostUpdateByAMemberThatLostThePartition) {
   const HistoryEntry early = under_way.begin_commit(1, 5);
   under_way.commit(2, 10), under_way.line_as(early, ok);
   EXPECT_EQ(under_way.names(), "");
+  History cut;  // its log, since it took the partition again
+  cut.take(1, 0), cut.take(2, 0), cut.commit(2, 10), cut.take(1, 10), cut.commit(1, 5);
+  EXPECT_EQ(cut.names(), "");
+  History among;  // of those that were committed at the same time
+  among.take(1, 0), among.take(2, 0), among.take(3, 0);
+  const HistoryEntry lower = among.begin_commit(2, 5);
+  among.commit(3, 10), among.line_as(lower, ok), among.commit(1, 7);
+  EXPECT_EQ(among.names(), "lost-update");
   History back;  // one member alone may go back: its log was cut
   back.take(1, 0), back.commit(1, 10), back.commit(1, 5), back.take(2, 5);
   EXPECT_EQ(back.names(), "");
@@ -346,6 +368,20 @@ TEST(BlackBoxLag, TheWorstOfAllReaders) {
   h.ops = 39;
   h.poll({{1, 101}}, false, 10);  // at 40 ms, of 35 ms
   EXPECT_EQ(h.check().worst_lag_ns, 5'000'000);
+}
+TEST(BlackBoxLag, TheFirstThatWasThereCounts) {
+  History h;
+  h.poll({{0, 100}});  // 1 ms
+  const HistoryEntry late = h.entry(1, invoke, HistoryCall::send);
+  h.ops = 4;
+  h.send(102, 2);  // 5 ms
+  h.ops = 9;
+  HistoryEntry done = late;
+  done.value = 101, done.offset = 1, done.time_ns = 10'000'000;
+  h.line_as(done, ok);
+  h.ops = 11;
+  h.poll({{0, 100}}, false, 10), h.poll({{0, 100}});  // 12 and 13 ms
+  EXPECT_EQ(h.check().worst_lag_ns, 8'000'000);
 }
 TEST(BlackBoxLag, ATransactionsRecordsCountFromItsEnd) {
   History h;

@@ -192,6 +192,13 @@ TEST(BlackBox, BadLinesAreNamedAndATornTailIsDropped) {
   HistoryEntry e;
   EXPECT_FALSE(parse_history_line("{\"op\":1,\"type\":\"maybe\",\"f\":\"poll\"}", e));
   EXPECT_FALSE(parse_history_line("[]", e));
+  for (const std::string broken :
+       {R"("op":-1)", R"("op":1,"process":-1)", R"("op":1,"offset":-2)", R"("op":1,"records":[[-1,1]])",
+        R"("op":1,"records":[[4611686018427387904,1]])", R"("op":1,"time_ns":9223372036854775807)",
+        R"("op":1,"value":9223372036854775808)"}) {
+    const std::string line = "{" + broken + R"(,"type":"ok","f":"poll"})";
+    EXPECT_FALSE(parse_history_line(line, e)) << line;
+  }
   EXPECT_TRUE(parse_history_line(
       R"({"op":1,"more":{"a":[1,{"b":"}"}],"c":null},"type":"ok","f":"txn","topic":"a\"\u00e9"})", e));
   EXPECT_EQ(e.topic, "a\"\xc3\xa9");

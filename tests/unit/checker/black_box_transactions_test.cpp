@@ -191,6 +191,19 @@ TEST(BlackBoxTransactions, AnInputThatWasWrittenTwice) {
   h.send(3, 300, 4, 7), h.end(3, HistoryType::ok);
   EXPECT_EQ(h.names(), "input-twice");
 }
+TEST(BlackBoxTransactions, CopiesOfEachInputAreCountedApart) {
+  History h;
+  for (const std::int64_t value : {7, 8}) {
+    for (const std::int64_t copy : {0, 1}) {
+      HistoryEntry e = h.entry(HistoryType::ok, HistoryCall::poll);
+      e.process = 8, e.topic = "inputs", e.records = {{2 * value + copy, value}};
+      h.line(e);
+      const std::int64_t txn = 2 * value + copy;
+      h.send(txn, 100 * txn, txn, value), h.end(txn, HistoryType::ok);
+    }
+  }
+  EXPECT_EQ(h.names(), "");
+}
 
 }  // namespace
 }  // namespace verdict::checker
