@@ -101,7 +101,7 @@ sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const Client
   load.process = process;
   load.client = plain.client;
   load.producer = plain.producer;
-  load.transaction.id = spec.transactional_id.empty() ? "txn-" + std::to_string(process) : spec.transactional_id;
+  load.transaction.id = transactional_id_of(spec, process);
   load.transaction.timeout = from_ms(spec.transaction_timeout_ms);
   load.partitions = std::move(plain.partitions);
   load.burst = plain.burst;

@@ -180,7 +180,7 @@ void fields(Visit&& visit, S& s, const FaultSpec& d)
             .required = true});
   visit("at_ms", s.at_ms, d.at_ms, Field{"since the workload began; this or `when`", 0, kHourMs});
   visit("when", s.when, d.when, Field{"a trigger over the protocol feed"});
-  visit("target", s.target, d.target, Field{"a node: leader(orders-0), broker(1), ..."});
+  visit("target", s.target, d.target, Field{"a node: leader(orders-0), coordinator(readers), broker(1), ..."});
   visit("a", s.a, d.a, Field{"targets: one group (of a directed fault, the senders)"});
   visit("b", s.b, d.b, Field{"targets: the other group"});
   visit("for_ms", s.for_ms, d.for_ms, Field{"undone after it; 0: at the heal", 0, kHourMs});

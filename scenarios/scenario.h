@@ -155,8 +155,9 @@ struct Trigger {
 //   cluster: create_topic, delete_topic (administrator's operations that go on under faults)
 // Targets: "broker(2)", "controller", "leader(orders-0)", "follower(orders-0,1)" (the n-th replica that doesn't lead),
 // "isr(orders-0,1)" (the n-th ISR member that doesn't lead), "node" (who announced the triggering event), "of(ID)"
-// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only). Coordinators are
-// leaders of partitions of internal topics: "leader(__consumer_offsets-0)", "leader(__transaction_state-0)".
+// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only). "coordinator(readers)"
+// is the broker that coordinates the group, "transaction_coordinator(txn-1)" that of a transactional id: the leaders of
+// partitions of internal topics, which "leader(__consumer_offsets-0)" and the like name as well.
 struct FaultSpec {
   std::string id;  // unique; keys its draws, so that deleting other faults doesn't disturb this one
   std::string action;
@@ -269,6 +270,7 @@ std::string scenario_schema();  // JSON Schema, draft 2020-12
 Scenario resolve(Scenario scenario);
 // The numbers of the clients, producers before consumers: what each says, or its place.
 std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload);
+std::string transactional_id_of(const ProducerSpec& producer, std::int64_t number);  // its own, where it says none
 WorkloadSpec default_workload(const std::string& topic);
 
 }  // namespace verdict::scenarios

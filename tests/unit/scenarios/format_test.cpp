@@ -95,7 +95,12 @@ TEST(Format, ValidationNamesWhatParsingCannotSee) {
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"leader(nope-0)"}]})j",
        "$.faults[0].target", "topics"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"coordinator(g)"}]})j",
-       "$.faults[0].target", "__consumer_offsets"},
+       "$.faults[0].target", "a group of the workload"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"transaction_coordinator(txn-2)"}],)j"
+       R"j("workload":{"producers":[{"transactional":true}]}})j",
+       "$.faults[0].target", "a transactional id of the workload"},
+      {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"coordinator()"}]})j",
+       "$.faults[0].target", "coordinator(GROUP)"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"client(9)"}]})j",
        "$.faults[0].target", "a client of the workload"},
       {R"j({"version":1,"name":"a","faults":[{"action":"power_loss","at_ms":1,"target":"client(1)"}]})j",
