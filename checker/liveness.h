@@ -9,7 +9,7 @@
 #include "protocol/types.h"
 #include "runtime/time.h"
 
-// V1-V4: after all faults are healed, a surviving core of nodes must come to rest in bounded time.
+// V1-V4, V6: after all faults are healed, a surviving core of nodes must come to rest in bounded time.
 namespace verdict::checker {
 
 // The configured time-outs that the bounds are formulas of, by Kafka's names.
@@ -25,6 +25,10 @@ struct LivenessTimeouts {
   Duration client_delivery_timeout{};    // delivery.timeout.ms, the longest that a client waits for one operation
   Duration restart{};                    // longest start of a node, recovery included
   Duration network_round_trip{};         // longest, after the heal
+  Duration client_request_timeout{};     // request.timeout.ms of clients
+  Duration group_session_timeout{};      // session.timeout.ms, the longest of any member
+  Duration group_rebalance_timeout{};    // max.poll.interval.ms, likewise
+  Duration group_heartbeat_interval{};   // heartbeat.interval.ms, likewise
   Duration disk_backlog{};               // longest, of what a node's disk has yet to sync before the node can stop
 };
 
@@ -34,6 +38,7 @@ struct LivenessBounds {
   Duration brokers_unfenced;  // V2
   Duration converged;         // V3
   Duration waiters_answered;  // V4
+  Duration groups_stable;     // V6
   Duration longest() const;
 };
 LivenessBounds liveness_bounds(const LivenessTimeouts& timeouts);
@@ -69,16 +74,24 @@ struct LivenessProbe {
     std::string what;  // "produce to orders-0 at offset 41"
     Duration age{};
   };
+  struct Group {
+    std::string name;
+    NodeId coordinator = kNoNode;
+    std::string state;                 // Kafka's name; "": its coordinator knows no such group
+    std::vector<std::string> outside;  // running members that have no place in it: "client 3"
+    bool served = true;                // its coordinator leads in the core, can commit, and read what was written
+  };
   MonoTime now;
   Offset metadata_committed{0};
   std::vector<Broker> brokers;
   std::vector<Partition> partitions;
   std::vector<Waiter> waiters;
+  std::vector<Group> groups;
 };
 
 // The first rule that does not hold at probe.now, given when the faults were healed. A rule whose bound has not passed
 // yet is not judged. Named excuses: "no-candidate" (no ISR member is in the core: V1, V3), "below-min-isr" (HW frozen:
-// V3).
+// V3, V6), "rotted" (a coordinator that met rot in its log serves nobody: V6).
 std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime healed, const LivenessBounds& bounds);
 
 }  // namespace verdict::checker

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "checker/abstract_state.h"
+#include "checker/group_truth.h"
 #include "checker/id_map.h"
 #include "checker/truth.h"
 #include "checker/white_box.h"
@@ -24,7 +25,8 @@ struct Now {
 };
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
-// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8.
+// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8,
+// white_box_groups.cpp G1-G5.
 // Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
@@ -132,6 +134,15 @@ class WhiteBoxState {
   void on(const protocol::events::TransactionalAppended& e);
   void on(const protocol::events::LastStableServed& e);
   void on(const protocol::events::CommittedRead& e);
+  void on(const protocol::events::GroupsLoaded& e);
+  void on(const protocol::events::GroupMoved& e);
+  void on(const protocol::events::GroupMemberMoved& e);
+  void on(const protocol::events::GroupCommitDecided& e);
+  void on(const protocol::events::GroupRecordAppended& e);
+  void on(const protocol::events::OffsetFetched& e);
+  void on(const protocol::events::GroupJoined& e);
+  void on(const protocol::events::GroupSynced& e);
+  void on(const protocol::events::OffsetCommitted& e);
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
@@ -146,6 +157,10 @@ class WhiteBoxState {
   void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
   void produce_finished(std::uint64_t client, std::uint64_t operation);
+  void offsets_asked(std::uint64_t client);
+  void consumption_resumed(std::uint64_t client, std::string_view group, std::string_view topic, std::int32_t index,
+                           std::int64_t position);
+  std::vector<GroupStatus> group_status() const;
 
  private:
   struct Floor {
@@ -213,6 +228,17 @@ class WhiteBoxState {
   void judge_read_committed(PartitionTruth& p, const Replica& r, BatchIndex own,
                             std::int64_t high_watermark);  // T1, T2, T4
 
+  // ---- groups (white_box_groups.cpp) ----
+  GroupsTruth* groups_of(const PartitionTruth& p);
+  CoordinatorTruth* coordinator(const PartitionTruth& p);
+  void forgive_groups(const PartitionTruth& p);
+  std::vector<GroupRecordTruth>* group_records(BatchIndex i);
+  void fold_offsets(const Replica& r, OffsetFold& fold);
+  void judge_loaded(const PartitionTruth& p, const CoordinatorTruth& here,
+                    const protocol::events::GroupMemberMoved& e);  // G1
+  static bool took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older);
+  OwnersTruth* owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation);
+
   struct Unsettled {
     std::uint32_t partition;
     SlotMask old_isr;
@@ -230,7 +256,12 @@ class WhiteBoxState {
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::vector<Produced> produced_;
-  IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
+  IdMap<std::uint32_t> produced_of_;             // batch -> place in produced_ + 1
+  std::map<std::uint32_t, GroupsTruth> groups_;  // by partition
+  std::vector<std::vector<GroupRecordTruth>> group_records_;
+  IdMap<std::uint32_t> group_records_of_;                     // batch -> place in group_records_ + 1
+  std::map<std::string, AnswersTruth, std::less<>> answers_;  // by offset's key
+  std::map<std::uint64_t, MonoTime> asked_;                   // by client
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_

@@ -134,6 +134,15 @@ sim::GroupLoad group_load(const ConsumerSpec& spec, const ClientSettings& settin
   load.group.session_timeout = from_ms(spec.session_timeout_ms);
   load.group.rebalance_timeout = from_ms(settings.request_timeout_ms);
   load.group.heartbeat_interval = from_ms(std::max<std::int64_t>(spec.session_timeout_ms / 5, 20));
+  load.group.instance = spec.instance;
+  load.group.leave_on_close = spec.instance.empty();  // a static member that restarts is to find its place
+  load.group.assignor = spec.assignor == "roundrobin"           ? client::Assignor::round_robin
+                        : spec.assignor == "cooperative-sticky" ? client::Assignor::cooperative_sticky
+                                                                : client::Assignor::range;
+  load.stall_one_in = static_cast<std::uint32_t>(spec.stall_one_in);
+  load.stall = from_ms(spec.stall_ms);
+  load.stay = from_ms(spec.stay_ms);
+  load.away = from_ms(spec.away_ms);
   return load;
 }
 

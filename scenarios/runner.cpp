@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "protocol/config_keys.h"
@@ -176,10 +177,21 @@ Checked check_load(const Scenario& scenario) {
     if (!numbers.insert(number).second)
       return wrong("$.workload", fmt::format("two clients of number {}", number), "a number for each client");
   }
+  std::map<std::string, std::string> assignors;  // by group
+  for (const ProducerSpec& spec : scenario.workload.producers) {
+    if (!spec.group.empty()) assignors[spec.group] = ConsumerSpec{}.assignor;
+  }
   for (std::size_t i = 0; i < scenario.workload.consumers.size(); ++i) {
     const ConsumerSpec& spec = scenario.workload.consumers[i];
-    if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.consumers[{}]", i)); !checked)
-      return checked;
+    const std::string path = fmt::format("$.workload.consumers[{}]", i);
+    if (auto checked = check(spec.topic, spec.partitions, path); !checked) return checked;
+    if (spec.group.empty()) {
+      if (!spec.instance.empty()) return wrong(path + ".instance", spec.instance, "a member of a group");
+      continue;
+    }
+    const auto [known, first] = assignors.try_emplace(spec.group, spec.assignor);
+    if (known->second != spec.assignor)
+      return wrong(path + ".assignor", spec.assignor, known->second + ", as others of its group");
   }
   return {};
 }

@@ -128,6 +128,7 @@ class ReaderLog {
   void report_position(OpCall call, const client::TopicPartition& partition, std::int64_t offset);
   ClientOp describe(OpCall call, const client::TopicPartition& partition);
   HistorySink* sink() { return sink_; }
+  std::int64_t process() const { return process_; }
 
  private:
   Runtime* runtime_;

@@ -68,8 +68,7 @@ bool worth_another_try(ErrorCode error) {
 
 }  // namespace
 
-Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) {
-  const GroupMembership member = membership();
+Task<ErrorCode> GroupMember::commit_as(GroupMembership member, OffsetsToCommit offsets, MonoTime deadline) {
   while (!closed_) {
     ErrorCode error = ErrorCode::NETWORK_EXCEPTION;
     const std::shared_ptr<RpcChannel> channel = co_await link_.get(deadline);
@@ -87,7 +86,13 @@ Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) 
       }
     }
     if (error == ErrorCode::NONE) co_return error;
-    failed(error);
+    // What is said of the member that it was says nothing of the one that it is.
+    const GroupMembership is = membership();
+    if (is.generation == member.generation && is.member_id == member.member_id) {
+      failed(error);
+    } else if (coordinator_moved(error)) {
+      link_.forget();
+    }
     if (!worth_another_try(error) || runtime_->now() >= deadline) co_return error;
     const bool open = co_await pause();
     if (!open) break;

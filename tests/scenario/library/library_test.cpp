@@ -78,6 +78,9 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-18106", "return-before-fencing"},
     {"crc-ignored", "torn-write"},
     {"kept-below-log-start", "retention-hides-a-divergence"},
+    {"no-generation-fence", "commit-from-a-zombie"},
+    {"kafka-8500", "static-member-returns-in-a-rebalance"},
+    {"kafka-10284", "static-member-replaced"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

@@ -8,7 +8,7 @@
 namespace verdict::checker {
 namespace {
 
-LivenessBounds bounds() { return {10ms, 20ms, 30ms, 40ms}; }
+LivenessBounds bounds() { return {10ms, 20ms, 30ms, 40ms, 50ms}; }
 
 LivenessProbe healthy() {
   LivenessProbe p;
@@ -56,6 +56,23 @@ TEST(Liveness, EachRule) {
   p.waiters[0].age = 39ms;
   EXPECT_EQ(judge(p), "none");
 }
+TEST(Liveness, GroupsBecomeStable) {
+  auto p = healthy();
+  p.groups.push_back({.name = "g", .coordinator = NodeId(1), .state = "Stable", .outside = {}});
+  for (const char* state : {"Stable", "Empty", ""}) {
+    p.groups[0].state = state;
+    EXPECT_EQ(judge(p), "none") << state;
+  }
+  for (const char* state : {"PreparingRebalance", "CompletingRebalance"}) {
+    p.groups[0].state = state;
+    EXPECT_EQ(judge(p), "V6") << state;
+    EXPECT_EQ(judge(p, 51ms), "none");  // the bound has not passed
+  }
+  p.groups[0].served = false;
+  EXPECT_EQ(judge(p), "none");
+  p.groups[0].served = true, p.groups[0].state = "Stable", p.groups[0].outside = {"client 3"};
+  EXPECT_EQ(judge(p), "V6");
+}
 TEST(Liveness, Excuses) {
   auto p = healthy();
   p.brokers[1] = {NodeId(2), false, false, true, Offset(0)};  // stays broken
@@ -98,7 +115,7 @@ TEST(Liveness, AViolationIsTheRuns) {
   EXPECT_EQ(c.box.violation()->partition_name, "orders-0");
 }
 TEST(Invariants, AreListedAndFound) {
-  EXPECT_EQ(invariants().size(), 24u);
+  EXPECT_EQ(invariants().size(), 30u);
   EXPECT_TRUE(find_invariant("C2")->total_order);
   EXPECT_FALSE(find_invariant("C1")->total_order);
   EXPECT_NE(find_invariant("lost-write"), nullptr);
