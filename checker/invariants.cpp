@@ -58,6 +58,14 @@ constexpr std::array kInvariants = {
         true},
     Invariant{"T12", "OneSendOneRecord",
               "What an idempotent producer sends in an epoch is in a log at most once, whatever was sent again.", true},
+    Invariant{"G1", "OneOwner", "In each generation of a group a partition has one valid owner.", true},
+    Invariant{"G2", "LatestCommitWins", "A group's committed offset is that of the valid record latest in the log.",
+              true},
+    Invariant{"G3", "StaleMembersFenced",
+              "A commit by a member of an older generation, or that is none any more, is refused.", true},
+    Invariant{"G4", "AcknowledgedCommitKept", "An offset commit that was acknowledged is never lost.", true},
+    Invariant{"G5", "ResumesAtCommitted", "A group's member goes on where a coordinator says that the group stands.",
+              true},
     Invariant{"L1", "DenseOffsets", "Offsets of an uncompacted log are dense.", false},
     Invariant{"L3", "ReadsWhatWasWritten", "What is read equals what was written.", false},
     Invariant{"L4", "RecoveryKeepsPrefix",
@@ -67,6 +75,7 @@ constexpr std::array kInvariants = {
     Invariant{"V3", "Convergence", "After the heal high watermarks and metadata converge.", true},
     Invariant{"V4", "EveryWaiterAnswered", "After the heal every waiter is answered.", true},
     Invariant{"V5", "TransactionsClose", "After the heal every transaction is closed.", true},
+    Invariant{"V6", "GroupsStable", "After the heal groups become stable, with all of their members.", true},
 };
 
 constexpr std::array kAnomalies = {

@@ -105,10 +105,19 @@ std::optional<Violation> check_converged(const Probe& probe, const Probe::Partit
   return std::nullopt;
 }
 
+std::optional<Violation> check_group(const Probe& probe, const Probe::Group& g) {
+  if (!g.served) return std::nullopt;  // V1's concern, or the excuses "no-candidate", "below-min-isr", "rotted"
+  const bool still = g.state.empty() || g.state == "Empty" || g.state == "Stable";
+  if (still && g.outside.empty()) return std::nullopt;
+  const std::string what = still ? g.outside.front() + " is no settled member of it" : "it is in state " + g.state;
+  return broken(probe, "V6", g.coordinator, "group " + g.name + " does not become stable: " + what,
+                "the group's state is " + (g.state.empty() ? std::string("unknown") : g.state));
+}
+
 }  // namespace
 
 Duration LivenessBounds::longest() const {
-  return std::max({leader_elected, brokers_unfenced, converged, waiters_answered, transactions_closed});
+  return std::max({leader_elected, brokers_unfenced, converged, waiters_answered, transactions_closed, groups_stable});
 }
 
 LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
@@ -134,6 +143,13 @@ LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
     b.transactions_closed +=
         t.transaction_timeout + 2 * t.transaction_abort_interval + t.clock_difference + t.marker_timeout + 4 * exchange;
   }
+  // Once the coordinator serves, a member may still wait for the answer to a join of before the heal (a rebalance and a
+  // request) until it looks for the coordinator again. Who died is missed when its session ends, at the next heartbeat
+  // the others join again, and whoever they wait for in vain is dropped after a rebalance time-out: in the join, and
+  // again in the sync. What was dropped comes back, which is a second round, and a cooperative move a third.
+  const Duration round = 2 * t.group_rebalance_timeout + t.group_heartbeat_interval + 2 * t.client_request_timeout;
+  b.groups_stable = b.converged + t.group_rebalance_timeout + t.client_request_timeout + t.group_session_timeout +
+                    3 * round + 2 * t.network_round_trip;
   return b;
 }
 
@@ -166,6 +182,11 @@ std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime hea
   }
   if (passed >= bounds.transactions_closed) {
     if (auto v = check_transactions(probe)) return v;
+  }
+  if (passed >= bounds.groups_stable) {
+    for (const Probe::Group& g : probe.groups) {
+      if (auto v = check_group(probe, g)) return v;
+    }
   }
   return std::nullopt;
 }

@@ -179,6 +179,17 @@ void WhiteBox::transactional_sent(std::int64_t process, const PartitionKey& part
 
 std::vector<OpenTransaction> WhiteBox::open_transactions() const { return state_->open_transactions(); }
 
+void WhiteBox::offsets_asked(MonoTime now, std::uint64_t client) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->offsets_asked(client);
+}
+
+void WhiteBox::consumption_resumed(MonoTime now, std::uint64_t client, std::string_view group, std::string_view topic,
+                                   std::int32_t partition, std::int64_t position) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->consumption_resumed(client, group, topic, partition, position);
+}
+
 void WhiteBox::faults_healed(MonoTime now) {
   state_->healed = now;
   state_->heal_rot();
@@ -204,6 +215,7 @@ void WhiteBox::judge_liveness(const LivenessProbe& probe, const LivenessBounds& 
 }
 
 const std::optional<Violation>& WhiteBox::violation() const { return state_->violation; }
+std::vector<GroupStatus> WhiteBox::group_status() const { return state_->group_status(); }
 const Metrics& WhiteBox::metrics() const { return state_->metrics; }
 std::size_t WhiteBox::memory_bytes() const { return state_->memory_bytes(); }
 const std::vector<std::uint64_t>& WhiteBox::abstract_states() const { return state_->states.all(); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,7 +15,7 @@
 #include "runtime/time.h"
 
 // The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
-// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T12; V1-V5 at a deadline).
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T12, G1-G5; V1-V6 at a deadline).
 namespace verdict::checker {
 
 enum class StopKind : std::uint8_t {
@@ -68,6 +69,15 @@ struct Metrics {
   std::uint64_t own_duplicates = 0;
 };
 
+struct GroupStatus {  // as the broker that leads its partition of __consumer_offsets has announced it
+  std::string group;
+  PartitionKey partition;
+  NodeId coordinator = kNoNode;
+  std::string state;
+  std::int32_t generation = -1;
+  std::size_t members = 0;
+};
+
 class WhiteBoxState;
 
 // Order of calls: node_started before the first event of an incarnation; node_stopped, then the disk's bytes_lost,
@@ -115,10 +125,16 @@ class WhiteBox {
   // For a LivenessProbe: what no marker has ended (T3, T10) and no coordinator has closed (V5) so far.
   std::vector<OpenTransaction> open_transactions() const;
 
-  // V1-V5's bounds start here. What rotted and was not overwritten since reads as it was written again.
+  // A member of a group is about to ask for its committed offsets; and it goes on reading a partition at `position`
+  // (-1: nothing was committed). G5.
+  void offsets_asked(MonoTime now, std::uint64_t client);
+  void consumption_resumed(MonoTime now, std::uint64_t client, std::string_view group, std::string_view topic,
+                           std::int32_t partition, std::int64_t position);
+
+  // V1-V6's bounds start here. What rotted and was not overwritten since reads as it was written again.
   void faults_healed(MonoTime now);
   std::optional<MonoTime> healed() const;
-  // Judges V1-V5 (see liveness.h); a violation found is also the run's.
+  // Judges V1-V6 (see liveness.h); a violation found is also the run's.
   void judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds);
 
   const std::optional<Violation>& violation() const;  // the first
@@ -128,6 +144,7 @@ class WhiteBox {
   bool rotted(std::string_view topic, std::int32_t partition) const;
   bool misled(const PartitionKey& partition) const;  // a replica of it was
 
+  std::vector<GroupStatus> group_status() const;  // for V6's probe
   const Metrics& metrics() const;
   // The truth, for scenarios' expectations and tests. kNoOffset: unknown partition.
   Offset true_high_watermark(const PartitionKey& partition) const;

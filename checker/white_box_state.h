@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "checker/abstract_state.h"
+#include "checker/group_truth.h"
 #include "checker/id_map.h"
 #include "checker/transaction_truth.h"
 #include "checker/truth.h"
@@ -26,7 +27,8 @@ struct Now {
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
 // white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8,
-// white_box_producers.cpp T7 T12, white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10.
+// white_box_producers.cpp T7 T12, white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10,
+// white_box_groups.cpp G1-G5.
 // Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
@@ -149,6 +151,15 @@ class WhiteBoxState {
   void on(const protocol::events::CoordinatorChanged& e);
   void on(const protocol::events::MarkerAnswered& e);
   void on(const protocol::events::OffsetsEnded& e);
+  void on(const protocol::events::GroupsLoaded& e);
+  void on(const protocol::events::GroupMoved& e);
+  void on(const protocol::events::GroupMemberMoved& e);
+  void on(const protocol::events::GroupCommitDecided& e);
+  void on(const protocol::events::GroupRecordAppended& e);
+  void on(const protocol::events::OffsetFetched& e);
+  void on(const protocol::events::GroupJoined& e);
+  void on(const protocol::events::GroupSynced& e);
+  void on(const protocol::events::OffsetCommitted& e);
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
@@ -169,6 +180,10 @@ class WhiteBoxState {
   void transactional_sent(std::int64_t process, const PartitionKey& key, std::int64_t id, std::int16_t epoch,
                           std::int32_t sequence);
   std::vector<OpenTransaction> open_transactions();
+  void offsets_asked(std::uint64_t client);
+  void consumption_resumed(std::uint64_t client, std::string_view group, std::string_view topic, std::int32_t index,
+                           std::int64_t position);
+  std::vector<GroupStatus> group_status() const;
 
  private:
   struct Floor {
@@ -270,6 +285,17 @@ class WhiteBoxState {
     BatchIndex record = kNoBatch;
   };
 
+  // ---- groups (white_box_groups.cpp) ----
+  GroupsTruth* groups_of(const PartitionTruth& p);
+  CoordinatorTruth* coordinator(const PartitionTruth& p);
+  void forgive_groups(const PartitionTruth& p);
+  std::vector<GroupRecordTruth>* group_records(BatchIndex i);
+  void fold_offsets(const Replica& r, OffsetFold& fold);
+  void judge_loaded(const PartitionTruth& p, const CoordinatorTruth& here,
+                    const protocol::events::GroupMemberMoved& e);  // G1
+  static bool took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older);
+  OwnersTruth* owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation);
+
   struct Unsettled {
     std::uint32_t partition;
     SlotMask old_isr;
@@ -289,6 +315,11 @@ class WhiteBoxState {
   std::vector<Produced> produced_;
   mutable IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
   TransactionTruth transactions;
+  std::map<std::uint32_t, GroupsTruth> groups_;  // by partition
+  std::vector<std::vector<GroupRecordTruth>> group_records_;
+  IdMap<std::uint32_t> group_records_of_;                     // batch -> place in group_records_ + 1
+  std::map<std::string, AnswersTruth, std::less<>> answers_;  // by offset's key
+  std::map<std::uint64_t, MonoTime> asked_;                   // by client
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_

@@ -33,6 +33,9 @@ namespace verdict {
   X(Kafka18106, "kafka-18106")                                   \
   X(Kafka18723, "kafka-18723")                                   \
   X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
+  X(NoGenerationFence, "no-generation-fence")                    \
+  X(Kafka8500, "kafka-8500")                                     \
+  X(Kafka10284, "kafka-10284")                                   \
   X(CrcIgnored, "crc-ignored")                                   \
   X(KeptBelowLogStart, "kept-below-log-start")                   \
   X(Kip890, "kip-890")                                           \
@@ -69,6 +72,9 @@ namespace verdict {
   X(DefectKafka18106, "defect-kafka-18106")                                   \
   X(DefectKafka18723, "defect-kafka-18723")                                   \
   X(DefectStaleMetadataDropsProposal, "defect-stale-metadata-drops-proposal") \
+  X(DefectNoGenerationFence, "defect-no-generation-fence")                    \
+  X(DefectKafka8500, "defect-kafka-8500")                                     \
+  X(DefectKafka10284, "defect-kafka-10284")                                   \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
   X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
   X(DefectKip890, "defect-kip-890")                                           \
@@ -114,6 +120,9 @@ namespace verdict {
   X(StaleBrokerEpochRefused, "stale-broker-epoch-refused")                    \
   X(BrokerFenced, "broker-fenced")                                            \
   X(BrokerUnfenced, "broker-unfenced")                                        \
+  X(StaleMemberRefused, "stale-member-refused")                               \
+  X(StaticMemberReplaced, "static-member-replaced")                           \
+  X(GroupMemberExpired, "group-member-expired")                               \
   X(PartitionOffline, "partition-offline")                                    \
   X(OffsetNotAvailable, "offset-not-available")                               \
   X(VerificationOutlived, "verification-outlived")                            \

@@ -212,11 +212,32 @@ std::vector<DefectEntry> producer_defects() {
   };
 }
 
+std::vector<DefectEntry> group_defects() {
+  return {
+      {Defect::NoGenerationFence,
+       "no-generation-fence",
+       "a commit by a member of an older generation, or that is none any more, is taken",
+       "pause of a member, rebalance",
+       {"G3"}},
+      {Defect::Kafka8500,
+       "kafka-8500",
+       "a static member that starts anew during a rebalance gets its older self's member id, so both run",
+       "return of a static member during a rebalance",
+       {"G1"}},
+      {Defect::Kafka10284,
+       "kafka-10284",
+       "the replacement of a static member is not written, so a later coordinator knows its older self",
+       "return of a static member, election of the offsets' leader",
+       {"G1"}},
+  };
+}
+
 }  // namespace
 
 std::vector<DefectEntry> defects() {
   std::vector<DefectEntry> all = isr_defects();
-  for (const auto& more : {epoch_defects(), late_word_defects(), transaction_defects(), producer_defects()})
+  for (const auto& more :
+       {epoch_defects(), late_word_defects(), transaction_defects(), producer_defects(), group_defects()})
     all.insert(all.end(), more.begin(), more.end());
   return all;
 }

@@ -37,6 +37,8 @@ using TransactionalMachine = LoadedMachine<sim::TransactionalProcess, sim::Trans
 class GroupMachine final : public sim::Process {
  public:
   GroupMachine(Runtime& runtime, const sim::GroupLoad& load, sim::HistorySink* sink) : load_(runtime, load, sink) {}
+  void calm() { load_.calm(); }
+  bool settled() const { return load_.settled(); }
 
  private:
   sim::GroupConsumerProcess load_;

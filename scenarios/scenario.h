@@ -112,6 +112,12 @@ struct ConsumerSpec {
   std::string isolation = "read_uncommitted";  // isolation.level
   std::string group;                           // a member of it, in place of `partitions`; it commits as it reads
   std::int64_t session_timeout_ms = 2000;      // of the member
+  std::string instance;                        // group.instance.id: a static member
+  std::string assignor = "range";              // range, roundrobin, cooperative-sticky; one for all of a group
+  std::int32_t stall_one_in = 0;               // polls followed by long work, then a commit as who it was; 0: none
+  std::int64_t stall_ms = 0;
+  std::int64_t stay_ms = 0;  // leaves in order after about so long, and comes back; 0: it stays
+  std::int64_t away_ms = 0;
   friend bool operator==(const ConsumerSpec&, const ConsumerSpec&) = default;
 };
 
@@ -159,8 +165,10 @@ struct Trigger {
 //   cluster: create_topic, delete_topic (administrator's operations that go on under faults)
 // Targets: "broker(2)", "controller", "leader(orders-0)", "follower(orders-0,1)" (the n-th replica that doesn't lead),
 // "isr(orders-0,1)" (the n-th ISR member that doesn't lead), "node" (who announced the triggering event), "of(ID)"
-// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only). Coordinators are
-// leaders of partitions of internal topics: "leader(__consumer_offsets-0)", "leader(__transaction_state-0)".
+// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only).
+// "coordinator(readers)" is the broker that coordinates the group, "transaction_coordinator(txn-1)" that of a
+// transactional id: the leaders of partitions of internal topics, which "leader(__consumer_offsets-0)" and the like
+// name as well.
 struct FaultSpec {
   std::string id;  // unique; keys its draws, so that deleting other faults doesn't disturb this one
   std::string action;
@@ -273,6 +281,7 @@ std::string scenario_schema();  // JSON Schema, draft 2020-12
 Scenario resolve(Scenario scenario);
 // The numbers of the clients, producers before consumers: what each says, or its place.
 std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload);
+std::string transactional_id_of(const ProducerSpec& producer, std::int64_t number);  // its own, where it says none
 WorkloadSpec default_workload(const std::string& topic);
 
 }  // namespace verdict::scenarios

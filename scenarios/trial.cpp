@@ -172,12 +172,13 @@ void Trial::add_clients() {
     if (place < load.producers.size()) {
       const ProducerSpec& spec = load.producers[place];
       const sim::NodeIndex index = add(host, producing(spec, process, partitions_of(spec.topic)));
-      clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms};
+      clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms, .group = {}};
       if (!spec.source.empty()) transforming_.emplace(index, spec.group);
     } else {
       const ConsumerSpec& spec = load.consumers[place - load.producers.size()];
       const sim::NodeIndex index = add(host, consuming(spec, process, partitions_of(spec.topic)));
-      clients_[place] = {.index = index, .process = process, .produces = false, .start_ms = spec.start_ms};
+      clients_[place] = {
+          .index = index, .process = process, .produces = false, .start_ms = spec.start_ms, .group = spec.group};
     }
     numbered_clients_.emplace(process, clients_[place].index);
   }
@@ -374,6 +375,14 @@ void Trial::transactional_sent(std::int64_t process, const Uuid& topic_id, std::
                                std::int64_t producer_id, std::int16_t producer_epoch, std::int32_t base_sequence) {
   white_.transactional_sent(process, {.topic = topic_id, .index = partition}, producer_id, producer_epoch,
                             base_sequence);
+}
+
+void Trial::offsets_asked(std::int64_t process) { white_.offsets_asked(mono(), static_cast<std::uint64_t>(process)); }
+
+void Trial::consumption_resumed(std::int64_t process, std::string_view group, std::string_view topic,
+                                std::int32_t partition, std::int64_t position) {
+  white_.consumption_resumed(mono(), static_cast<std::uint64_t>(process), group, topic, partition, position);
+  if (convicted()) world_.stop();
 }
 
 }  // namespace verdict::scenarios

@@ -46,6 +46,7 @@ class Trial final : private sim::ClusterSink,
     std::int64_t process = 0;
     bool produces = false;
     std::int64_t start_ms = 0;
+    std::string group;  // of which it is a member, and no more than that
   };
   struct GuestMachine {
     sim::NodeIndex index;
@@ -91,6 +92,9 @@ class Trial final : private sim::ClusterSink,
   void transaction_asked(const sim::TransactionAsked& asked) override;
   void transactional_sent(std::int64_t process, const Uuid& topic_id, std::int32_t partition, std::int64_t producer_id,
                           std::int16_t producer_epoch, std::int32_t base_sequence) override;
+  void offsets_asked(std::int64_t process) override;
+  void consumption_resumed(std::int64_t process, std::string_view group, std::string_view topic, std::int32_t partition,
+                           std::int64_t position) override;
   // LossSink, LogSink
   void lost(const sim::Loss& loss) override;
   void imaged(sim::NodeIndex node, std::uint64_t image) override;
@@ -136,6 +140,7 @@ class Trial final : private sim::ClusterSink,
   void delivered(const sim::FrameHead& frame, sim::VirtualTime sent);
   void offsets_told(const sim::FrameHead& frame);
   checker::LivenessProbe probe();
+  void probe_groups(checker::LivenessProbe& into);
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
   std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);

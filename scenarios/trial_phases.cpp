@@ -167,6 +167,7 @@ Trial::Step Trial::heal_and_settle() {
   for (const ClientMachine& machine : clients_) {
     auto* process = world_.node(machine.index).process();
     if (process != nullptr && machine.produces) static_cast<ProducingMachine*>(process)->stop();
+    if (process != nullptr && !machine.group.empty()) static_cast<GroupMachine*>(process)->calm();
   }
   stop_guests();
   bound_liveness();

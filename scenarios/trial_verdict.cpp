@@ -42,6 +42,14 @@ void Trial::bound_liveness() {
                    std::chrono::microseconds(scenario_.disk.sync_us);
   t.network_round_trip =
       2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
+  for (const ConsumerSpec& member : scenario_.workload.consumers) {
+    if (member.group.empty()) continue;
+    const sim::GroupLoad load = group_load(member, settings_, 0);
+    t.client_request_timeout = load.client.request_timeout;
+    t.group_session_timeout = std::max(t.group_session_timeout, load.group.session_timeout);
+    t.group_rebalance_timeout = std::max(t.group_rebalance_timeout, load.group.rebalance_timeout);
+    t.group_heartbeat_interval = std::max(t.group_heartbeat_interval, load.group.heartbeat_interval);
+  }
   bounds_ = checker::liveness_bounds(t);
 }
 
@@ -78,6 +86,35 @@ void Trial::probe_partition(const sim::ClusterView::Partition& partition, checke
   into.partitions.push_back(std::move(probed));
 }
 
+// What coordinators have announced of the groups, and who of the running members is not settled in its own.
+void Trial::probe_groups(checker::LivenessProbe& into) {
+  std::map<std::string, checker::LivenessProbe::Group> groups;
+  for (const ClientMachine& machine : clients_) {
+    if (machine.group.empty()) continue;
+    auto* process = world_.node(machine.index).process();
+    checker::LivenessProbe::Group& group = groups[machine.group];
+    if (process != nullptr && !static_cast<GroupMachine*>(process)->settled())
+      group.outside.push_back(fmt::format("client {}", machine.process));
+  }
+  for (const checker::GroupStatus& status : white_.group_status()) {
+    const auto group = groups.find(status.group);
+    if (group != groups.end()) group->second.state = status.state;
+  }
+  for (auto& [name, group] : groups) {
+    const sim::ClusterView::Partition* partition =
+        coordinated({.kind = Target::Kind::coordinator, .key = name}, cluster_.view());
+    group.name = name;
+    if (partition != nullptr) {
+      const auto min_isr = static_cast<std::size_t>(cluster_.view().topics.at(partition->key.topic).min_isr);
+      group.coordinator = partition->leader;
+      group.served = partition->leader != kNoNode && in_core(partition->leader) &&
+                     partition->isr.size() >= std::min(min_isr, partition->replicas.size()) &&
+                     !white_.rotted(cluster_.view().topics.at(partition->key.topic).name, partition->key.index);
+    }
+    into.groups.push_back(std::move(group));
+  }
+}
+
 checker::LivenessProbe Trial::probe() {
   checker::LivenessProbe probe;
   probe.now = mono();
@@ -101,6 +138,7 @@ checker::LivenessProbe Trial::probe() {
                              .age = world_.now() - load_stopped_});
   }
   probe.transactions = white_.open_transactions();
+  probe_groups(probe);
   return probe;
 }
 

@@ -87,6 +87,11 @@ class HistorySink {
   virtual void transactional_sent(std::int64_t /*process*/, const Uuid& /*topic_id*/, std::int32_t /*partition*/,
                                   std::int64_t /*producer_id*/, std::int16_t /*producer_epoch*/,
                                   std::int32_t /*base_sequence*/) {}
+  // G5: `process` is about to ask where its group stands, and: of this partition it goes on at `position` (-1: nothing
+  // is committed, and it begins where it was told to).
+  virtual void offsets_asked(std::int64_t /*process*/) {}
+  virtual void consumption_resumed(std::int64_t /*process*/, std::string_view /*group*/, std::string_view /*topic*/,
+                                   std::int32_t /*partition*/, std::int64_t /*position*/) {}
 };
 
 }  // namespace verdict::sim

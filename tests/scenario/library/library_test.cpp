@@ -87,6 +87,9 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"init-no-fence", "fenced-producer-begins-another-transaction"},
     {"lso-before-replay", "last-stable-offset-from-the-first-answer"},
     {"sequence-gap", "one-of-several-in-flight-fails"},
+    {"no-generation-fence", "commit-from-a-zombie"},
+    {"kafka-8500", "static-member-returns-in-a-rebalance"},
+    {"kafka-10284", "static-member-replaced"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

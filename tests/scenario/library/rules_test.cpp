@@ -252,11 +252,38 @@ std::vector<Rule> transaction_rules() {
   };
 }
 
+std::vector<Rule> group_rules() {
+  return {
+      planted("commit-from-a-zombie", "no-generation-fence", {"G3"}, "who is no member commits nothing"),
+      without("commit-waits-as-its-coordinator-is-deposed", {"cluster.config[offsets.topic.replication.factor]=1"},
+              "event log_truncated partition reason: 0", "another one leads meanwhile, and has other records"),
+      without("cooperative-move-under-a-pause",
+              {"workload.consumers[0].assignor=range", "workload.consumers[1].assignor=range",
+               "workload.consumers[2].assignor=range", "workload.consumers[3].assignor=range"},
+              "event group_synced client: 1", "what moves is given in a round of its own"),
+      without("coordinator-killed-in-a-rebalance", {"workload.consumers[2].start_ms=60000"},
+              "fault never fired: coordinator", "somebody joins, and the others join again"),
+      without(
+          "many-members-come-and-go",
+          {"workload.consumers[6].stay_ms=0", "workload.consumers[7].stay_ms=0", "workload.consumers[8].stay_ms=0",
+           "workload.consumers[9].stay_ms=0", "workload.consumers[10].stay_ms=0", "workload.consumers[11].stay_ms=0"},
+          "event group_moved group state: 1", "members come and go"),
+      planted("offsets-after-power-loss", "majority-hw", {"C1", "C2", "C4"},
+              "a commit is acknowledged when every replica in sync has it"),
+      planted("rebalance-storm", "no-generation-fence", {"G3"}, "a commit is of the present generation"),
+      planted("static-member-replaced", "kafka-10284", {"G1"}, "the new member id is in the log"),
+      planted("static-member-returns-in-a-rebalance", "kafka-8500", {"G1"}, "a member id is one process's"),
+      without("static-members-restart",
+              {"workload.consumers[0].instance=", "workload.consumers[1].instance=", "workload.consumers[2].instance="},
+              "of at most 3", "an instance id keeps a member's place"),
+  };
+}
+
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = [] {
     std::vector<Rule> rows = replication_rules();
     for (const auto& more :
-         {late_word_rules(), controller_rules(), storage_rules(), client_rules(), transaction_rules()})
+         {late_word_rules(), controller_rules(), storage_rules(), client_rules(), transaction_rules(), group_rules()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

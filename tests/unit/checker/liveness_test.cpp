@@ -59,6 +59,23 @@ TEST(Liveness, EachRule) {
   EXPECT_EQ(judge(p), "T10");
   EXPECT_EQ(judge(p, 51ms), "none");
 }
+TEST(Liveness, GroupsBecomeStable) {
+  auto p = healthy();
+  p.groups.push_back({.name = "g", .coordinator = NodeId(1), .state = "Stable", .outside = {}});
+  for (const char* state : {"Stable", "Empty", ""}) {
+    p.groups[0].state = state;
+    EXPECT_EQ(judge(p), "none") << state;
+  }
+  for (const char* state : {"PreparingRebalance", "CompletingRebalance"}) {
+    p.groups[0].state = state;
+    EXPECT_EQ(judge(p), "V6") << state;
+    EXPECT_EQ(judge(p, 51ms), "none");  // the bound has not passed
+  }
+  p.groups[0].served = false;
+  EXPECT_EQ(judge(p), "none");
+  p.groups[0].served = true, p.groups[0].state = "Stable", p.groups[0].outside = {"client 3"};
+  EXPECT_EQ(judge(p), "V6");
+}
 TEST(Liveness, Excuses) {
   auto p = healthy();
   p.brokers[1] = {NodeId(2), false, false, true, Offset(0)};  // stays broken
@@ -110,7 +127,7 @@ TEST(Liveness, AViolationIsTheRuns) {
   EXPECT_EQ(c.box.violation()->partition_name, "orders-0");
 }
 TEST(Invariants, AreListedAndFound) {
-  EXPECT_EQ(invariants().size(), 31u);
+  EXPECT_EQ(invariants().size(), 37u);
   EXPECT_TRUE(find_invariant("C2")->total_order);
   EXPECT_FALSE(find_invariant("C1")->total_order);
   EXPECT_NE(find_invariant("lost-write"), nullptr);
