@@ -30,12 +30,42 @@ constexpr std::array kInvariants = {
     Invariant{"T1", "NoAbortedRead", "A read_committed answer lists each aborted transaction whose records it has.",
               false},
     Invariant{"T2", "NoUndecidedRead", "No record of an undecided transaction is delivered to read_committed.", false},
+    Invariant{"T3", "OneOutcome",
+              "All markers of a transaction say the same, each partition that it touched gets its own, and none ends "
+              "another transaction's records.",
+              true},
     Invariant{"T4", "CommittedVisible", "A read_committed answer lists no transaction as aborted that is committed.",
               false},
     Invariant{"T5", "LastStableOffset", "The last stable offset as served never goes back within an epoch.", true},
-    Invariant{"T7", "NoZombieAppend", "No append has an epoch below the highest of its producer in the log.", false},
+    Invariant{"T6", "MarkerAsDecided", "A marker says what its coordinator has durably decided.", true},
+    Invariant{
+        "T7", "NoZombieAppend",
+        "No append has an epoch below its producer's highest in the log, nor begins a transaction after the fence.",
+        false},
     Invariant{"T8", "SequencesContiguous",
               "A producer's sequences in a partition are contiguous within an epoch, and begin with 0.", false},
+    Invariant{
+        "T9", "OffsetsWithTheirMarker",
+        "A transaction's offsets become visible at their own partition's commit marker, not before, and never after "
+        "an abort.",
+        true},
+    Invariant{"T10", "NoHangingTransaction",
+              "After the heal no transaction is open in a partition that no coordinator will end.", true},
+    Invariant{
+        "T11", "EndedAsAsked",
+        "A transaction is committed only if its producer asked for it, and aborted on its request, by time-out or "
+        "by fencing.",
+        true},
+    Invariant{"T12", "OneSendOneRecord",
+              "What an idempotent producer sends in an epoch is in a log at most once, whatever was sent again.", true},
+    Invariant{"G1", "OneOwner", "In each generation of a group a partition has one valid owner.", true},
+    Invariant{"G2", "LatestCommitWins", "A group's committed offset is that of the valid record latest in the log.",
+              true},
+    Invariant{"G3", "StaleMembersFenced",
+              "A commit by a member of an older generation, or that is none any more, is refused.", true},
+    Invariant{"G4", "AcknowledgedCommitKept", "An offset commit that was acknowledged is never lost.", true},
+    Invariant{"G5", "ResumesAtCommitted", "A group's member goes on where a coordinator says that the group stands.",
+              true},
     Invariant{"L1", "DenseOffsets", "Offsets of an uncompacted log are dense.", false},
     Invariant{"L3", "ReadsWhatWasWritten", "What is read equals what was written.", false},
     Invariant{"L4", "RecoveryKeepsPrefix",
@@ -44,6 +74,8 @@ constexpr std::array kInvariants = {
     Invariant{"V2", "BrokersReturn", "After the heal fenced brokers return.", true},
     Invariant{"V3", "Convergence", "After the heal high watermarks and metadata converge.", true},
     Invariant{"V4", "EveryWaiterAnswered", "After the heal every waiter is answered.", true},
+    Invariant{"V5", "TransactionsClose", "After the heal every transaction is closed.", true},
+    Invariant{"V6", "GroupsStable", "After the heal groups become stable, with all of their members.", true},
 };
 
 constexpr std::array kAnomalies = {

@@ -71,11 +71,27 @@ std::optional<Violation> check_metadata(const Probe& probe) {
   return std::nullopt;
 }
 
+bool below_min_isr(const Probe::Partition& p) {
+  return p.isr.size() < std::min(static_cast<std::size_t>(std::max(p.min_isr, 1)), p.replicas.size());
+}
+
+std::optional<Violation> check_transactions(const Probe& probe) {
+  if (probe.transactions.empty()) return std::nullopt;
+  const bool unwritable = std::ranges::any_of(
+      probe.partitions, [&](const Probe::Partition& p) { return !has_candidate(probe, p) || below_min_isr(p); });
+  if (unwritable) return std::nullopt;
+  const OpenTransaction& open = probe.transactions.front();
+  Violation v = broken(probe, open.invariant, kNoNode, open.sentence, "it is still open");
+  v.partition = open.partition;
+  v.partition_name = open.partition_name;
+  v.offset = open.offset;
+  return v;
+}
+
 std::optional<Violation> check_converged(const Probe& probe, const Probe::Partition& p) {
   const Probe::Replica* leader = find_replica(p, p.leader);
   if (leader == nullptr || !leader->open || !in_core(probe, p.leader)) return std::nullopt;  // V1's concern
-  const auto minimum = std::min(static_cast<std::size_t>(std::max(p.min_isr, 1)), p.replicas.size());
-  if (p.isr.size() < minimum) return std::nullopt;  // excuse "below-min-isr"
+  if (below_min_isr(p)) return std::nullopt;                                                 // excuse "below-min-isr"
   for (const Probe::Replica& r : p.replicas) {
     if (!in_core(probe, r.node)) continue;
     const bool same = r.open && r.log_end == leader->log_end && r.high_watermark == leader->log_end;
@@ -89,10 +105,19 @@ std::optional<Violation> check_converged(const Probe& probe, const Probe::Partit
   return std::nullopt;
 }
 
+std::optional<Violation> check_group(const Probe& probe, const Probe::Group& g) {
+  if (!g.served) return std::nullopt;  // V1's concern, or the excuses "no-candidate", "below-min-isr", "rotted"
+  const bool still = g.state.empty() || g.state == "Empty" || g.state == "Stable";
+  if (still && g.outside.empty()) return std::nullopt;
+  const std::string what = still ? g.outside.front() + " is no settled member of it" : "it is in state " + g.state;
+  return broken(probe, "V6", g.coordinator, "group " + g.name + " does not become stable: " + what,
+                "the group's state is " + (g.state.empty() ? std::string("unknown") : g.state));
+}
+
 }  // namespace
 
 Duration LivenessBounds::longest() const {
-  return std::max({leader_elected, brokers_unfenced, converged, waiters_answered});
+  return std::max({leader_elected, brokers_unfenced, converged, waiters_answered, transactions_closed, groups_stable});
 }
 
 LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
@@ -111,6 +136,20 @@ LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
                 4 * (t.replica_fetch_wait_max + t.replica_fetch_backoff + t.network_round_trip);
   // Clients give up by themselves; what brokers hold for them is answered when the leader works, or at its time-out.
   b.waiters_answered = std::max(b.converged, t.client_delivery_timeout) + exchange;
+  // What its client left open is aborted at the first look after its time-out, by whatever clock; a request for markers
+  // from before that may have to run into its time-out first.
+  b.transactions_closed = b.waiters_answered;
+  if (t.transaction_timeout > Duration::zero()) {
+    b.transactions_closed +=
+        t.transaction_timeout + 2 * t.transaction_abort_interval + t.clock_difference + t.marker_timeout + 4 * exchange;
+  }
+  // Once the coordinator serves, a member may still wait for the answer to a join of before the heal (a rebalance and a
+  // request) until it looks for the coordinator again. Who died is missed when its session ends, at the next heartbeat
+  // the others join again, and whoever they wait for in vain is dropped after a rebalance time-out: in the join, and
+  // again in the sync. What was dropped comes back, which is a second round, and a cooperative move a third.
+  const Duration round = 2 * t.group_rebalance_timeout + t.group_heartbeat_interval + 2 * t.client_request_timeout;
+  b.groups_stable = b.converged + t.group_rebalance_timeout + t.client_request_timeout + t.group_session_timeout +
+                    3 * round + 2 * t.network_round_trip;
   return b;
 }
 
@@ -139,6 +178,14 @@ std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime hea
       if (w.age < bounds.waiters_answered) continue;
       return broken(probe, "V4", w.node, w.what + " was never answered",
                     "waits for " + std::to_string(to_ms(w.age)) + " ms");
+    }
+  }
+  if (passed >= bounds.transactions_closed) {
+    if (auto v = check_transactions(probe)) return v;
+  }
+  if (passed >= bounds.groups_stable) {
+    for (const Probe::Group& g : probe.groups) {
+      if (auto v = check_group(probe, g)) return v;
     }
   }
   return std::nullopt;

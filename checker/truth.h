@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -87,6 +88,7 @@ struct Replica {
   std::int64_t stable = 0;
   std::int64_t answered_stable = 0;  // the answer to read_committed whose batches are being delivered
   std::vector<std::pair<std::int64_t, std::int64_t>> answered_aborted;  // its list: producer, first offset
+  std::map<std::int64_t, BatchIndex> forgotten;  // by producer: its head when it forgot what it knew of it
 };
 
 // A compact memory of what a witness may need.

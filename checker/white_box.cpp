@@ -153,8 +153,41 @@ void WhiteBox::produce_sent(MonoTime now, std::uint64_t client, std::uint64_t op
   state_->produce_sent(client, operation, partition, crc);
 }
 
+void WhiteBox::produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
+                                  std::uint32_t crc) {
+  state_->produce_renumbered(client, operation, partition, crc);
+}
+
 void WhiteBox::produce_finished(std::uint64_t client, std::uint64_t operation) {
   state_->produce_finished(client, operation);
+}
+
+void WhiteBox::transaction_begun(MonoTime now, const ClientTransaction& transaction) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->transaction_begun(transaction);
+}
+
+void WhiteBox::transaction_asked(MonoTime now, const ClientAsk& ask) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->transaction_asked(ask);
+}
+
+void WhiteBox::transactional_sent(std::int64_t process, const PartitionKey& partition, std::int64_t producer_id,
+                                  std::int16_t producer_epoch, std::int32_t base_sequence) {
+  state_->transactional_sent(process, partition, producer_id, producer_epoch, base_sequence);
+}
+
+std::vector<OpenTransaction> WhiteBox::open_transactions() const { return state_->open_transactions(); }
+
+void WhiteBox::offsets_asked(MonoTime now, std::uint64_t client) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->offsets_asked(client);
+}
+
+void WhiteBox::consumption_resumed(MonoTime now, std::uint64_t client, std::string_view group, std::string_view topic,
+                                   std::int32_t partition, std::int64_t position) {
+  state_->now = Now{now, kNoNode, 0};
+  state_->consumption_resumed(client, group, topic, partition, position);
 }
 
 void WhiteBox::faults_healed(MonoTime now) {
@@ -182,6 +215,7 @@ void WhiteBox::judge_liveness(const LivenessProbe& probe, const LivenessBounds& 
 }
 
 const std::optional<Violation>& WhiteBox::violation() const { return state_->violation; }
+std::vector<GroupStatus> WhiteBox::group_status() const { return state_->group_status(); }
 const Metrics& WhiteBox::metrics() const { return state_->metrics; }
 std::size_t WhiteBox::memory_bytes() const { return state_->memory_bytes(); }
 const std::vector<std::uint64_t>& WhiteBox::abstract_states() const { return state_->states.all(); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -14,7 +15,7 @@
 #include "runtime/time.h"
 
 // The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
-// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1, T2, T4, T5, T7, T8; V1-V4 at a deadline).
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T12, G1-G5; V1-V6 at a deadline).
 namespace verdict::checker {
 
 enum class StopKind : std::uint8_t {
@@ -35,6 +36,26 @@ struct WhiteBoxOptions {
   bool abstract_states = false;  // see abstract_states()
 };
 
+// A transaction as its client begins it.
+struct ClientTransaction {
+  std::int64_t process = 0;
+  std::int64_t txn = 0;  // unique in the run
+  std::string_view transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  bool version_two = false;  // KIP-890
+};
+
+// A request of a transactional client goes out; `settled`: it is known to do nothing any more, since it was answered.
+// Ends are of what the client began last.
+struct ClientAsk {
+  enum class Call : std::uint8_t { init, commit, abort };
+  std::int64_t process = 0;
+  std::string_view transactional_id;
+  Call call = Call::init;
+  bool settled = false;
+};
+
 struct Metrics {
   std::uint64_t events = 0;
   std::uint64_t acknowledged = 0;      // records answered with success (acks 1 and all)
@@ -44,6 +65,17 @@ struct Metrics {
   std::uint64_t truncations = 0;     // that removed records
   std::uint64_t elections = 0;       // changes of leader or leader epoch that left a leader
   std::uint64_t excused_losses = 0;  // committed or acknowledged records cut with C1's excuse
+  // Batches that are in a log twice since their producer took another epoch by itself and sent them again.
+  std::uint64_t own_duplicates = 0;
+};
+
+struct GroupStatus {  // as the broker that leads its partition of __consumer_offsets has announced it
+  std::string group;
+  PartitionKey partition;
+  NodeId coordinator = kNoNode;
+  std::string state;
+  std::int32_t generation = -1;
+  std::size_t members = 0;
 };
 
 class WhiteBoxState;
@@ -78,13 +110,31 @@ class WhiteBox {
   // A client is about to send a batch for the first time (not on a resend): C7's floor.
   void produce_sent(MonoTime now, std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
                     std::uint32_t crc);
+  // An idempotent producer took another epoch by itself, and sends again in it what it sent before (T12).
+  void produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& partition,
+                          std::uint32_t crc);
   // The client has its final result and will not resend: the floor is forgotten.
   void produce_finished(std::uint64_t client, std::uint64_t operation);
 
-  // V1-V4's bounds start here. What rotted and was not overwritten since reads as it was written again.
+  // The ghosts of transactions: what their clients begin, and ask to end or to fence. A batch (of this base sequence)
+  // that is sent for the first time belongs to what its client began last.
+  void transaction_begun(MonoTime now, const ClientTransaction& transaction);
+  void transaction_asked(MonoTime now, const ClientAsk& ask);
+  void transactional_sent(std::int64_t process, const PartitionKey& partition, std::int64_t producer_id,
+                          std::int16_t producer_epoch, std::int32_t base_sequence);
+  // For a LivenessProbe: what no marker has ended (T3, T10) and no coordinator has closed (V5) so far.
+  std::vector<OpenTransaction> open_transactions() const;
+
+  // A member of a group is about to ask for its committed offsets; and it goes on reading a partition at `position`
+  // (-1: nothing was committed). G5.
+  void offsets_asked(MonoTime now, std::uint64_t client);
+  void consumption_resumed(MonoTime now, std::uint64_t client, std::string_view group, std::string_view topic,
+                           std::int32_t partition, std::int64_t position);
+
+  // V1-V6's bounds start here. What rotted and was not overwritten since reads as it was written again.
   void faults_healed(MonoTime now);
   std::optional<MonoTime> healed() const;
-  // Judges V1-V4 (see liveness.h); a violation found is also the run's.
+  // Judges V1-V6 (see liveness.h); a violation found is also the run's.
   void judge_liveness(const LivenessProbe& probe, const LivenessBounds& bounds);
 
   const std::optional<Violation>& violation() const;  // the first
@@ -94,6 +144,7 @@ class WhiteBox {
   bool rotted(std::string_view topic, std::int32_t partition) const;
   bool misled(const PartitionKey& partition) const;  // a replica of it was
 
+  std::vector<GroupStatus> group_status() const;  // for V6's probe
   const Metrics& metrics() const;
   // The truth, for scenarios' expectations and tests. kNoOffset: unknown partition.
   Offset true_high_watermark(const PartitionKey& partition) const;

@@ -8,10 +8,6 @@ namespace {
 
 std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
 
-std::uint64_t operation_key(std::uint64_t client, std::uint64_t operation) {
-  return ((client & 0x7fffff) << 40) | (operation & 0xffffffffff);
-}
-
 }  // namespace
 
 void WhiteBoxState::produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key,
@@ -26,6 +22,7 @@ void WhiteBoxState::produce_sent(std::uint64_t client, std::uint64_t operation, 
   }
   std::uint64_t& pending = pending_[operation_key(client, operation)];
   pending = floor_key + 1;
+  sends_[floor_key] = operation_key(client, operation);
 }
 
 void WhiteBoxState::produce_finished(std::uint64_t client, std::uint64_t operation) {
@@ -34,6 +31,7 @@ void WhiteBoxState::produce_finished(std::uint64_t client, std::uint64_t operati
   if (pending == nullptr) return;
   const std::uint64_t floor_key = *pending - 1;
   pending_.erase(key);
+  if (landed_.find(key) == nullptr) sends_.erase(floor_key);  // T12's: it has no producer id, or was not appended
   if (Floor* floor = floors_.find(floor_key); floor != nullptr && --floor->senders == 0) floors_.erase(floor_key);
 }
 

@@ -244,6 +244,7 @@ void WhiteBoxState::conclude_election(PartitionTruth& p, bool inside) {
 
 void WhiteBoxState::cut(PartitionTruth& p, std::int64_t to) {
   ++metrics.excused_losses;
+  forgive_groups(p);
   note(p, Note::Kind::cut, p.leader, to, 0, p.leader_epoch);
   lower_true_hw(p, to);
   p.exposed = std::min(p.exposed, to);

@@ -54,6 +54,7 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   }
   append(p, s, made, e);
   appended_of_producer(p, p.replicas[s], made, e);
+  if (e.role == protocol::events::Role::leader) note_fences(p, made);
 }
 
 void WhiteBoxState::append(PartitionTruth& p, Slot s, BatchIndex made, const protocol::events::BatchAppended& e) {

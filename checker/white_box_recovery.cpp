@@ -79,6 +79,7 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
                         });
   n.crashed = kind != StopKind::orderly || unopened;
   n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
+  std::erase_if(transactions.active, [id](const auto& coordinator) { return coordinator.first.first == id; });
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
     Replica& r = p.replicas[slot(p, id)];

@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "checker/abstract_state.h"
+#include "checker/group_truth.h"
 #include "checker/id_map.h"
+#include "checker/transaction_truth.h"
 #include "checker/truth.h"
 #include "checker/white_box.h"
 
@@ -24,7 +26,9 @@ struct Now {
 };
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
-// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8.
+// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8,
+// white_box_producers.cpp T7 T12, white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10,
+// white_box_groups.cpp G1-G5.
 // Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
@@ -33,7 +37,15 @@ struct Produced {
   std::int16_t epoch = -1;
   bool transactional = false;
   Marker marker = Marker::none;
+  BeginPlace begin = 0;  // the transaction in which its client sent it first
+  bool late = false;     // that one was decided when it was appended
 };
+
+constexpr std::size_t kFences = 8;  // of a producer, the newest
+
+constexpr std::uint64_t operation_key(std::uint64_t client, std::uint64_t operation) {
+  return ((client & 0x7fffff) << 40) | (operation & 0xffffffffff);
+}
 
 class WhiteBoxState {
  public:
@@ -130,8 +142,24 @@ class WhiteBoxState {
   void on(const protocol::events::QuorumCommitted& e);
   void on(const protocol::events::MetadataApplied& e);
   void on(const protocol::events::TransactionalAppended& e);
+  void on(const protocol::events::ProducersForgotten& e);
   void on(const protocol::events::LastStableServed& e);
   void on(const protocol::events::CommittedRead& e);
+  void on(const protocol::events::TransactionMoved& e);
+  void on(const protocol::events::TransactionDecided& e);
+  void on(const protocol::events::TransactionFound& e);
+  void on(const protocol::events::CoordinatorChanged& e);
+  void on(const protocol::events::MarkerAnswered& e);
+  void on(const protocol::events::OffsetsEnded& e);
+  void on(const protocol::events::GroupsLoaded& e);
+  void on(const protocol::events::GroupMoved& e);
+  void on(const protocol::events::GroupMemberMoved& e);
+  void on(const protocol::events::GroupCommitDecided& e);
+  void on(const protocol::events::GroupRecordAppended& e);
+  void on(const protocol::events::OffsetFetched& e);
+  void on(const protocol::events::GroupJoined& e);
+  void on(const protocol::events::GroupSynced& e);
+  void on(const protocol::events::OffsetCommitted& e);
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
@@ -145,7 +173,17 @@ class WhiteBoxState {
   void imaged(NodeId id, std::uint64_t image);
   void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
+  void produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);
   void produce_finished(std::uint64_t client, std::uint64_t operation);
+  void transaction_begun(const ClientTransaction& t);
+  void transaction_asked(const ClientAsk& ask);
+  void transactional_sent(std::int64_t process, const PartitionKey& key, std::int64_t id, std::int16_t epoch,
+                          std::int32_t sequence);
+  std::vector<OpenTransaction> open_transactions();
+  void offsets_asked(std::uint64_t client);
+  void consumption_resumed(std::uint64_t client, std::string_view group, std::string_view topic, std::int32_t index,
+                           std::int64_t position);
+  std::vector<GroupStatus> group_status() const;
 
  private:
   struct Floor {
@@ -209,9 +247,54 @@ class WhiteBoxState {
                             const protocol::events::BatchAppended& e);
   void judge_sequence(const PartitionTruth& p, const Replica& r, BatchIndex made,
                       const protocol::events::BatchAppended& e);  // T7, T8
+  bool forgotten(const Replica& r, std::int64_t producer, BatchIndex batch) const;
+  bool on_path(const PartitionTruth& p, BatchIndex head, BatchIndex batch) const;
+  void judge_send(const PartitionTruth& p, const Replica& r, BatchIndex made,
+                  const protocol::events::BatchAppended& e);  // T12
+  void see_fence(const protocol::events::TransactionMoved& e);
+  void note_fences(const PartitionTruth& p, BatchIndex record);
+  void judge_fence(const PartitionTruth& p, const Replica& r, BatchIndex made);  // T7
   bool listed_as_aborted(const Replica& r, BatchIndex batch);
   void judge_read_committed(PartitionTruth& p, const Replica& r, BatchIndex own,
                             std::int64_t high_watermark);  // T1, T2, T4
+
+  // ---- transactions (white_box_coordinator.cpp, white_box_ghost.cpp) ----
+  std::uint64_t batch_key(const PartitionTruth& p, std::int64_t id, std::int16_t epoch, std::int32_t sequence) const;
+  void moved(TransactionalId& id, const PartitionKey& coordinator, std::int64_t producer_id, std::int16_t epoch,
+             std::string_view state);
+  void keep_decision(Decision decision, std::int64_t producer_id, std::int16_t epoch);
+  void judge_decision(const PartitionTruth& p, const TransactionalId& id, BeginPlace place,
+                      const protocol::events::TransactionDecided& e);  // T11
+  bool durable(const Decision& decision) const;
+  const Decision* decision_for(std::int64_t producer_id, std::int16_t epoch);
+  bool lost_decisions() const;
+  void bind(const PartitionTruth& p, Produced& batch);
+  void judge_marker(PartitionTruth& p, const Replica& r, const protocol::events::TransactionalAppended& e);  // T6 T3
+  void judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
+                   const protocol::events::TransactionalAppended& e);  // T3
+  BatchIndex newest_of(PartitionTruth& p, const Replica& r, std::int64_t producer, bool& blind);
+  void scan_open(const PartitionTruth& p, OpenScan& scan) const;
+  void open_in(const PartitionTruth& p, std::vector<OpenTransaction>& found);
+
+  // A producer epoch that a coordinator put in the place of all below it, with nothing open any more; it holds once
+  // its record is committed.
+  struct Fence {
+    std::int64_t producer;
+    std::int16_t epoch;
+    std::uint32_t partition = 0;  // of the record
+    BatchIndex record = kNoBatch;
+  };
+
+  // ---- groups (white_box_groups.cpp) ----
+  GroupsTruth* groups_of(const PartitionTruth& p);
+  CoordinatorTruth* coordinator(const PartitionTruth& p);
+  void forgive_groups(const PartitionTruth& p);
+  std::vector<GroupRecordTruth>* group_records(BatchIndex i);
+  void fold_offsets(const Replica& r, OffsetFold& fold);
+  void judge_loaded(const PartitionTruth& p, const CoordinatorTruth& here,
+                    const protocol::events::GroupMemberMoved& e);  // G1
+  static bool took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older);
+  OwnersTruth* owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation);
 
   struct Unsettled {
     std::uint32_t partition;
@@ -230,10 +313,22 @@ class WhiteBoxState {
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::vector<Produced> produced_;
-  IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
+  mutable IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
+  TransactionTruth transactions;
+  std::map<std::uint32_t, GroupsTruth> groups_;  // by partition
+  std::vector<std::vector<GroupRecordTruth>> group_records_;
+  IdMap<std::uint32_t> group_records_of_;                     // batch -> place in group_records_ + 1
+  std::map<std::string, AnswersTruth, std::less<>> answers_;  // by offset's key
+  std::map<std::uint64_t, MonoTime> asked_;                   // by client
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_
+  IdMap<std::uint64_t> sends_;    // key of floors_ -> client and operation
+  IdMap<std::uint32_t> landed_;   // client and operation -> the batch that it was appended as last, + 1
+  std::vector<Fence> fencing_;    // announced, their record not appended yet
+  Now fencing_when_;
+  std::map<std::int64_t, std::vector<Fence>> fences_;                      // by producer
+  protocol::events::Role appended_as_ = protocol::events::Role::follower;  // the latest batch of a producer
 };
 
 }  // namespace verdict::checker

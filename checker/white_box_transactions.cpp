@@ -31,7 +31,7 @@ Produced& WhiteBoxState::make_produced(BatchIndex i) {
 }
 
 // A leader's append, judged against what its own log holds of the producer: there its state comes from. Below a batch
-// whose append was never announced nothing is known.
+// whose append was never announced nothing is known, nor below what was forgotten of the producer.
 void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, BatchIndex made,
                                    const protocol::events::BatchAppended& e) {
   const std::int64_t id = e.producer_id.value();
@@ -41,6 +41,7 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
     if (tree[i].unknown || end(i) <= r.log_start) return;
     const Produced* before = produced(i);
     if (before == nullptr || before->producer != id) continue;
+    if (forgotten(r, id, i)) break;
     if (!known && before->epoch > e.producer_epoch.value()) {
       violate("T7", &p, e.base.value(),
               broker(now.node) + " appends offset " + std::to_string(e.base.value()) + " of " + name(p) + " in epoch " +
@@ -72,7 +73,9 @@ void WhiteBoxState::appended_of_producer(const PartitionTruth& p, const Replica&
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.base_sequence = e.base_sequence;
+  appended_as_ = e.role;
   if (e.role == protocol::events::Role::leader) judge_sequence(p, r, made, e);
+  judge_send(p, r, made, e);
 }
 
 void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
@@ -87,6 +90,14 @@ void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
   batch.marker = e.marker == "commit"  ? Produced::Marker::commit
                  : e.marker == "abort" ? Produced::Marker::abort
                                        : Produced::Marker::none;
+  if (batch.marker == Produced::Marker::none && appended_as_ == protocol::events::Role::leader)
+    judge_fence(*p, r, r.head);
+  if (!r.view.leads) return;
+  if (batch.marker == Produced::Marker::none) {
+    if (batch.begin == 0) bind(*p, batch);
+  } else {
+    judge_marker(*p, r, e);
+  }
 }
 
 void WhiteBoxState::on(const protocol::events::LastStableServed& e) {

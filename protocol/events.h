@@ -127,6 +127,16 @@ struct LogFlushed {
   }
 };
 
+// producer.id.expiration.ms: who wrote nothing since is not known here any more, as one that never wrote.
+struct ProducersForgotten {
+  PartitionKey partition;
+  std::span<const ProducerId> producers;
+  VERDICT_EVENT("producers_forgotten") {
+    visit("partition", partition);
+    visit("producers", producers);
+  }
+};
+
 // ---- one replica's role ----
 
 struct BecameLeader {
@@ -407,6 +417,167 @@ struct MetadataApplied {  // a broker published all records below `to` to its pa
   VERDICT_EVENT("metadata_applied") { visit("to", to); }
 };
 
+// ---- groups: what a coordinator decides (from its loading on), writes, and tells ----
+// `partition`: of __consumer_offsets. An assignment is written "orders-0,orders-1".
+
+struct GroupsLoaded {  // a coordinator has read its log and answers from now on; its groups and members follow
+  PartitionKey partition;
+  LeaderEpoch leader_epoch;
+  VERDICT_EVENT("groups_loaded") {
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+  }
+};
+
+struct GroupMoved {
+  PartitionKey partition;
+  std::string_view group;
+  std::string_view state;  // Kafka's name; Dead: removed
+  std::int32_t generation;
+  std::int32_t members;
+  VERDICT_EVENT("group_moved") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("state", state);
+    visit("generation", generation);
+    visit("members", members);
+  }
+};
+
+struct GroupMemberMoved {
+  PartitionKey partition;
+  std::string_view group;
+  std::int32_t generation;  // of the group
+  std::string_view member;
+  std::string_view instance;    // "": a dynamic member
+  std::string_view change;      // loaded, joined, replaced, removed
+  std::string_view replaces;    // the older self's id
+  std::string_view assignment;  // loaded
+  VERDICT_EVENT("group_member_moved") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("generation", generation);
+    visit("member", member);
+    visit("instance", instance);
+    visit("change", change);
+    visit("replaces", replaces);
+    visit("assignment", assignment);
+  }
+};
+
+struct GroupCommitDecided {  // whether a commit's member data were taken, before anything of it is written
+  PartitionKey partition;
+  std::string_view group;
+  std::string_view member;
+  std::string_view instance;
+  std::int32_t generation;  // -1: none
+  ProducerId producer_id;   // of a transactional one
+  std::int16_t error_code;
+  VERDICT_EVENT("group_commit_decided") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("member", member);
+    visit("instance", instance);
+    visit("generation", generation);
+    visit("producer_id", producer_id);
+    visit("error_code", error_code);
+  }
+};
+
+// After batch_appended, each record that a coordinator wrote with it.
+struct GroupRecordAppended {
+  PartitionKey partition;
+  Offset at;
+  std::string_view kind;  // offset, offset_removed, group, group_removed, other
+  std::string_view group;
+  std::string_view topic;  // offset, offset_removed
+  std::int32_t index;
+  std::int64_t committed;   // offset
+  ProducerId producer_id;   // of a transaction that decides on it
+  std::int32_t generation;  // group
+  VERDICT_EVENT("group_record_appended") {
+    visit("partition", partition);
+    visit("at", at);
+    visit("kind", kind);
+    visit("group", group);
+    visit("topic", topic);
+    visit("index", index);
+    visit("committed", committed);
+    visit("producer_id", producer_id);
+    visit("generation", generation);
+  }
+};
+
+struct OffsetFetched {  // what a group has committed, as a coordinator is about to answer
+  PartitionKey partition;
+  std::string_view group;
+  std::string_view topic;
+  std::int32_t index;
+  std::int64_t committed;  // -1: none
+  VERDICT_EVENT("offset_fetched") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("topic", topic);
+    visit("index", index);
+    visit("committed", committed);
+  }
+};
+
+struct GroupJoined {  // an answer to JoinGroup that names a generation leaves
+  PartitionKey partition;
+  std::string_view group;
+  std::int32_t generation;
+  std::string_view member;
+  std::string_view instance;
+  std::string_view client;    // client.id
+  std::string_view asked_as;  // the member id of the request; "": a new process
+  VERDICT_EVENT("group_joined") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("generation", generation);
+    visit("member", member);
+    visit("instance", instance);
+    visit("client", client);
+    visit("asked_as", asked_as);
+  }
+};
+
+struct GroupSynced {  // an answer to SyncGroup that gives an assignment leaves
+  PartitionKey partition;
+  std::string_view group;
+  std::int32_t generation;
+  std::string_view member;
+  std::string_view instance;
+  std::string_view client;
+  std::string_view assignment;
+  VERDICT_EVENT("group_synced") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("generation", generation);
+    visit("member", member);
+    visit("instance", instance);
+    visit("client", client);
+    visit("assignment", assignment);
+  }
+};
+
+struct OffsetCommitted {  // an answer to OffsetCommit leaves
+  PartitionKey partition;
+  std::string_view group;
+  std::string_view topic;
+  std::int32_t index;
+  std::int64_t committed;
+  std::int16_t error_code;
+  VERDICT_EVENT("offset_committed") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("topic", topic);
+    visit("index", index);
+    visit("committed", committed);
+    visit("error_code", error_code);
+  }
+};
+
 // A coordinator is about to append this state of a transactional id; it is decided once that record is committed.
 struct TransactionMoved {
   std::string_view transactional_id;
@@ -414,7 +585,8 @@ struct TransactionMoved {
   std::int16_t producer_epoch;
   std::string_view state;  // Kafka's name; Dead: expired
   std::int32_t coordinator_epoch;
-  std::int32_t partitions;  // how many it has
+  std::int32_t partitions;     // how many it has
+  PartitionKey coordinator{};  // the partition of __transaction_state
   VERDICT_EVENT("transaction_moved") {
     visit("transactional_id", transactional_id);
     visit("producer_id", producer_id);
@@ -422,6 +594,99 @@ struct TransactionMoved {
     visit("state", state);
     visit("coordinator_epoch", coordinator_epoch);
     visit("partitions", partitions);
+    visit("coordinator", coordinator);
+  }
+};
+
+// The record that ends a transaction is appended, to be followed by its markers once it is committed.
+struct TransactionDecided {
+  PartitionKey coordinator;  // the partition of __transaction_state
+  Offset offset;             // of the record
+  std::string_view transactional_id;
+  std::int64_t producer_id;
+  std::int16_t producer_epoch;  // of the markers
+  std::int16_t ended_epoch;     // the producer's whose transaction it is
+  bool commit;
+  std::string_view cause;   // "end": EndTxn; "fence": InitProducerId; "timeout"
+  std::int64_t open_ms;     // since it began, by the coordinators' wall clocks
+  std::int64_t timeout_ms;  // transaction.timeout.ms of its producer
+  std::int16_t version;     // transaction version of who ended it
+  VERDICT_EVENT("transaction_decided") {
+    visit("coordinator", coordinator);
+    visit("offset", offset);
+    visit("transactional_id", transactional_id);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("ended_epoch", ended_epoch);
+    visit("commit", commit);
+    visit("cause", cause);
+    visit("open_ms", open_ms);
+    visit("timeout_ms", timeout_ms);
+    visit("version", version);
+  }
+};
+
+// A coordinator of groups or transactions begins to answer for its partition, all of whose log below `end` it knows; or
+// it answers no more.
+struct CoordinatorChanged {
+  PartitionKey partition;
+  LeaderEpoch leader_epoch;
+  bool active;
+  Offset end;
+  VERDICT_EVENT("coordinator_changed") {
+    visit("partition", partition);
+    visit("leader_epoch", leader_epoch);
+    visit("active", active);
+    visit("end", end);
+  }
+};
+
+// After coordinator_changed, one for each transactional id that the log holds: committed, all of it.
+struct TransactionFound {
+  PartitionKey coordinator;
+  std::string_view transactional_id;
+  std::int64_t producer_id;
+  std::int16_t producer_epoch;
+  std::string_view state;
+  VERDICT_EVENT("transaction_found") {
+    visit("coordinator", coordinator);
+    visit("transactional_id", transactional_id);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("state", state);
+  }
+};
+
+struct MarkerAnswered {  // to the coordinator that asked for it; announced before the answer leaves
+  PartitionKey partition;
+  Offset offset;
+  ProducerId producer_id;
+  ProducerEpoch producer_epoch;
+  std::int32_t coordinator_epoch;
+  std::string_view marker;  // "commit", "abort"
+  std::int16_t error_code;
+  VERDICT_EVENT("marker_answered") {
+    visit("partition", partition);
+    visit("offset", offset);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("coordinator_epoch", coordinator_epoch);
+    visit("marker", marker);
+    visit("error_code", error_code);
+  }
+};
+
+// What a transaction committed of offsets is visible now in this partition of __consumer_offsets; or it never will be.
+struct OffsetsEnded {
+  PartitionKey partition;
+  ProducerId producer_id;
+  ProducerEpoch producer_epoch;
+  std::string_view marker;  // "commit", "abort"
+  VERDICT_EVENT("offsets_ended") {
+    visit("partition", partition);
+    visit("producer_id", producer_id);
+    visit("producer_epoch", producer_epoch);
+    visit("marker", marker);
   }
 };
 
@@ -484,7 +749,11 @@ using Event =
                  events::TopicDeleted, events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered,
                  events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied,
                  events::TransactionMoved, events::TransactionalAppended, events::LastStableServed,
-                 events::CommittedRead>;
+                 events::CommittedRead, events::TransactionDecided, events::CoordinatorChanged,
+                 events::TransactionFound, events::MarkerAnswered, events::OffsetsEnded, events::ProducersForgotten,
+                 events::GroupsLoaded, events::GroupMoved, events::GroupMemberMoved, events::GroupCommitDecided,
+                 events::GroupRecordAppended, events::OffsetFetched, events::GroupJoined, events::GroupSynced,
+                 events::OffsetCommitted>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

@@ -33,8 +33,20 @@ namespace verdict {
   X(Kafka18106, "kafka-18106")                                   \
   X(Kafka18723, "kafka-18723")                                   \
   X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
+  X(NoGenerationFence, "no-generation-fence")                    \
+  X(Kafka8500, "kafka-8500")                                     \
+  X(Kafka10284, "kafka-10284")                                   \
   X(CrcIgnored, "crc-ignored")                                   \
-  X(KeptBelowLogStart, "kept-below-log-start")
+  X(KeptBelowLogStart, "kept-below-log-start")                   \
+  X(Kip890, "kip-890")                                           \
+  X(EndtxnRetry, "endtxn-retry")                                 \
+  X(Kafka14884, "kafka-14884")                                   \
+  X(Kafka9600, "kafka-9600")                                     \
+  X(Kafka17507, "kafka-17507")                                   \
+  X(ResendNewEpoch, "resend-new-epoch")                          \
+  X(InitNoFence, "init-no-fence")                                \
+  X(LsoBeforeReplay, "lso-before-replay")                        \
+  X(SequenceGap, "sequence-gap")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -60,8 +72,20 @@ namespace verdict {
   X(DefectKafka18106, "defect-kafka-18106")                                   \
   X(DefectKafka18723, "defect-kafka-18723")                                   \
   X(DefectStaleMetadataDropsProposal, "defect-stale-metadata-drops-proposal") \
+  X(DefectNoGenerationFence, "defect-no-generation-fence")                    \
+  X(DefectKafka8500, "defect-kafka-8500")                                     \
+  X(DefectKafka10284, "defect-kafka-10284")                                   \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
   X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
+  X(DefectKip890, "defect-kip-890")                                           \
+  X(DefectEndtxnRetry, "defect-endtxn-retry")                                 \
+  X(DefectKafka14884, "defect-kafka-14884")                                   \
+  X(DefectKafka9600, "defect-kafka-9600")                                     \
+  X(DefectKafka17507, "defect-kafka-17507")                                   \
+  X(DefectResendNewEpoch, "defect-resend-new-epoch")                          \
+  X(DefectInitNoFence, "defect-init-no-fence")                                \
+  X(DefectLsoBeforeReplay, "defect-lso-before-replay")                        \
+  X(DefectSequenceGap, "defect-sequence-gap")                                 \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
@@ -96,8 +120,19 @@ namespace verdict {
   X(StaleBrokerEpochRefused, "stale-broker-epoch-refused")                    \
   X(BrokerFenced, "broker-fenced")                                            \
   X(BrokerUnfenced, "broker-unfenced")                                        \
+  X(StaleMemberRefused, "stale-member-refused")                               \
+  X(StaticMemberReplaced, "static-member-replaced")                           \
+  X(GroupMemberExpired, "group-member-expired")                               \
   X(PartitionOffline, "partition-offline")                                    \
-  X(OffsetNotAvailable, "offset-not-available")
+  X(OffsetNotAvailable, "offset-not-available")                               \
+  X(VerificationOutlived, "verification-outlived")                            \
+  X(EndTxnRepeated, "end-txn-repeated")                                       \
+  X(EndTxnFenced, "end-txn-fenced")                                           \
+  X(LateTransactionalBatch, "late-transactional-batch")                       \
+  X(ResendRecognised, "resend-recognised")                                    \
+  X(SequenceRefused, "sequence-refused")                                      \
+  X(ProducerFenced, "producer-fenced")                                        \
+  X(SnapshotSkipped, "snapshot-skipped")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
 // simulated machine's own, the others the core's.

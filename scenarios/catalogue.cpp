@@ -157,11 +157,88 @@ std::vector<DefectEntry> late_word_defects() {
   };
 }
 
+std::vector<DefectEntry> transaction_defects() {
+  return {
+      {Defect::Kip890,
+       "kip-890",
+       "the end of a transaction brings no new epoch, so that a batch which comes after it joins the next one",
+       "delay of a Produce, an abort",
+       {"T3", "T10"}},
+      {Defect::EndtxnRetry,
+       "endtxn-retry",
+       "an EndTxn that comes again ends the next transaction",
+       "delay of an EndTxn, its retry",
+       {"T11"}},
+      {Defect::Kafka14884,
+       "kafka-14884",
+       "a batch is appended on the word that its transaction goes on, though its marker came since",
+       "delay of the coordinator's word, an abort",
+       {"T10", "T3"}},
+      {Defect::Kafka9600,
+       "kafka-9600",
+       "a coordinator takes an EndTxn of an older epoch",
+       "a producer that was fenced comes back",
+       {"T11", "T7"}},
+      {Defect::Kafka17507,
+       "kafka-17507",
+       "a marker is acknowledged before the offsets of its transaction are visible",
+       "none",
+       {"T9"}},
+  };
+}
+
+std::vector<DefectEntry> producer_defects() {
+  return {
+      {Defect::ResendNewEpoch,
+       "resend-new-epoch",
+       "a new leader doesn't know its producers' batches of earlier leader epochs again, and takes a resend anew",
+       "crash of the leader after an append",
+       {"T8", "T12"}},
+      {Defect::InitNoFence,
+       "init-no-fence",
+       "InitProducerId raises the epoch, but the coordinator goes on to add partitions for the older one",
+       "a paused producer, another instance of it",
+       {"T7"}},
+      {Defect::LsoBeforeReplay,
+       "lso-before-replay",
+       "after a restart or an election the last stable offset is served before the producers' state is rebuilt",
+       "an election or a restart, a transaction open",
+       {"T2", "T4", "T5"}},
+      {Defect::SequenceGap,
+       "sequence-gap",
+       "a batch is taken although the one before it failed",
+       "an error on one batch of several in flight",
+       {"T8"}},
+  };
+}
+
+std::vector<DefectEntry> group_defects() {
+  return {
+      {Defect::NoGenerationFence,
+       "no-generation-fence",
+       "a commit by a member of an older generation, or that is none any more, is taken",
+       "pause of a member, rebalance",
+       {"G3"}},
+      {Defect::Kafka8500,
+       "kafka-8500",
+       "a static member that starts anew during a rebalance gets its older self's member id, so both run",
+       "return of a static member during a rebalance",
+       {"G1"}},
+      {Defect::Kafka10284,
+       "kafka-10284",
+       "the replacement of a static member is not written, so a later coordinator knows its older self",
+       "return of a static member, election of the offsets' leader",
+       {"G1"}},
+  };
+}
+
 }  // namespace
 
 std::vector<DefectEntry> defects() {
   std::vector<DefectEntry> all = isr_defects();
-  for (const auto& more : {epoch_defects(), late_word_defects()}) all.insert(all.end(), more.begin(), more.end());
+  for (const auto& more :
+       {epoch_defects(), late_word_defects(), transaction_defects(), producer_defects(), group_defects()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

@@ -42,6 +42,19 @@ Task<void> AdminMachine::create_task(TopicSpec topic) {
   --unfinished_;
 }
 
+Task<void> AdminMachine::feature_task(std::string name, std::int16_t level) {
+  ++unfinished_;
+  for (;;) {
+    const MonoTime deadline = runtime_->now() + 5s;
+    const auto done = co_await admin_.lower_feature(name, level, deadline);
+    if (done) break;
+    refusal_ = done.error().message;
+    const MonoTime again = runtime_->now() + 100ms;
+    co_await sleep_until(*runtime_, again);
+  }
+  --unfinished_;
+}
+
 Task<void> AdminMachine::remove_task(std::string topic) {
   ++unfinished_;
   for (;;) {
@@ -101,8 +114,9 @@ sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const Client
   load.process = process;
   load.client = plain.client;
   load.producer = plain.producer;
-  load.transaction.id = spec.transactional_id.empty() ? "txn-" + std::to_string(process) : spec.transactional_id;
+  load.transaction.id = transactional_id_of(spec, process);
   load.transaction.timeout = from_ms(spec.transaction_timeout_ms);
+  load.transaction.highest_version = static_cast<std::int16_t>(spec.transaction_version);
   load.partitions = std::move(plain.partitions);
   load.burst = plain.burst;
   load.interval = plain.interval;
@@ -134,6 +148,15 @@ sim::GroupLoad group_load(const ConsumerSpec& spec, const ClientSettings& settin
   load.group.session_timeout = from_ms(spec.session_timeout_ms);
   load.group.rebalance_timeout = from_ms(settings.request_timeout_ms);
   load.group.heartbeat_interval = from_ms(std::max<std::int64_t>(spec.session_timeout_ms / 5, 20));
+  load.group.instance = spec.instance;
+  load.group.leave_on_close = spec.instance.empty();  // a static member that restarts is to find its place
+  load.group.assignor = spec.assignor == "roundrobin"           ? client::Assignor::round_robin
+                        : spec.assignor == "cooperative-sticky" ? client::Assignor::cooperative_sticky
+                                                                : client::Assignor::range;
+  load.stall_one_in = static_cast<std::uint32_t>(spec.stall_one_in);
+  load.stall = from_ms(spec.stall_ms);
+  load.stay = from_ms(spec.stay_ms);
+  load.away = from_ms(spec.away_ms);
   return load;
 }
 

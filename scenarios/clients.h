@@ -37,6 +37,8 @@ using TransactionalMachine = LoadedMachine<sim::TransactionalProcess, sim::Trans
 class GroupMachine final : public sim::Process {
  public:
   GroupMachine(Runtime& runtime, const sim::GroupLoad& load, sim::HistorySink* sink) : load_(runtime, load, sink) {}
+  void calm() { load_.calm(); }
+  bool settled() const { return load_.settled(); }
 
  private:
   sim::GroupConsumerProcess load_;
@@ -49,19 +51,21 @@ class ConsumerMachine final : public sim::Process {
   sim::ConsumerProcess load;
 };
 
-// Creates and deletes topics, again and again until it is done.
+// Creates and deletes topics and lowers features, again and again until it is done.
 class AdminMachine final : public sim::Process {
  public:
   AdminMachine(Runtime& runtime, const client::ClientOptions& options)
       : runtime_(&runtime), admin_(runtime, options), scope_(runtime) {}
   void create(const TopicSpec& topic) { scope_.spawn(create_task(topic)); }
   void remove(const std::string& topic) { scope_.spawn(remove_task(topic)); }
+  void lower_feature(const std::string& name, std::int16_t level) { scope_.spawn(feature_task(name, level)); }
   std::size_t unfinished() const { return unfinished_; }
   const std::string& refusal() const { return refusal_; }  // of the last attempt
 
  private:
   Task<void> create_task(TopicSpec topic);
   Task<void> remove_task(std::string topic);
+  Task<void> feature_task(std::string name, std::int16_t level);
 
   Runtime* runtime_;
   std::size_t unfinished_ = 0;

@@ -58,4 +58,8 @@ std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload) {
   return numbers;
 }
 
+std::string transactional_id_of(const ProducerSpec& producer, std::int64_t number) {
+  return producer.transactional_id.empty() ? "txn-" + std::to_string(number) : producer.transactional_id;
+}
+
 }  // namespace verdict::scenarios

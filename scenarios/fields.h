@@ -32,6 +32,7 @@ void fields(Visit&& visit, S& s, const ClusterSpec& d)
   visit("combined", s.combined, d.combined,
         Field{"broker 1 is the controller too; else that is node 100, a machine of its own"});
   visit("config", s.config, d.config, Field{"server.properties of every node, over the simulation's defaults"});
+  visit("features", s.features, d.features, Field{"levels of features, by name, below those of a new cluster"});
   visit("clock_offset_ms", s.clock_offset_ms, d.clock_offset_ms,
         Field{"each wall clock is off by up to this, drawn", 0, kHourMs});
   visit("clock_drift_ppm", s.clock_drift_ppm, d.clock_drift_ppm,
@@ -116,6 +117,8 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d)
         Field{"one transaction in so many is aborted; 0: none", 0, 1'000'000});
   visit("transaction_timeout_ms", s.transaction_timeout_ms, d.transaction_timeout_ms,
         Field{"transaction.timeout.ms", 1, kHourMs});
+  visit("transaction_version", s.transaction_version, d.transaction_version,
+        Field{"highest transaction.version that the client speaks; the cluster's may be lower", 1, 2});
   visit("lives", s.lives, d.lives,
         Field{"a transactional one that is fenced begins anew, so many lives in all; 0: no limit", 0, 1'000'000});
   visit("source", s.source, d.source, Field{"topic whose records it transforms, in transactions, as a group's member"});
@@ -137,6 +140,17 @@ void fields(Visit&& visit, S& s, const ConsumerSpec& d)
         Field{.meaning = "isolation.level", .choices = "read_uncommitted|read_committed"});
   visit("group", s.group, d.group, Field{"of which it is a member, reads what it is assigned, and commits"});
   visit("session_timeout_ms", s.session_timeout_ms, d.session_timeout_ms, Field{"of a member", 100, kHourMs});
+  visit("instance", s.instance, d.instance, Field{"group.instance.id of a member; empty: a dynamic one"});
+  visit("assignor", s.assignor, d.assignor,
+        Field{.meaning = "partition.assignment.strategy of a member, the same in all of its group",
+              .choices = "range|roundrobin|cooperative-sticky"});
+  visit("stall_one_in", s.stall_one_in, d.stall_one_in,
+        Field{"one poll of a member in so many takes stall_ms of work, before a commit as who it was; 0: none", 0,
+              1'000'000});
+  visit("stall_ms", s.stall_ms, d.stall_ms, Field{"that work", 0, kHourMs});
+  visit("stay_ms", s.stay_ms, d.stay_ms,
+        Field{"a member leaves in order after about so long; 0: it stays", 0, kHourMs});
+  visit("away_ms", s.away_ms, d.away_ms, Field{"and comes back after so long", 0, kHourMs});
 }
 
 template <class Visit, class S>
@@ -180,7 +194,7 @@ void fields(Visit&& visit, S& s, const FaultSpec& d)
             .required = true});
   visit("at_ms", s.at_ms, d.at_ms, Field{"since the workload began; this or `when`", 0, kHourMs});
   visit("when", s.when, d.when, Field{"a trigger over the protocol feed"});
-  visit("target", s.target, d.target, Field{"a node: leader(orders-0), broker(1), ..."});
+  visit("target", s.target, d.target, Field{"a node: leader(orders-0), coordinator(readers), broker(1), ..."});
   visit("a", s.a, d.a, Field{"targets: one group (of a directed fault, the senders)"});
   visit("b", s.b, d.b, Field{"targets: the other group"});
   visit("for_ms", s.for_ms, d.for_ms, Field{"undone after it; 0: at the heal", 0, kHourMs});

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "protocol/config_keys.h"
+#include "protocol/metadata_records.h"
 #include "protocol/wire/api_keys.h"
 #include "scenarios/event_match.h"
 #include "scenarios/trial.h"
@@ -50,6 +52,22 @@ Checked check_topic(const TopicSpec& topic, std::int32_t brokers, const std::str
   return {};
 }
 
+// Whose coordinators a target can name.
+std::set<std::string> coordinated_keys(const Target& target, const WorkloadSpec& load) {
+  std::set<std::string> keys;
+  const std::vector<std::int32_t> numbers = client_numbers(load);
+  if (target.kind == Target::Kind::coordinator) {
+    for (const ProducerSpec& producer : load.producers) keys.insert(producer.group);
+    for (const ConsumerSpec& consumer : load.consumers) keys.insert(consumer.group);
+  } else {
+    for (std::size_t i = 0; i < load.producers.size(); ++i) {
+      if (load.producers[i].transactional) keys.insert(transactional_id_of(load.producers[i], numbers[i]));
+    }
+  }
+  keys.erase("");
+  return keys;
+}
+
 Checked check_target(const std::string& text, const std::string& path, const Scenario& scenario, bool group) {
   const auto target = parse_target(text);
   if (!target) return wrong(path, text, target.error());
@@ -67,6 +85,10 @@ Checked check_target(const std::string& text, const std::string& path, const Sce
       std::ranges::find(scenario.faults, target->fault, &FaultSpec::id) == scenario.faults.end()) {
     return wrong(path, text, "the id of a fault");
   }
+  if (!target->key.empty() && !coordinated_keys(*target, scenario.workload).contains(target->key))
+    return wrong(
+        path, text,
+        target->kind == Target::Kind::coordinator ? "a group of the workload" : "a transactional id of the workload");
   if (!target->topic.empty()) {
     const auto named = [&](const TopicSpec& topic) { return topic.name == target->topic; };
     const bool known =
@@ -156,10 +178,21 @@ Checked check_load(const Scenario& scenario) {
     if (!numbers.insert(number).second)
       return wrong("$.workload", fmt::format("two clients of number {}", number), "a number for each client");
   }
+  std::map<std::string, std::string> assignors;  // by group
+  for (const ProducerSpec& spec : scenario.workload.producers) {
+    if (!spec.group.empty()) assignors[spec.group] = ConsumerSpec{}.assignor;
+  }
   for (std::size_t i = 0; i < scenario.workload.consumers.size(); ++i) {
     const ConsumerSpec& spec = scenario.workload.consumers[i];
-    if (auto checked = check(spec.topic, spec.partitions, fmt::format("$.workload.consumers[{}]", i)); !checked)
-      return checked;
+    const std::string path = fmt::format("$.workload.consumers[{}]", i);
+    if (auto checked = check(spec.topic, spec.partitions, path); !checked) return checked;
+    if (spec.group.empty()) {
+      if (!spec.instance.empty()) return wrong(path + ".instance", spec.instance, "a member of a group");
+      continue;
+    }
+    const auto [known, first] = assignors.try_emplace(spec.group, spec.assignor);
+    if (known->second != spec.assignor)
+      return wrong(path + ".assignor", spec.assignor, known->second + ", as others of its group");
   }
   return {};
 }
@@ -183,6 +216,19 @@ Checked check_expectations(const Expectations& expect) {
   return {};
 }
 
+Checked check_features(const Properties& features) {
+  const auto known = protocol::supported_features();
+  for (const auto& [name, level] : features) {
+    const std::string path = "$.cluster.features[" + name + "]";
+    const auto range = std::ranges::find(known, name, &protocol::FeatureRange::name);
+    if (range == known.end()) return wrong(path, level, "the level of a feature that brokers know");
+    bool served = false;
+    for (std::int16_t l = range->min; l <= range->max; ++l) served = served || level == std::to_string(l);
+    if (!served) return wrong(path, level, fmt::format("{} to {}", range->min, range->max));
+  }
+  return {};
+}
+
 }  // namespace
 
 Checked validate(const Scenario& given) {
@@ -195,6 +241,7 @@ Checked validate(const Scenario& given) {
       return wrong("$.cluster.config[" + name + "]", value, "a broker configuration key of Kafka's that is served");
     cluster.properties.emplace_back(name, value);
   }
+  if (auto checked = check_features(scenario.cluster.features); !checked) return checked;
   if (const auto fits = sim::Cluster::check(cluster); !fits)
     return wrong("$.cluster.config", fits.error(), "what server.properties allows");
   std::set<std::string> names;

@@ -27,6 +27,7 @@ struct ClusterSpec {
   std::int32_t brokers = 3;  // node ids 1..brokers; 1-9
   bool combined = false;     // broker 1 is the controller too; else the controller is a machine of its own, node 100
   Properties config;         // server.properties of every node, over the simulation's defaults
+  Properties features;       // levels below a new cluster's; set before the topics are made
   std::int32_t clock_offset_ms = 0;  // each node's wall clock is off by up to this, drawn
   std::int32_t clock_drift_ppm = 0;  // each node's clock drifts by up to this, drawn
   friend bool operator==(const ClusterSpec&, const ClusterSpec&) = default;
@@ -91,7 +92,10 @@ struct ProducerSpec {
   std::string transactional_id;                  // empty: one of its own
   std::int32_t abort_one_in = 0;                 // transactions that are aborted, drawn; 0: none
   std::int64_t transaction_timeout_ms = 10'000;  // transaction.timeout.ms
-  std::int32_t lives = 0;                        // a producer that is fenced or in doubt begins anew; 0: no limit
+  // The highest transaction.version that the client speaks: 1 is one of before KIP-890. What the cluster has finalized
+  // may be lower.
+  std::int32_t transaction_version = 2;
+  std::int32_t lives = 0;  // a producer that is fenced or in doubt begins anew; 0: no limit
   // Consume, transform, produce: what the group reads of this topic becomes the records of the transactions.
   std::string source;
   std::string group;
@@ -108,6 +112,12 @@ struct ConsumerSpec {
   std::string isolation = "read_uncommitted";  // isolation.level
   std::string group;                           // a member of it, in place of `partitions`; it commits as it reads
   std::int64_t session_timeout_ms = 2000;      // of the member
+  std::string instance;                        // group.instance.id: a static member
+  std::string assignor = "range";              // range, roundrobin, cooperative-sticky; one for all of a group
+  std::int32_t stall_one_in = 0;               // polls followed by long work, then a commit as who it was; 0: none
+  std::int64_t stall_ms = 0;
+  std::int64_t stay_ms = 0;  // leaves in order after about so long, and comes back; 0: it stays
+  std::int64_t away_ms = 0;
   friend bool operator==(const ConsumerSpec&, const ConsumerSpec&) = default;
 };
 
@@ -155,8 +165,10 @@ struct Trigger {
 //   cluster: create_topic, delete_topic (administrator's operations that go on under faults)
 // Targets: "broker(2)", "controller", "leader(orders-0)", "follower(orders-0,1)" (the n-th replica that doesn't lead),
 // "isr(orders-0,1)" (the n-th ISR member that doesn't lead), "node" (who announced the triggering event), "of(ID)"
-// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only). Coordinators are
-// leaders of partitions of internal topics: "leader(__consumer_offsets-0)", "leader(__transaction_state-0)".
+// (what the fault ID hit), "client(3)" (its number), "brokers" and "clients" (all; in groups only).
+// "coordinator(readers)" is the broker that coordinates the group, "transaction_coordinator(txn-1)" that of a
+// transactional id: the leaders of partitions of internal topics, which "leader(__consumer_offsets-0)" and the like
+// name as well.
 struct FaultSpec {
   std::string id;  // unique; keys its draws, so that deleting other faults doesn't disturb this one
   std::string action;
@@ -269,6 +281,7 @@ std::string scenario_schema();  // JSON Schema, draft 2020-12
 Scenario resolve(Scenario scenario);
 // The numbers of the clients, producers before consumers: what each says, or its place.
 std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload);
+std::string transactional_id_of(const ProducerSpec& producer, std::int64_t number);  // its own, where it says none
 WorkloadSpec default_workload(const std::string& topic);
 
 }  // namespace verdict::scenarios

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <optional>
 
+#include "protocol/broker/coordinators.h"
+
 namespace verdict::scenarios {
 namespace {
 
 constexpr std::string_view kAllowed =
-    "broker(ID), controller, leader(TOPIC-N), follower(TOPIC-N[,PLACE]), isr(TOPIC-N[,PLACE]), node, of(FAULT), "
-    "client(N), brokers or clients";
+    "broker(ID), controller, leader(TOPIC-N), follower(TOPIC-N[,PLACE]), isr(TOPIC-N[,PLACE]), coordinator(GROUP), "
+    "transaction_coordinator(TRANSACTIONAL-ID), node, of(FAULT), client(N), brokers or clients";
 
 std::optional<std::int32_t> number(std::string_view text) {
   if (text.empty() || text.size() > 6) return std::nullopt;
@@ -46,8 +48,12 @@ std::expected<Target, std::string> parse_target(std::string_view text) {
   if (open == std::string_view::npos || text.back() != ')') return wrong();
   const std::string_view head = text.substr(0, open);
   std::string_view inside = text.substr(open + 1, text.size() - open - 2);
-  if (head == "coordinator")
-    return std::unexpected("leader(__consumer_offsets-0) or the like: a coordinator is one partition's leader");
+  if (head == "coordinator" || head == "transaction_coordinator") {
+    if (inside.empty()) return wrong();
+    target.kind = head == "coordinator" ? Target::Kind::coordinator : Target::Kind::transaction_coordinator;
+    target.key = inside;
+    return target;
+  }
   if (head == "of") {
     if (inside.empty()) return wrong();
     target.kind = Target::Kind::of;
@@ -84,6 +90,20 @@ std::expected<Target, std::string> parse_target(std::string_view text) {
   return target;
 }
 
+const sim::ClusterView::Partition* coordinated(const Target& target, const sim::ClusterView& view) {
+  const auto type =
+      target.kind == Target::Kind::coordinator ? broker::CoordinatorType::group : broker::CoordinatorType::transaction;
+  const std::string_view topic = broker::coordinator_topic(type);
+  const sim::ClusterView::Topic* known = view.topic(topic);
+  if (known == nullptr) return nullptr;
+  std::int32_t partitions = 0;
+  for (auto at = view.partitions.lower_bound({.topic = known->id, .index = 0});
+       at != view.partitions.end() && at->first.topic == known->id; ++at)
+    ++partitions;
+  if (partitions == 0) return nullptr;
+  return view.partition(topic, broker::coordinator_partition(target.key, partitions));
+}
+
 NodeId resolve_node(const Target& target, const TargetContext& context) {
   using enum Target::Kind;
   switch (target.kind) {
@@ -106,12 +126,17 @@ NodeId resolve_node(const Target& target, const TargetContext& context) {
     case leader:
     case follower:
     case isr:
+    case coordinator:
+    case transaction_coordinator:
       break;
   }
-  const sim::ClusterView::Partition* partition = context.cluster.view().partition(target.topic, target.partition);
+  const sim::ClusterView& view = context.cluster.view();
+  const bool coordinates = target.kind == coordinator || target.kind == transaction_coordinator;
+  const sim::ClusterView::Partition* partition =
+      coordinates ? coordinated(target, view) : view.partition(target.topic, target.partition);
   if (partition == nullptr) return kNoNode;
   const NodeId lead = partition->leader != kNoNode ? partition->leader : partition->last_leader;
-  if (target.kind == leader) return lead;
+  if (target.kind == leader || coordinates) return lead;
   std::int32_t place = target.place;
   for (const NodeId id : target.kind == isr ? partition->isr : partition->replicas) {
     if (id != lead && place-- == 0) return id;

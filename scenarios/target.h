@@ -14,7 +14,20 @@
 namespace verdict::scenarios {
 
 struct Target {
-  enum class Kind : std::uint8_t { broker, controller, leader, follower, isr, node, of, client, brokers, clients };
+  enum class Kind : std::uint8_t {
+    broker,
+    controller,
+    leader,
+    follower,
+    isr,
+    coordinator,              // of a group
+    transaction_coordinator,  // of a transactional id
+    node,
+    of,
+    client,
+    brokers,
+    clients
+  };
   Kind kind = Kind::broker;
   NodeId id = kNoNode;  // broker
   std::string topic;    // leader, follower, isr
@@ -22,6 +35,7 @@ struct Target {
   std::int32_t place = 0;   // follower, isr: from 0
   std::string fault;        // of
   std::int32_t number = 0;  // client
+  std::string key;          // coordinator: the group; transaction_coordinator: the transactional id
   bool is_group() const { return kind == Kind::brokers || kind == Kind::clients; }
 };
 
@@ -36,6 +50,8 @@ struct TargetContext {
   const std::map<std::int32_t, sim::NodeIndex>* numbered_clients = nullptr;
 };
 
+// Of an internal topic, the partition whose leader the coordinator's target means; null: the topic is not there yet.
+const sim::ClusterView::Partition* coordinated(const Target& target, const sim::ClusterView& view);
 // The broker of a target that names one; kNoNode: nobody now.
 NodeId resolve_node(const Target& target, const TargetContext& context);
 // The machines; empty: nobody now.

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "protocol/broker/coordinators.h"
+#include "protocol/wire/api_keys.h"
 #include "scenarios/history_entry.h"
 
 namespace verdict::scenarios {
@@ -95,11 +97,9 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));
   world_.set_tap(&*injector_);
   cluster_.on_death = [this](sim::NodeIndex index, sim::DeathCause) { injector_->on_death(index); };
-  if (options.observer != nullptr) {
-    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) {
-      options_.observer->on_message(frame, sent, world_.now());
-    };
-  }
+  const bool transactions = std::ranges::any_of(scenario.workload.producers, &ProducerSpec::transactional);
+  if (options.observer != nullptr || transactions)
+    injector_->delivered = [this](const sim::FrameHead& frame, sim::VirtualTime sent) { delivered(frame, sent); };
   for (const EventExpectation& wanted : scenario.expect.events) {
     expected_.push_back({.spec = &wanted, .matcher = *EventMatcher::make(wanted.event, wanted.match)});
     expected_by_event_[expected_.back().matcher.kind()].push_back(expected_.size() - 1);
@@ -172,11 +172,13 @@ void Trial::add_clients() {
     if (place < load.producers.size()) {
       const ProducerSpec& spec = load.producers[place];
       const sim::NodeIndex index = add(host, producing(spec, process, partitions_of(spec.topic)));
-      clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms};
+      clients_[place] = {.index = index, .process = process, .produces = true, .start_ms = spec.start_ms, .group = {}};
+      if (!spec.source.empty()) transforming_.emplace(index, spec.group);
     } else {
       const ConsumerSpec& spec = load.consumers[place - load.producers.size()];
       const sim::NodeIndex index = add(host, consuming(spec, process, partitions_of(spec.topic)));
-      clients_[place] = {.index = index, .process = process, .produces = false, .start_ms = spec.start_ms};
+      clients_[place] = {
+          .index = index, .process = process, .produces = false, .start_ms = spec.start_ms, .group = spec.group};
     }
     numbered_clients_.emplace(process, clients_[place].index);
   }
@@ -272,6 +274,33 @@ void Trial::administer(const FaultSpec& fault) {
   }
 }
 
+// What transactions can't promise, Kafka's neither, and clients can't tell.
+void Trial::delivered(const sim::FrameHead& frame, sim::VirtualTime sent) {
+  if (options_.observer != nullptr) options_.observer->on_message(frame, sent, world_.now());
+  const auto is = [&frame](wire::ApiKey key) { return frame.api_key == static_cast<std::int16_t>(key); };
+  // KIP-890: the end of one transaction may end the next one, whose epoch is the same.
+  constexpr std::int16_t kEpochOfItsOwn = 5;
+  if (!frame.response && is(wire::ApiKey::EndTxn) && frame.api_version < kEpochOfItsOwn &&
+      world_.now() - sent > from_ms(scenario_.workload.request_timeout_ms))
+    outlived_end_ = true;
+  if (frame.response && is(wire::ApiKey::OffsetFetch)) offsets_told(frame);
+}
+
+// A coordinator that has not heard that another one took over answers what was committed while it led: nothing but an
+// append tells it. Whoever reads on from there makes of some inputs a second time what is made of them.
+void Trial::offsets_told(const sim::FrameHead& frame) {
+  const auto member = transforming_.find(frame.to);
+  if (member == transforming_.end() || !cluster_.owns(frame.from)) return;
+  const auto of_groups = [this](const auto& entry) {
+    return cluster_.view().topics.at(entry.first.topic).name == broker::kOffsetsTopic;
+  };
+  const auto count = static_cast<std::int32_t>(std::ranges::count_if(cluster_.view().partitions, of_groups));
+  if (count == 0) return;
+  const std::int32_t index = broker::coordinator_partition(member->second, count);
+  const sim::ClusterView::Partition* partition = cluster_.view().partition(broker::kOffsetsTopic, index);
+  if (partition != nullptr && partition->leader != cluster_.machines()[frame.from.value()].id) told_old_offsets_ = true;
+}
+
 void Trial::fault_note(const FaultNote& note) {
   if (options_.observer != nullptr) options_.observer->on_fault(world_.now(), note);
 }
@@ -314,8 +343,46 @@ void Trial::produce_sent(std::int64_t process, std::uint64_t batch, std::string_
   white_.produce_sent(mono(), static_cast<std::uint64_t>(process), batch, {.topic = topic_id, .index = partition}, crc);
 }
 
+void Trial::produce_renumbered(std::int64_t process, std::uint64_t batch, const Uuid& topic_id, std::int32_t partition,
+                               std::uint32_t crc) {
+  white_.produce_renumbered(static_cast<std::uint64_t>(process), batch, {.topic = topic_id, .index = partition}, crc);
+}
+
 void Trial::produce_finished(std::int64_t process, std::uint64_t batch) {
   white_.produce_finished(static_cast<std::uint64_t>(process), batch);
+}
+
+void Trial::transaction_begun(const sim::TransactionBegun& begun) {
+  white_.transaction_begun(mono(), {.process = begun.process,
+                                    .txn = begun.txn,
+                                    .transactional_id = begun.transactional_id,
+                                    .producer_id = begun.producer_id,
+                                    .producer_epoch = begun.producer_epoch,
+                                    .version_two = begun.version_two});
+}
+
+void Trial::transaction_asked(const sim::TransactionAsked& asked) {
+  using Call = checker::ClientAsk::Call;
+  white_.transaction_asked(mono(), {.process = asked.process,
+                                    .transactional_id = asked.transactional_id,
+                                    .call = asked.call == sim::TransactionCall::init     ? Call::init
+                                            : asked.call == sim::TransactionCall::commit ? Call::commit
+                                                                                         : Call::abort,
+                                    .settled = asked.settled});
+}
+
+void Trial::transactional_sent(std::int64_t process, const Uuid& topic_id, std::int32_t partition,
+                               std::int64_t producer_id, std::int16_t producer_epoch, std::int32_t base_sequence) {
+  white_.transactional_sent(process, {.topic = topic_id, .index = partition}, producer_id, producer_epoch,
+                            base_sequence);
+}
+
+void Trial::offsets_asked(std::int64_t process) { white_.offsets_asked(mono(), static_cast<std::uint64_t>(process)); }
+
+void Trial::consumption_resumed(std::int64_t process, std::string_view group, std::string_view topic,
+                                std::int32_t partition, std::int64_t position) {
+  white_.consumption_resumed(mono(), static_cast<std::uint64_t>(process), group, topic, partition, position);
+  if (convicted()) world_.stop();
 }
 
 }  // namespace verdict::scenarios

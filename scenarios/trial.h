@@ -46,6 +46,7 @@ class Trial final : private sim::ClusterSink,
     std::int64_t process = 0;
     bool produces = false;
     std::int64_t start_ms = 0;
+    std::string group;  // of which it is a member, and no more than that
   };
   struct GuestMachine {
     sim::NodeIndex index;
@@ -84,7 +85,16 @@ class Trial final : private sim::ClusterSink,
   void report(const sim::ClientOp& op) override;
   void produce_sent(std::int64_t process, std::uint64_t batch, std::string_view topic, const Uuid& topic_id,
                     std::int32_t partition, std::uint32_t crc) override;
+  void produce_renumbered(std::int64_t process, std::uint64_t batch, const Uuid& topic_id, std::int32_t partition,
+                          std::uint32_t crc) override;
   void produce_finished(std::int64_t process, std::uint64_t batch) override;
+  void transaction_begun(const sim::TransactionBegun& begun) override;
+  void transaction_asked(const sim::TransactionAsked& asked) override;
+  void transactional_sent(std::int64_t process, const Uuid& topic_id, std::int32_t partition, std::int64_t producer_id,
+                          std::int16_t producer_epoch, std::int32_t base_sequence) override;
+  void offsets_asked(std::int64_t process) override;
+  void consumption_resumed(std::int64_t process, std::string_view group, std::string_view topic, std::int32_t partition,
+                           std::int64_t position) override;
   // LossSink, LogSink
   void lost(const sim::Loss& loss) override;
   void imaged(sim::NodeIndex node, std::uint64_t image) override;
@@ -127,7 +137,10 @@ class Trial final : private sim::ClusterSink,
   // Within what time the cluster is to come to rest; anew at each phase: what was written by then is to be synced.
   void bound_liveness();
   void final_reader_operation(const sim::ClientOp& op);
+  void delivered(const sim::FrameHead& frame, sim::VirtualTime sent);
+  void offsets_told(const sim::FrameHead& frame);
   checker::LivenessProbe probe();
+  void probe_groups(checker::LivenessProbe& into);
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
   std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);
@@ -156,6 +169,9 @@ class Trial final : private sim::ClusterSink,
   std::vector<ClientMachine> clients_;
   std::vector<sim::NodeIndex> client_indices_;
   std::map<std::int32_t, sim::NodeIndex> numbered_clients_;
+  std::map<sim::NodeIndex, std::string> transforming_;  // clients' machines; of which group each is a member
+  bool told_old_offsets_ = false;                       // one of them, by who coordinates its group no more
+  bool outlived_end_ = false;  // a request to end a transaction, of before KIP-890, arrived when it had been given up
   std::vector<GuestMachine> guests_;
   std::vector<GuestRule> guest_rules_;
   std::optional<BrokenRule> broken_;  // of a guest's

@@ -98,6 +98,8 @@ std::string to_line(const CampaignRun& run) {
             {"acknowledged", run.acknowledged},
             {"actions", run.actions},
             {"operations", run.operations},
+            {"apis", run.apis},
+            {"triggers", run.triggers},
             {"settings", run.settings},
             {"faults", run.faults},
             {"marks", run.marks},
@@ -124,6 +126,8 @@ std::expected<CampaignRun, std::string> parse_run(std::string_view line) {
     run.acknowledged = json.at("acknowledged");
     run.actions = names("actions");
     run.operations = names("operations");
+    run.apis = names("apis");
+    run.triggers = names("triggers");
     run.settings = names("settings");
     run.faults = names("faults");
     run.marks = names("marks");
@@ -150,6 +154,8 @@ CampaignRun condensed(const scenarios::Scenario& scenario, const scenarios::RunR
   Kinds fired = fired_kinds(scenario, result);
   run.actions = std::move(fired.actions);
   run.operations = std::move(fired.operations);
+  run.apis = std::move(fired.apis);
+  run.triggers = std::move(fired.triggers);
   run.settings = kinds_of(scenario).settings;
   for (const auto& [name, count] : result.faults) run.faults.insert(name);
   for (const auto& [name, count] : result.marks) run.marks.insert(name);
@@ -187,6 +193,8 @@ void CampaignSummary::add(const CampaignRun& run) {
   };
   count("action", run.actions);
   count("operation", run.operations);
+  count("api", run.apis);
+  count("trigger", run.triggers);
   count("setting", run.settings);
   count("fault", run.faults);
   count("mark", run.marks);
@@ -271,9 +279,11 @@ std::string CampaignSummary::text_with(const CampaignHead& head, const std::vect
       fmt::format("search {}, seeds {}{}: {} runs, {:.2f} simulated hours, {} messages, {} elections\n", head.profile,
                   fmt::join(head.seeds, " and "), head.shard.empty() ? "" : fmt::format(" (shard {})", head.shard),
                   runs_, static_cast<double>(simulated_ms_) / 3'600'000, messages_, elections_);
-  for (const auto& [what, title] : {std::pair("action ", "faults that fired, and in how many runs"),
-                                    std::pair("operation ", "operations"), std::pair("setting ", "settings"),
-                                    std::pair("fault ", "effects of faults"), std::pair("mark ", "marks reached")}) {
+  for (const auto& [what, title] :
+       {std::pair("action ", "faults that fired, and in how many runs"), std::pair("operation ", "operations"),
+        std::pair("api ", "requests that rules were about"), std::pair("trigger ", "events that set faults off"),
+        std::pair("setting ", "settings"), std::pair("fault ", "effects of faults"),
+        std::pair("mark ", "marks reached")}) {
     std::vector<std::string> items;
     for (const auto& [kind, count] : kinds_) {
       if (kind.starts_with(what))

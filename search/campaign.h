@@ -40,6 +40,8 @@ struct CampaignRun {
   std::uint64_t acknowledged = 0;
   std::set<std::string> actions;     // that fired
   std::set<std::string> operations;  // that fired
+  std::set<std::string> apis;        // whose frames faults changed the fate of
+  std::set<std::string> triggers;    // events that set faults off
   std::set<std::string> settings;    // drawn
   std::set<std::string> faults;      // counters of changed outcomes above 0
   std::set<std::string> marks;

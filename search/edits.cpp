@@ -52,6 +52,25 @@ std::optional<std::int32_t> broker_of(std::string_view target) {
   return number_of(target.substr(7, target.size() - 8));
 }
 
+// "client(3)" -> 3
+std::optional<std::int32_t> client_of(std::string_view target) {
+  if (!target.starts_with("client(") || !target.ends_with(")")) return std::nullopt;
+  return number_of(target.substr(7, target.size() - 8));
+}
+
+// False: the fault was about clients that are gone, and could hit nobody any more.
+bool without_clients(FaultSpec& fault, const std::set<std::int32_t>& gone) {
+  const bool had_a = !fault.a.empty(), had_b = !fault.b.empty();
+  const auto goes = [&](const std::string& target) {
+    const auto number = client_of(target);
+    return number && gone.contains(*number);
+  };
+  for (auto* group : {&fault.a, &fault.b}) std::erase_if(*group, goes);
+  bool lost = (had_a && fault.a.empty()) || (had_b && fault.b.empty());
+  each_target(fault, [&](std::string& target) { lost = lost || goes(target); });
+  return !lost;
+}
+
 // One broker less: what becomes of an id. nullopt: it is the one that goes.
 struct Renumber {
   std::int32_t gone;
@@ -103,11 +122,15 @@ bool renumber_fault(FaultSpec& fault, std::int32_t brokers, const Renumber& renu
   return !lost;
 }
 
-void limit_min_isr(scenarios::Properties& config, std::int32_t brokers) {
-  const auto found = config.find("min.insync.replicas");
-  if (found == config.end()) return;
-  if (const auto wanted = number_of(found->second); wanted && *wanted > brokers)
-    found->second = std::to_string(brokers);
+// Copies that brokers are to hold, or to have written.
+void limit_copies(scenarios::Properties& config, std::int32_t brokers) {
+  for (const char* key : {"min.insync.replicas", "offsets.topic.replication.factor",
+                          "transaction.state.log.replication.factor", "transaction.state.log.min.isr"}) {
+    const auto found = config.find(key);
+    if (found == config.end()) continue;
+    if (const auto wanted = number_of(found->second); wanted && *wanted > brokers)
+      found->second = std::to_string(brokers);
+  }
 }
 
 // "leader(orders-2)", "orders-2", "follower(orders-2,1)": the partition's index as another one. False: it names the one
@@ -169,14 +192,44 @@ Edited with_clients(const Scenario& scenario, const Kept& kept) {
   out.workload.producers.clear();
   out.workload.consumers.clear();
   const std::size_t producers = scenario.workload.producers.size();
+  std::set<std::int32_t> gone;
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    if (!kept[i]) continue;
+    if (!kept[i]) {
+      gone.insert(numbers[i]);
+      continue;
+    }
     if (i < producers) {
       out.workload.producers.push_back(scenario.workload.producers[i]);
       out.workload.producers.back().client = numbers[i];
     } else {
       out.workload.consumers.push_back(scenario.workload.consumers[i - producers]);
       out.workload.consumers.back().client = numbers[i];
+    }
+  }
+  Kept faults;
+  for (FaultSpec& fault : out.faults) faults.push_back(without_clients(fault, gone));
+  return with_faults(out, faults);
+}
+
+std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
+  std::vector<Edited> out;
+  const auto changed = [&](auto change) { change(out.emplace_back(scenario)->workload); };
+  for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {
+    const scenarios::ProducerSpec& producer = scenario.workload.producers[i];
+    const scenarios::ProducerSpec plain;
+    if (producer.transactional) {
+      changed([&](scenarios::WorkloadSpec& load) {
+        scenarios::ProducerSpec& p = load.producers[i];
+        p.source = p.group = "";
+        p.transactional = false;
+        p.transactional_id = "";
+        p.abort_one_in = plain.abort_one_in;
+        p.transaction_timeout_ms = plain.transaction_timeout_ms;
+        p.lives = plain.lives;
+      });
+    }
+    if (!producer.source.empty()) {
+      changed([i](scenarios::WorkloadSpec& load) { load.producers[i].source = load.producers[i].group = ""; });
     }
   }
   return out;
@@ -187,10 +240,10 @@ Edited without_broker(const Scenario& scenario, std::int32_t id) {
   const Renumber renumber{id};
   Scenario out = scenario;
   const std::int32_t brokers = --out.cluster.brokers;
-  limit_min_isr(out.cluster.config, brokers);
+  limit_copies(out.cluster.config, brokers);
   for (TopicSpec& topic : out.topics) {
     renumber_topic(topic, brokers, renumber);
-    limit_min_isr(topic.config, brokers);
+    limit_copies(topic.config, brokers);
   }
   Kept kept;
   for (FaultSpec& fault : out.faults) kept.push_back(renumber_fault(fault, brokers, renumber));

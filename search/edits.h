@@ -17,8 +17,11 @@ using Edited = std::optional<scenarios::Scenario>;
 
 // Faults that name one that goes (of(ID), release) go too.
 Edited with_faults(const scenarios::Scenario& scenario, const Kept& kept);
-// Producers, then consumers; those that stay have numbers of their own. At least one stays.
+// Producers, then consumers; those that stay have numbers of their own. At least one stays. Faults that could hit only
+// those that go go too.
 Edited with_clients(const scenarios::Scenario& scenario, const Kept& kept);
+// Each has one client that does less: transactions without what it consumes, or none.
+std::vector<Edited> with_plainer_clients(const scenarios::Scenario& scenario);
 // Ids above `id` move down by one. A fault that could hit nobody else goes too.
 Edited without_broker(const scenarios::Scenario& scenario, std::int32_t id);
 Edited without_topic(const scenarios::Scenario& scenario, std::size_t place);

@@ -102,6 +102,7 @@ Maker::FaultSpec& Maker::add(std::string_view action) {
 
 // An event of the feed that is likely within the workload, as it concerns a partition that the faults are about.
 Maker::Trigger Maker::trigger() {
+  if (coordinated() && share(40)) return coordinated_trigger();
   Trigger trigger;
   trigger.event = weighted(kTriggers);
   const std::string& event = trigger.event;
@@ -142,6 +143,7 @@ Maker::FaultSpec& Maker::single(std::string_view action, const std::string& targ
 }
 
 void Maker::message(FaultSpec& fault) {
+  if (coordinated() && share(50)) return coordinated_message(fault);
   fault.api = weighted(kApis);
   fault.side = one_of({0, 1}) == 0 ? "request" : "response";
   const std::string partition = some_partition();
@@ -213,7 +215,7 @@ void Maker::change_topic(FaultSpec& fault) {
   const bool creates = fault.action == "create_topic";
   if (creates) {
     fault.topic = topic("extra-" + std::to_string(++topics_made_), within(1, 2));
-    scenario_.workload.producers.push_back(producer(fault.topic->name, 1));
+    add_producer(producer(fault.topic->name, 1));
     return;
   }
   // Another topic than the first, which a run that acknowledges anything needs.

@@ -20,7 +20,8 @@ constexpr std::int32_t kOften = 75;  // share of runs that set the time-outs whi
 // Share of runs in which a partition outlasts what TCP bears (the machine room's stream_timeout, 5 s).
 constexpr std::int32_t kLongCut = 2;
 constexpr std::int64_t kLongCutMs = 6'000;
-constexpr std::int32_t kOneRecord = 64;  // bytes of a batch
+constexpr std::int32_t kCoordinated = 70;  // share of patterns that are about coordinators, in runs that have them
+constexpr std::int32_t kOneRecord = 64;    // bytes of a batch
 
 // Kafka's defaults.
 constexpr std::int64_t kSocketTimeoutMs = 30'000;
@@ -93,18 +94,31 @@ scenarios::TopicSpec Maker::topic(const std::string& name, std::int64_t partitio
 
 void Maker::topics() {
   constexpr const char* kNames[] = {"orders", "payments", "audit"};
-  const std::int64_t count = narrow_ ? 1 : within(profile_.topics);
+  const std::int64_t drawn = narrow_ ? 1 : within(profile_.topics);
+  const std::int64_t count = load_ == "transforms" ? std::max<std::int64_t>(drawn, 2) : drawn;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t partitions = narrow_ ? 1 : i == 0 ? within(profile_.partitions) : within(1, 2);
     scenario_.topics.push_back(topic(kNames[i], partitions));
     for (std::int64_t p = 0; p < partitions; ++p)
       partitions_.push_back(std::string(kNames[i]) + "-" + std::to_string(p));
   }
+  if (coordinated()) coordinator_settings();
   focus_ = partitions_[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(partitions_.size()) - 1))];
 }
 
-scenarios::ProducerSpec Maker::producer(const std::string& name, std::size_t number) {
-  scenarios::ProducerSpec load;
+// Each has a number of its own, so that faults can name it and one that comes later moves nobody's place.
+void Maker::add_producer(ProducerSpec load) {
+  load.client = ++clients_;
+  scenario_.workload.producers.push_back(std::move(load));
+}
+
+void Maker::add_consumer(scenarios::ConsumerSpec reader) {
+  reader.client = ++clients_;
+  scenario_.workload.consumers.push_back(std::move(reader));
+}
+
+Maker::ProducerSpec Maker::producer(const std::string& name, std::size_t number) {
+  ProducerSpec load;
   load.topic = name;
   if (number > 0 && share(40)) load.acks = "1";
   if (number > 1 && share(30)) load.acks = "0";
@@ -122,6 +136,11 @@ scenarios::ProducerSpec Maker::producer(const std::string& name, std::size_t num
   if (varies("workload.producers.value_bytes")) load.value_bytes = static_cast<std::int32_t>(within(16, 600));
   if (varies("workload.producers.compression")) load.compression = share(50) ? "lz4" : "zstd";
   if (number > 0 && share(25)) load.retries = static_cast<std::int32_t>(within(0, 2));
+  if (load.acks == "all" && share(profile_.idempotent)) {
+    load.idempotent = true;
+    load.in_flight = std::min(load.in_flight, 5);
+    load.retries = std::max(load.retries, 1);
+  }
   return load;
 }
 
@@ -133,11 +152,11 @@ void Maker::clients() {
     return scenario_.topics[static_cast<std::size_t>(within(0, last))].name;
   };
   const auto producers = narrow_ ? std::size_t{2} : static_cast<std::size_t>(within(profile_.producers));
-  for (std::size_t i = 0; i < producers; ++i) load.producers.push_back(producer(i < 2 ? first : some_topic(), i));
+  for (std::size_t i = 0; i < producers; ++i) add_producer(producer(i < 2 ? first : some_topic(), i));
   for (std::size_t t = 1; t < scenario_.topics.size(); ++t) {
     const std::string& name = scenario_.topics[t].name;
-    if (std::ranges::find(load.producers, name, &scenarios::ProducerSpec::topic) == load.producers.end())
-      load.producers.push_back(producer(name, t));
+    if (std::ranges::find(load.producers, name, &ProducerSpec::topic) == load.producers.end())
+      add_producer(producer(name, t));
   }
   const std::int64_t consumers = narrow_ ? 1 : within(profile_.consumers);
   for (std::int64_t i = 0; i < consumers; ++i) {
@@ -145,15 +164,17 @@ void Maker::clients() {
     reader.topic = i == 0 ? first : some_topic();
     if (varies("workload.consumers.seek_one_in")) reader.seek_one_in = static_cast<std::int32_t>(within(5, 40));
     if (varies("workload.consumers.poll_interval_ms")) reader.poll_interval_ms = within(5, 100);
-    load.consumers.push_back(reader);
+    if (varies("workload.consumers.isolation")) reader.isolation = "read_committed";
+    add_consumer(reader);
   }
   load.request_timeout_ms = one_of({500, 1000, 2000});
   load.delivery_timeout_ms = 4 * load.request_timeout_ms;
   if (varies("workload.producers.stop_ms")) {  // what happens then happens in silence
     const std::int64_t stop_ms = within(scenario_.phases.run_ms / 4, scenario_.phases.run_ms);
-    for (scenarios::ProducerSpec& spec : load.producers) spec.stop_ms = stop_ms;
+    for (ProducerSpec& spec : load.producers) spec.stop_ms = stop_ms;
   }
   if (varies("workload.delivery_timeout_ms")) load.delivery_timeout_ms = load.request_timeout_ms + within(0, 500);
+  if (coordinated()) coordinated_clients();
 }
 
 void Maker::environment() {
@@ -186,7 +207,9 @@ scenarios::Scenario Maker::make() {
   scenario_.title = "Drawn by the search, profile " + std::string(profile_.name);
   scenario_.tags = {"search"};
   scenario_.phases.run_ms = within(profile_.run_ms);
-  narrow_ = share(profile_.narrow);
+  if (!profile_.loads.empty()) load_ = weighted(profile_.loads);
+  // Members of a group want partitions to share.
+  narrow_ = share(profile_.narrow) && !has_groups();
   scenario_.phases.final_leaders = share(50);
   scenario_.expect.delivered = 0;
   for (const Weight& action : profile_.actions) {
@@ -204,7 +227,10 @@ scenarios::Scenario Maker::make() {
     if (share(profile_.enabled)) patterns.push_back(pattern);
   }
   if (patterns.empty()) patterns.assign(known.begin(), known.end());
-  for (std::int64_t i = 0; i < groups; ++i) pattern(weighted(patterns));
+  for (std::int64_t i = 0; i < groups; ++i) {
+    const bool own = coordinated() && !(profile_.transaction_patterns.empty() && profile_.group_patterns.empty());
+    own&& share(kCoordinated) ? coordinated_pattern() : pattern(weighted(patterns));
+  }
   if (share(kLongCut) && std::ranges::find(profile_.actions, "partition", &Weight::name) != profile_.actions.end()) {
     FaultSpec& cut = add("partition");
     cut.at_ms = within(50, 300);

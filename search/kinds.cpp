@@ -13,6 +13,18 @@ using Json = nlohmann::json;
 
 bool is_operation(std::string_view action) { return action == "create_topic" || action == "delete_topic"; }
 
+void count(const scenarios::FaultSpec& fault, Kinds& kinds) {
+  (is_operation(fault.action) ? kinds.operations : kinds.actions).insert(fault.action);
+  if (fault.action == "message" && !fault.api.empty()) kinds.apis.insert(fault.api);
+  if (!fault.when) return;
+  std::string event = fault.when->event;
+  for (const scenarios::Condition& condition : fault.when->match) {
+    if (condition.field == "state" || (condition.field == "marker" && !condition.text.empty()))
+      event += " " + condition.text;
+  }
+  kinds.triggers.insert(std::move(event));
+}
+
 void flatten(const Json& json, const std::string& path, std::set<std::string>& into) {
   if (json.is_object()) {
     for (const auto& [key, value] : json.items()) flatten(value, path.empty() ? key : path + "." + key, into);
@@ -68,12 +80,22 @@ constexpr std::array<std::string_view, 9> kMarks{
     "broker-fenced",       "broker-unfenced",     "waiter-lost-leadership",
 };
 
+// What a search for what hurts transactions and groups holds, delays or loses, and what it waits for.
+constexpr std::array<std::string_view, 9> kApis{
+    "AddPartitionsToTxn", "EndTxn",          "Heartbeat",       "JoinGroup", "OffsetCommit", "Produce",
+    "SyncGroup",          "TxnOffsetCommit", "WriteTxnMarkers",
+};
+constexpr std::array<std::string_view, 8> kTriggers{
+    "transaction_moved Ongoing",        "transaction_moved PrepareCommit", "transaction_moved PrepareAbort",
+    "transaction_moved CompleteCommit", "transaction_moved CompleteAbort", "transactional_appended",
+    "transactional_appended commit",    "transactional_appended abort",
+};
+
 }  // namespace
 
 Kinds kinds_of(const scenarios::Scenario& scenario) {
   Kinds kinds;
-  for (const scenarios::FaultSpec& fault : scenario.faults)
-    (is_operation(fault.action) ? kinds.operations : kinds.actions).insert(fault.action);
+  for (const scenarios::FaultSpec& fault : scenario.faults) count(fault, kinds);
   const Json json = Json::parse(scenarios::to_json(scenario, -1));
   for (const char* part : {"cluster", "topics", "network", "disk", "scheduling", "workload"}) {
     if (json.contains(part)) flatten(json[part], part, kinds.settings);
@@ -84,8 +106,7 @@ Kinds kinds_of(const scenarios::Scenario& scenario) {
 Kinds fired_kinds(const scenarios::Scenario& scenario, const scenarios::RunResult& result) {
   Kinds kinds;
   for (const scenarios::FaultSpec& fault : scenario.faults) {
-    if (std::ranges::find(result.fired, fault.id) != result.fired.end())
-      (is_operation(fault.action) ? kinds.operations : kinds.actions).insert(fault.action);
+    if (std::ranges::find(result.fired, fault.id) != result.fired.end()) count(fault, kinds);
   }
   return kinds;
 }
@@ -106,6 +127,13 @@ std::vector<std::string> required_kinds(const Profile& profile) {
   for (const Setting& setting : profile.cluster) names.insert("setting cluster.config." + std::string(setting.key));
   for (const Setting& setting : profile.topic) names.insert("setting topics.config." + std::string(setting.key));
   for (const std::string_view field : profile.fields) names.insert("setting " + std::string(field));
+  for (const Setting& setting : profile.coordinators)
+    names.insert("setting cluster.config." + std::string(setting.key));
+  const bool coordinated = !profile.loads.empty() && !profile.transaction_patterns.empty();
+  if (coordinated) {
+    for (const std::string_view api : kApis) names.insert("api " + std::string(api));
+    for (const std::string_view event : kTriggers) names.insert("trigger " + std::string(event));
+  }
   for (const std::string_view mark : kMarks) names.insert("mark " + std::string(mark));
   return {names.begin(), names.end()};
 }

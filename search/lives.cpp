@@ -116,6 +116,7 @@ void Maker::late_fencing() {
   const std::int64_t at = moment(session + 300);
   make_time(at + session + 1'200);
   const std::vector<std::string> cast = replicas_of(partition);
+  if (cast.empty()) return quick_restarts();
   const std::string broker =
       share(60) ? cast.front() : cast[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(cast.size()) - 1))];
   FaultSpec& death = lose(broker);

@@ -18,6 +18,7 @@ class Maker {
 
  private:
   using FaultSpec = scenarios::FaultSpec;
+  using ProducerSpec = scenarios::ProducerSpec;
   using Trigger = scenarios::Trigger;
 
   // cluster, topics, clients: generator.cpp
@@ -26,8 +27,10 @@ class Maker {
   void clients();
   void environment();
   void fit_answers();
+  void add_producer(ProducerSpec load);
+  void add_consumer(scenarios::ConsumerSpec reader);
   scenarios::TopicSpec topic(const std::string& name, std::int64_t partitions);
-  scenarios::ProducerSpec producer(const std::string& topic, std::size_t number);
+  ProducerSpec producer(const std::string& topic, std::size_t number);
   bool varies(std::string_view field) const;  // the profile lets it, and this run does it
   std::int64_t effective(std::string_view key, std::int64_t otherwise) const;  // of the cluster's configuration
 
@@ -99,7 +102,42 @@ class Maker {
   FaultSpec& lose(const std::string& broker);
   static void hold_answers(FaultSpec& rule, const std::string& from, const std::string& to);
 
+  // clients that coordinators serve, and what hurts them: coordinated.cpp, transactions.cpp
+  bool has_transactions() const { return load_ != "plain" && load_ != "groups"; }
+  bool has_groups() const { return load_ == "groups" || load_ == "transforms"; }
+  bool coordinated() const { return load_ != "plain"; }
+  void coordinator_settings();
+  void coordinated_clients();
+  void transact(ProducerSpec& load, bool pipelined);
+  void make_members();
+  void readers_of_committed();
+  void coordinated_pattern();
+  void coordinated_message(FaultSpec& fault);
+  Trigger coordinated_trigger();
+  Trigger moved(const std::string& id, std::string_view state);
+  Trigger appended(std::string_view marker);
+  std::string data_partition() const;
+  std::string transactions_partition() const;
+  std::string offsets_partition() const;
+  ProducerSpec& transactional();  // one of them
+  std::int32_t member() const;    // number of one of the groups' members
+  std::int64_t session_of(std::int32_t client) const;
+  std::int64_t patience(const ProducerSpec& load) const;  // after so long its transaction is aborted
+  void paused_producer();
+  void coordinator_dies();
+  void late_marker();
+  void late_produce();
+  void late_end();
+  void second_instance();
+  void lost_answers();
+  void transaction_elections();
+  void paused_member();
+  void dying_rebalance();
+  void late_commit();
+  void late_join();
+
   const Profile& profile_;
+  std::string_view load_ = "plain";
   bool narrow_ = false;  // one partition on three brokers: what happens there is what the run is about
   scenarios::Scenario scenario_;
   std::vector<Weight> actions_;          // those of this run
@@ -109,6 +147,7 @@ class Maker {
   bool bulk_ = false;                    // there is a topic of large records
   std::int32_t topics_made_ = 0;         // by faults
   std::int32_t number_ = 0;              // of the last fault
+  std::int32_t clients_ = 0;             // with numbers of their own, so that one more disturbs no other
 };
 
 }  // namespace verdict::search

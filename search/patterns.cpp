@@ -244,6 +244,18 @@ void Maker::pattern(std::string_view name) {
   if (name == "earlier-life") return earlier_life();
   if (name == "late-fencing") return late_fencing();
   if (name == "shrunken") return shrunken();
+  if (name == "paused-producer") return paused_producer();
+  if (name == "coordinator-dies") return coordinator_dies();
+  if (name == "late-marker") return late_marker();
+  if (name == "late-produce") return late_produce();
+  if (name == "late-end") return late_end();
+  if (name == "second-instance") return second_instance();
+  if (name == "lost-answers") return lost_answers();
+  if (name == "transaction-elections") return transaction_elections();
+  if (name == "paused-member") return paused_member();
+  if (name == "dying-rebalance") return dying_rebalance();
+  if (name == "late-commit") return late_commit();
+  if (name == "late-join") return late_join();
   if (name == "rolling") {
     FaultSpec& fault = add("rolling_restart");
     fault.at_ms = moment(1'000);

@@ -78,7 +78,31 @@ constexpr std::array kTopicKeys{
     Setting{"segment.ms", kSegmentMs},
 };
 
-constexpr std::array<std::string_view, 24> kAllFields{
+// ---- coordinators ----
+
+constexpr Values<3> kCoordinators{"1", "2", "4"};
+constexpr Values<3> kCopies{"1", "2", "3"};
+constexpr Values<2> kLogMinIsr{"1", "2"};
+constexpr Values<3> kAbortTimedOut{"50", "200", "1500"};
+constexpr Values<2> kIdExpiration{"600", "2000"};
+constexpr Values<2> kRemoveExpired{"100", "1000"};
+constexpr Values<3> kFirstRebalance{"0", "50", "800"};
+constexpr Values<2> kMinSession{"100", "300"};
+
+constexpr std::array kCoordinatorKeys{
+    Setting{"group.initial.rebalance.delay.ms", kFirstRebalance},
+    Setting{"group.min.session.timeout.ms", kMinSession},
+    Setting{"offsets.topic.num.partitions", kCoordinators},
+    Setting{"offsets.topic.replication.factor", kCopies},
+    Setting{"transaction.abort.timed.out.transaction.cleanup.interval.ms", kAbortTimedOut},
+    Setting{"transaction.remove.expired.transaction.cleanup.interval.ms", kRemoveExpired},
+    Setting{"transaction.state.log.min.isr", kLogMinIsr},
+    Setting{"transaction.state.log.num.partitions", kCoordinators},
+    Setting{"transaction.state.log.replication.factor", kCopies},
+    Setting{"transactional.id.expiration.ms", kIdExpiration},
+};
+
+constexpr std::array<std::string_view, 36> kAllFields{
     "cluster.brokers",
     "cluster.clock_drift_ppm",
     "cluster.clock_offset_ms",
@@ -93,16 +117,43 @@ constexpr std::array<std::string_view, 24> kAllFields{
     "scheduling.yields_in_256",
     "topics.config.min.insync.replicas",
     "topics.config.unclean.leader.election.enable",
+    "workload.consumers.group",
+    "workload.consumers.isolation",
     "workload.consumers.poll_interval_ms",
     "workload.consumers.seek_one_in",
+    "workload.consumers.session_timeout_ms",
     "workload.delivery_timeout_ms",
+    "workload.producers.abort_one_in",
     "workload.producers.acks",
     "workload.producers.batch_bytes",
     "workload.producers.compression",
+    "workload.producers.group",
+    "workload.producers.idempotent",
     "workload.producers.in_flight",
     "workload.producers.linger_us",
+    "workload.producers.lives",
+    "workload.producers.source",
+    "workload.producers.start_ms",
     "workload.producers.stop_ms",
+    "workload.producers.transaction_timeout_ms",
+    "workload.producers.transactional",
+    "workload.producers.transactional_id",
     "workload.producers.value_bytes",
+};
+constexpr std::array<std::string_view, 13> kCoordinatedFields{
+    "topics.config.min.insync.replicas",
+    "workload.consumers.group",
+    "workload.consumers.isolation",
+    "workload.consumers.session_timeout_ms",
+    "workload.producers.abort_one_in",
+    "workload.producers.batch_bytes",
+    "workload.producers.group",
+    "workload.producers.idempotent",
+    "workload.producers.lives",
+    "workload.producers.source",
+    "workload.producers.transaction_timeout_ms",
+    "workload.producers.transactional",
+    "workload.producers.transactional_id",
 };
 constexpr std::array<std::string_view, 3> kFewFields{
     "topics.config.min.insync.replicas",
@@ -143,7 +194,7 @@ constexpr std::array kAllActions{
     Weight{"rolling_restart", 2},
     Weight{"doom_sync", 4},
     Weight{"doom_sync_power", 4},
-    Weight{"older_disk", 3},
+    Weight{"older_disk", 4},
 
     Weight{"random_partition", 4},
     Weight{"swizzle", 4},
@@ -161,6 +212,11 @@ constexpr std::array kDiskActions{
     Weight{"wipe", 3},        Weight{"disk_errors", 8}, Weight{"disk_slow", 6},   Weight{"full_disk", 5},
     Weight{"stop", 3},        Weight{"partition", 3},   Weight{"doom_sync", 6},   Weight{"doom_sync_power", 6},
     Weight{"older_disk", 3},  Weight{"bit_rot", 10},
+};
+constexpr std::array kCoordinatedActions{
+    Weight{"kill", 10},   Weight{"pause", 8}, Weight{"stop", 8},       Weight{"partition", 6}, Weight{"isolate", 5},
+    Weight{"block", 4},   Weight{"clog", 4},  Weight{"message", 16},   Weight{"reset", 6},     Weight{"slow_link", 3},
+    Weight{"release", 3}, Weight{"doom", 4},  Weight{"power_loss", 5},
 };
 constexpr std::array kSmallActions{
     Weight{"kill", 8},  Weight{"power_loss", 4}, Weight{"pause", 8},   Weight{"stop", 8},
@@ -184,6 +240,10 @@ constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},
     Weight{"pending-isr", 9}, Weight{"slow-follower", 5},   Weight{"quick-restarts", 4},  Weight{"cut-off-leader", 7},
 };
+constexpr std::array kCoordinatedPatterns{
+    Weight{"single", 12},        Weight{"election-burst", 8}, Weight{"stale-metadata", 3}, Weight{"held-response", 5},
+    Weight{"quick-restarts", 4}, Weight{"cut-off-leader", 4}, Weight{"reigns", 4},         Weight{"pending-isr", 3},
+};
 constexpr std::array kDiskPatterns{
     Weight{"single", 10},        Weight{"doom-in-turn", 8},  Weight{"blackout", 6},
     Weight{"quick-restarts", 5}, Weight{"slow-follower", 3}, Weight{"election-burst", 4},
@@ -194,6 +254,29 @@ constexpr std::array kSmallPatterns{
 };
 
 constexpr std::array kSingles{Weight{"single", 1}};
+
+// Plain ones stay the greater part: what they find shall not take much longer.
+constexpr std::array kLoads{
+    Weight{"plain", 68}, Weight{"transactions", 12}, Weight{"zombies", 6}, Weight{"groups", 6}, Weight{"transforms", 8},
+};
+constexpr std::array kCoordinatedLoads{
+    Weight{"transactions", 36},
+    Weight{"zombies", 20},
+    Weight{"groups", 18},
+    Weight{"transforms", 26},
+};
+constexpr std::array kTransactionPatterns{
+    Weight{"paused-producer", 10}, Weight{"coordinator-dies", 12},
+    Weight{"late-marker", 10},     Weight{"late-produce", 10},
+    Weight{"late-end", 10},        Weight{"second-instance", 8},
+    Weight{"lost-answers", 8},     Weight{"transaction-elections", 10},
+};
+constexpr std::array kGroupPatterns{
+    Weight{"paused-member", 12},
+    Weight{"dying-rebalance", 10},
+    Weight{"late-commit", 10},
+    Weight{"late-join", 8},
+};
 
 constexpr Profile kDefault{.name = "default",
                            .title = "three to five brokers, every fault, operation and setting",
@@ -213,7 +296,12 @@ constexpr Profile kDefault{.name = "default",
                            .narrow_patterns = kNarrowPatterns,
                            .cluster = kAllKeys,
                            .topic = kTopicKeys,
-                           .fields = kAllFields};
+                           .fields = kAllFields,
+                           .loads = kLoads,
+                           .idempotent = 25,
+                           .coordinators = kCoordinatorKeys,
+                           .transaction_patterns = kTransactionPatterns,
+                           .group_patterns = kGroupPatterns};
 
 constexpr Profile uniform(Profile profile) {
   profile.name = "uniform";
@@ -222,6 +310,8 @@ constexpr Profile uniform(Profile profile) {
   profile.triggered = 0;
   profile.patterns = kSingles;
   profile.narrow_patterns = {};
+  profile.transaction_patterns = {};
+  profile.group_patterns = {};
   return profile;
 }
 
@@ -274,6 +364,28 @@ constexpr std::array kProfiles{
             .cluster = kElectionKeys,
             .topic = kTopicKeys,
             .fields = kFewFields},
+    Profile{.name = "transactions",
+            .title = "transactions, zombies, groups, and records transformed exactly once",
+            .brokers = {3, 4},
+            .narrow = 40,
+            .topics = {1, 1},
+            .partitions = {3, 3},
+            .run_ms = {2000, 4500},
+            .groups = {1, 4},
+            .producers = {2, 3},
+            .consumers = {1, 2},
+            .enabled = 65,
+            .actions = kCoordinatedActions,
+            .patterns = kCoordinatedPatterns,
+            .narrow_patterns = kCoordinatedPatterns,
+            .cluster = kElectionKeys,
+            .topic = kSmallTopicKeys,
+            .fields = kCoordinatedFields,
+            .loads = kCoordinatedLoads,
+            .idempotent = 60,
+            .coordinators = kCoordinatorKeys,
+            .transaction_patterns = kTransactionPatterns,
+            .group_patterns = kGroupPatterns},
     uniform(kDefault),
 };
 

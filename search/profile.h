@@ -48,6 +48,12 @@ struct Profile {
   std::span<const Setting> cluster;          // server.properties
   std::span<const Setting> topic;            // topic configuration
   std::span<const std::string_view> fields;  // further paths of a scenario that vary: "network.latency_us"
+  // What coordinators serve (coordinated.cpp).
+  std::span<const Weight> loads;          // a run's: plain, transactions, zombies, groups, transforms; none: plain
+  std::int32_t idempotent = 0;            // share of the producers with acks=all
+  std::span<const Setting> coordinators;  // server.properties of runs that are not plain
+  std::span<const Weight> transaction_patterns;  // of runs with transactions, beside the others
+  std::span<const Weight> group_patterns;        // of runs with groups
 };
 
 std::span<const Profile> profiles();

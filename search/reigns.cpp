@@ -223,7 +223,7 @@ void Maker::bulk_load(const std::vector<std::string>& cast, std::int64_t start_m
   bulk.replication_factor = static_cast<std::int32_t>(cast.size());
   std::vector<std::int32_t>& assigned = bulk.assignment.emplace_back();
   for (const std::string& broker : cast) assigned.push_back(broker[broker.find('(') + 1] - '0');
-  scenarios::ProducerSpec& load = scenario_.workload.producers.emplace_back();
+  ProducerSpec load;
   load.topic = bulk.name;
   load.acks = "1";
   load.burst = 1;
@@ -232,6 +232,7 @@ void Maker::bulk_load(const std::vector<std::string>& cast, std::int64_t start_m
   load.batch_bytes = 100'000;
   load.start_ms = start_ms + within(0, 50);
   load.records = within(10, 50);
+  add_producer(load);
   // Clients can wait for such answers.
   scenario_.workload.request_timeout_ms = std::max<std::int64_t>(scenario_.workload.request_timeout_ms, 2'000);
   scenario_.workload.delivery_timeout_ms =

@@ -196,6 +196,8 @@ void Shrinker::clients() {
   const Scenario base = best();
   subset(base.workload.producers.size() + base.workload.consumers.size(),
          [&](const Kept& kept) { return with_clients(base, kept); });
+  while (step(with_plainer_clients(best()))) {
+  }
 }
 
 // Fewer records, least first.

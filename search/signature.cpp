@@ -37,6 +37,22 @@ std::size_t skip_number(std::string_view text, std::size_t at) {
   return at;
 }
 
+// A member id ends with a UUID, which is drawn: "one-69cd2aac-5219-432e-9528-d2ac03b62b57" is "one-U".
+std::string without_uuids(std::string text) {
+  constexpr std::string_view kForm = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+  const auto is_uuid = [&](std::size_t at) {
+    for (std::size_t i = 0; i < kForm.size(); ++i) {
+      const char c = text[at + i];
+      if (kForm[i] == '-' ? c != '-' : std::isxdigit(static_cast<unsigned char>(c)) == 0) return false;
+    }
+    return true;
+  };
+  for (std::size_t at = 0; at + kForm.size() <= text.size(); ++at) {
+    if (is_uuid(at)) text.replace(at, kForm.size(), "U");
+  }
+  return text;
+}
+
 // "#, #, #" and "#..#" are one "#".
 std::string without_lists(std::string text) {
   for (const std::string_view list : {std::string_view("#, #"), std::string_view("# #"), std::string_view("#..#")}) {
@@ -104,7 +120,7 @@ std::string last_acts(const RunResult& result) {
 }  // namespace
 
 std::string canonical_text(std::string_view text, std::string_view partition) {
-  std::string named = replaced(std::string(text), partition, "P");
+  std::string named = replaced(without_uuids(std::string(text)), partition, "P");
   if (const std::size_t dash = partition.rfind('-'); dash != std::string_view::npos)
     named = replaced(std::move(named), partition.substr(0, dash), "T");
   std::string out;

@@ -5,6 +5,7 @@
 
 #include "protocol/wire/errors.h"
 #include "runtime/io.h"
+#include "runtime/random.h"
 
 namespace verdict::sim {
 namespace {
@@ -34,19 +35,24 @@ GroupReader::GroupReader(Runtime& runtime, const client::ClientOptions& client, 
       consumer_(runtime, client, consumer),
       member_(runtime, client, group, *this) {}
 
-void GroupReader::revoked(const std::vector<client::TopicPartition>&, bool) {
-  for (const client::TopicPartition& partition : partitions_) consumer_.unassign(partition);
-  partitions_.clear();
-  positions_.clear();
-  fresh_ = false;
+void GroupReader::revoked(const std::vector<client::TopicPartition>& partitions, bool) {
+  for (const client::TopicPartition& partition : partitions) {
+    consumer_.unassign(partition);
+    std::erase(partitions_, partition);
+    positions_.erase(partition);
+    fresh_.erase(partition);
+  }
   ++assignments_;
   consumer_.interrupt();
 }
 
 void GroupReader::assigned(std::int32_t, const std::vector<client::TopicPartition>& partitions) {
+  for (const client::TopicPartition& partition : partitions) {
+    if (contains(partitions_, partition)) continue;
+    fresh_.insert(partition);
+    positions_.erase(partition);
+  }
   partitions_ = partitions;
-  positions_.clear();
-  fresh_ = true;
   ++assignments_;
   consumer_.interrupt();
   wake_.notify();
@@ -55,25 +61,31 @@ void GroupReader::assigned(std::int32_t, const std::vector<client::TopicPartitio
 // False: not now.
 Task<bool> GroupReader::take_up(MonoTime deadline) {
   const std::uint64_t assignment = assignments_;
-  const std::vector<client::TopicPartition> mine = partitions_;
+  const std::vector<client::TopicPartition> mine(fresh_.begin(), fresh_.end());
   std::vector<std::int64_t> ops;
   for (const client::TopicPartition& partition : mine) ops.push_back(log_->ask_position(partition, group_));
+  if (log_->sink() != nullptr) log_->sink()->offsets_asked(log_->process());
   const auto committed = co_await member_.committed(mine, true, deadline);
   if (!committed || assignment != assignments_ || closed_) co_return false;
-  fresh_ = false;
-  positions_.clear();
+  fresh_.clear();
   for (std::size_t i = 0; i < mine.size(); ++i) {
-    const auto found = committed->find(mine[i]);
+    const client::TopicPartition& partition = mine[i];
+    positions_.erase(partition);
+    const auto found = committed->find(partition);
     const bool known = found != committed->end() && found->second.offset != kNoOffset;
-    consumer_.assign(mine[i], known ? client::StartAt::at(found->second.offset) : client::StartAt::earliest());
-    log_->told_position(ops[i], mine[i], group_, known ? found->second.offset.value() : -1);
+    const std::int64_t position = known ? found->second.offset.value() : -1;
+    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset) : client::StartAt::earliest());
+    log_->told_position(ops[i], partition, group_, position);
+    if (log_->sink() != nullptr) {
+      log_->sink()->consumption_resumed(log_->process(), group_, partition.topic, partition.partition, position);
+    }
   }
   co_return true;
 }
 
 Task<client::Polled> GroupReader::poll(MonoTime deadline) {
   client::Polled nothing;
-  if (fresh_) {
+  if (!fresh_.empty()) {
     const bool taken = co_await take_up(deadline);
     if (!taken) co_return nothing;
   }
@@ -81,11 +93,11 @@ Task<client::Polled> GroupReader::poll(MonoTime deadline) {
     co_await wake_.wait_until(std::min(deadline, runtime_->now() + kIdle));
     co_return nothing;
   }
-  const std::uint64_t assignment = assignments_;
   client::Polled polled = co_await consumer_.poll(deadline);
   // Another's by now, or to be read again from another place.
-  if (assignment != assignments_ || fresh_) co_return nothing;
-  std::erase_if(polled.partitions, [this](const auto& part) { return !contains(partitions_, part.partition); });
+  std::erase_if(polled.partitions, [this](const auto& part) {
+    return !contains(partitions_, part.partition) || fresh_.contains(part.partition);
+  });
   for (const client::PolledPartition& part : polled.partitions) {
     if (part.event == client::PolledPartition::Event::error || part.next == kNoOffset) continue;
     positions_[part.partition] = {.offset = part.next};
@@ -93,8 +105,9 @@ Task<client::Polled> GroupReader::poll(MonoTime deadline) {
   co_return polled;
 }
 
-Task<client::ErrorCode> GroupReader::commit(MonoTime deadline) {
-  co_return co_await member_.commit(positions_, deadline);
+Task<client::ErrorCode> GroupReader::commit(client::GroupMembership as, client::OffsetsToCommit offsets,
+                                            MonoTime deadline) {
+  co_return co_await member_.commit_as(std::move(as), std::move(offsets), deadline);
 }
 
 void GroupReader::interrupt() {
@@ -141,41 +154,73 @@ GroupConsumerProcess::GroupConsumerProcess(Runtime& runtime, const GroupLoad& lo
       load_(load),
       log_(runtime, load_.process, load_.consumer.read_committed, sink),
       wake_(runtime),
-      reader_(runtime, load_.client, load_.consumer, load_.group, log_),
       scope_(runtime) {
   scope_.spawn(run());
+}
+
+bool GroupConsumerProcess::draw_one_in(std::uint32_t n) { return n != 0 && scale_to(draw(), n) == 0; }
+
+Task<void> GroupConsumerProcess::pause(Duration time) {
+  const MonoTime until = end_of(runtime_->now(), time);
+  while (!stopping_ && runtime_->now() < until) co_await wake_.wait_until(until);
 }
 
 Task<void> GroupConsumerProcess::run() {
   const MonoTime end = end_of(runtime_->now(), load_.time);
   while (!stopping_ && runtime_->now() < end) {
-    const MonoTime poll_by = std::min(end, runtime_->now() + kCommitTime);
-    const client::Polled polled = co_await reader_.poll(poll_by);
-    ++stats_.polls;
-    log_.take(polled, stats_);
-    if (polled.records() != 0 && !stopping_) {
-      CommitReport report(log_, reader_.positions(), load_.group.group);
-      const MonoTime commit_by = std::min(end, runtime_->now() + kCommitTime);
-      const client::ErrorCode error = co_await reader_.commit(commit_by);
-      const bool not_taken = refused(error) && !reader_.commit_maybe_taken();
-      report.end(error == client::ErrorCode::NONE ? OpType::ok : not_taken ? OpType::fail : OpType::info, error);
+    reader_.emplace(*runtime_, load_.client, load_.consumer, load_.group, log_);
+    MonoTime until = end;
+    if (load_.stay > Duration::zero()) {
+      const std::uint64_t time = scale_to(draw(), static_cast<std::uint64_t>(load_.stay.count()));
+      until = std::min(end, runtime_->now() + load_.stay / 2 + Duration(static_cast<std::int64_t>(time)));
     }
-    if (load_.poll_interval > Duration::zero() && !stopping_) {
-      co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));
-    }
+    co_await stay(until);
+    if (stopping_ || reader_->fenced() || load_.stay == Duration::zero()) break;
+    co_await reader_->close();
+    reader_.reset();
+    co_await pause(load_.away);
+    if (calm_) break;
   }
   finished_ = true;
 }
 
+// As one member of the group.
+Task<void> GroupConsumerProcess::stay(MonoTime until) {
+  const MonoTime end = end_of(runtime_->now(), load_.time);
+  while (!stopping_ && !reader_->fenced() && runtime_->now() < (calm_ ? end : until)) {
+    const MonoTime poll_by = std::min(calm_ ? end : until, runtime_->now() + kCommitTime);
+    const client::Polled polled = co_await reader_->poll(poll_by);
+    const client::GroupMembership as = reader_->membership();
+    ++stats_.polls;
+    log_.take(polled, stats_);
+    if (polled.records() != 0 && !stopping_) co_await commit(as, end);
+    if (load_.poll_interval > Duration::zero() && !stopping_) {
+      co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));
+    }
+  }
+}
+
+Task<void> GroupConsumerProcess::commit(client::GroupMembership as, MonoTime end) {
+  const client::OffsetsToCommit offsets = reader_->positions();
+  if (draw_one_in(load_.stall_one_in)) co_await pause(load_.stall);
+  const MonoTime commit_by = std::min(end, runtime_->now() + kCommitTime);
+  CommitReport report(log_, offsets, load_.group.group);
+  const client::ErrorCode error = co_await reader_->commit(std::move(as), offsets, commit_by);
+  const bool not_taken = refused(error) && !reader_->commit_maybe_taken();
+  report.end(error == client::ErrorCode::NONE ? OpType::ok : not_taken ? OpType::fail : OpType::info, error);
+}
+
 void GroupConsumerProcess::stop() {
   stopping_ = true;
-  reader_.interrupt();
+  if (reader_) reader_->interrupt();
   wake_.notify();
 }
 
+void GroupConsumerProcess::calm() { calm_ = true; }
+
 Task<void> GroupConsumerProcess::close() {
   stop();
-  co_await reader_.close();
+  if (reader_) co_await reader_->close();
   co_await scope_.join();
 }
 

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,8 +14,9 @@
 // Clients that read as members of a group, over any Runtime.
 namespace verdict::sim {
 
-// Reads what its group gives it, from the committed offsets on. Of each partition it tells the history where it begins
-// (assign), so that what it reads again after a rebalance is no surprise.
+// Reads what its group gives it, from the committed offsets on; what a cooperative member keeps, from where it was. Of
+// each partition it tells the history where it begins (assign), so that what it reads again after a rebalance is no
+// surprise.
 class GroupReader final : private client::GroupListener {
  public:
   GroupReader(Runtime& runtime, const client::ClientOptions& client, const client::ConsumerOptions& consumer,
@@ -23,13 +26,16 @@ class GroupReader final : private client::GroupListener {
   Task<client::Polled> poll(MonoTime deadline);
   // The positions behind what poll() returned, of partitions that are still its own.
   const client::OffsetsToCommit& positions() const { return positions_; }
-  Task<client::ErrorCode> commit(MonoTime deadline);
+  // As who it is, or was when it read them.
+  Task<client::ErrorCode> commit(client::GroupMembership as, client::OffsetsToCommit offsets, MonoTime deadline);
   // Whether an attempt of the last commit that failed may have been taken, whatever the last attempt was answered.
   bool commit_maybe_taken() const { return member_.commit_maybe_taken(); }
   client::GroupMembership membership() const { return member_.membership(); }
+  bool settled() const { return member_.settled() || member_.fenced(); }
+  bool fenced() const { return member_.fenced(); }
   std::uint64_t assignments() const { return assignments_; }  // how often it was told one, or lost it
   // What was read since the last commit is to be read again.
-  void rewind() { fresh_ = true; }
+  void rewind() { fresh_ = {partitions_.begin(), partitions_.end()}; }
   void interrupt();
   Task<void> close();
 
@@ -44,7 +50,7 @@ class GroupReader final : private client::GroupListener {
   std::vector<client::TopicPartition> partitions_;
   client::OffsetsToCommit positions_;
   std::uint64_t assignments_ = 0;
-  bool fresh_ = false;  // the committed offsets are to be asked for
+  std::set<client::TopicPartition> fresh_;  // whose committed offsets are to be asked for
   bool closed_ = false;
   Signal wake_;
   client::Consumer consumer_;
@@ -79,30 +85,45 @@ struct GroupLoad {
   client::GroupOptions group;
   Duration poll_interval = 0ms;
   Duration time = Duration::max();
+  // One poll in so many, drawn, is followed by a long work, after which the commit is tried as the member that polled.
+  std::uint32_t stall_one_in = 0;  // 0: none
+  Duration stall = 0ms;
+  // Comes and goes: leaves in order after so long, drawn around it, and comes back.
+  Duration stay = 0ms;  // 0: it stays
+  Duration away = 0ms;
 };
 
-// A member that commits after each poll that brought something. Runs from construction; destroyed at any time in
-// a simulation, after close() on the real machine.
+// A member that commits after each poll that brought something. Another one with its group.instance.id ends it. Runs
+// from construction; destroyed at any time in a simulation, after close() on the real machine.
 class GroupConsumerProcess {
  public:
   GroupConsumerProcess(Runtime& runtime, const GroupLoad& load, HistorySink* sink);
 
   void stop();
+  void calm();  // who is in the group stays, who is away stays away
   bool finished() const { return finished_; }
+  // In the group as far as it knows, or no member that is to be.
+  bool settled() const { return finished_ || (reader_ ? reader_->settled() : calm_); }
   Task<void> close();
   const LoadStats& stats() const { return stats_; }
 
  private:
   Task<void> run();
+  Task<void> stay(MonoTime until);
+  Task<void> commit(client::GroupMembership as, MonoTime end);
+  Task<void> pause(Duration time);
+  bool draw_one_in(std::uint32_t n);
+  std::uint64_t draw() { return runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)); }
 
   Runtime* runtime_;
   GroupLoad load_;
   ReaderLog log_;
   LoadStats stats_;
   bool stopping_ = false;
+  bool calm_ = false;
   bool finished_ = false;
   Signal wake_;
-  GroupReader reader_;
+  std::optional<GroupReader> reader_;
   Scope scope_;
 };
 

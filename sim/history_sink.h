@@ -47,6 +47,28 @@ struct ClientOp {
   std::span<const OffsetAndValue> records;  // poll
 };
 
+// A transaction as its client begins it. `txn` as in ClientOp.
+struct TransactionBegun {
+  std::int64_t process = 0;
+  std::int64_t txn = 0;
+  std::string_view transactional_id;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  bool version_two = false;  // KIP-890
+};
+
+enum class TransactionCall : std::uint8_t { init, commit, abort };
+
+// A request of a transactional client goes out; or the client knows that this attempt of it does nothing any more.
+struct TransactionAsked {
+  std::int64_t process = 0;
+  std::string_view transactional_id;
+  TransactionCall call = TransactionCall::init;
+  std::int64_t producer_id = -1;
+  std::int16_t producer_epoch = -1;
+  bool settled = false;
+};
+
 class HistorySink {
  public:
   virtual ~HistorySink() = default;
@@ -55,7 +77,21 @@ class HistorySink {
   // not be sent again.
   virtual void produce_sent(std::int64_t /*process*/, std::uint64_t /*batch*/, std::string_view /*topic*/,
                             const Uuid& /*topic_id*/, std::int32_t /*partition*/, std::uint32_t /*crc*/) {}
+  // A batch that was sent before goes again with other sequences, in an epoch that its producer took by itself.
+  virtual void produce_renumbered(std::int64_t /*process*/, std::uint64_t /*batch*/, const Uuid& /*topic_id*/,
+                                  std::int32_t /*partition*/, std::uint32_t /*crc*/) {}
   virtual void produce_finished(std::int64_t /*process*/, std::uint64_t /*batch*/) {}
+  // The white box's ghost of each transaction (T3, T11); a batch that is sent first belongs to the one begun last.
+  virtual void transaction_begun(const TransactionBegun&) {}
+  virtual void transaction_asked(const TransactionAsked&) {}
+  virtual void transactional_sent(std::int64_t /*process*/, const Uuid& /*topic_id*/, std::int32_t /*partition*/,
+                                  std::int64_t /*producer_id*/, std::int16_t /*producer_epoch*/,
+                                  std::int32_t /*base_sequence*/) {}
+  // G5: `process` is about to ask where its group stands, and: of this partition it goes on at `position` (-1: nothing
+  // is committed, and it begins where it was told to).
+  virtual void offsets_asked(std::int64_t /*process*/) {}
+  virtual void consumption_resumed(std::int64_t /*process*/, std::string_view /*group*/, std::string_view /*topic*/,
+                                   std::int32_t /*partition*/, std::int64_t /*position*/) {}
 };
 
 }  // namespace verdict::sim

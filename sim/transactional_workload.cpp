@@ -29,6 +29,7 @@ TransactionalProcess::TransactionalProcess(Runtime& runtime, TransactionalLoad l
       wake_(runtime),
       scope_(runtime) {
   VERDICT_ASSERT(load_.process >= 0 && !load_.partitions.empty() && load_.burst > 0);
+  load_.transaction.watch = this;
   scope_.spawn(run());
 }
 
@@ -151,6 +152,21 @@ void TransactionalProcess::batch_sending(const client::BatchSent& batch) {
   if (sink_ == nullptr || batch.attempt != 0) return;
   sink_->produce_sent(load_.process, batches_before_ + batch.id, batch.topic, batch.topic_id, batch.partition,
                       batch.crc);
+  sink_->transactional_sent(load_.process, batch.topic_id, batch.partition, batch.producer_id.value(),
+                            batch.producer_epoch.value(), batch.base_sequence);
+}
+
+void TransactionalProcess::asked(TransactionWatch::Call call, const client::ProducerIdentity& identity, bool settled) {
+  if (sink_ == nullptr) return;
+  using enum TransactionWatch::Call;
+  sink_->transaction_asked({.process = load_.process,
+                            .transactional_id = load_.transaction.id,
+                            .call = call == init     ? TransactionCall::init
+                                    : call == commit ? TransactionCall::commit
+                                                     : TransactionCall::abort,
+                            .producer_id = identity.id,
+                            .producer_epoch = identity.epoch,
+                            .settled = settled});
 }
 
 void TransactionalProcess::batch_finished(std::uint64_t id) {
@@ -175,6 +191,14 @@ Task<bool> TransactionalProcess::fill(client::GroupMembership member, client::Of
 
 Task<TransactionalProcess::Next> TransactionalProcess::transact() {
   ++transactions_;
+  if (sink_ != nullptr) {
+    sink_->transaction_begun({.process = load_.process,
+                              .txn = load_.process << 32 | transactions_,
+                              .transactional_id = load_.transaction.id,
+                              .producer_id = producer_->identity().id,
+                              .producer_epoch = producer_->identity().epoch,
+                              .version_two = producer_->version_two()});
+  }
   plan();
   // Of the generation in which they were read: of a later one the partitions may be others'.
   client::GroupMembership member;

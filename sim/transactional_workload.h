@@ -31,7 +31,7 @@ struct TransactionalLoad {
 };
 
 // Runs from construction; destroyed at any time in a simulation, after close() on the real machine.
-class TransactionalProcess final : private client::DeliverySink {
+class TransactionalProcess final : private client::DeliverySink, private client::TransactionWatch {
  public:
   TransactionalProcess(Runtime& runtime, TransactionalLoad load, HistorySink* sink);
   ~TransactionalProcess() override;
@@ -66,6 +66,7 @@ class TransactionalProcess final : private client::DeliverySink {
   void delivered(std::uint64_t token, const client::DeliveryReport& report) override;
   void batch_sending(const client::BatchSent& batch) override;
   void batch_finished(std::uint64_t id) override;
+  void asked(TransactionWatch::Call call, const client::ProducerIdentity& identity, bool settled) override;
 
   Runtime* runtime_;
   TransactionalLoad load_;

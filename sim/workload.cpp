@@ -150,7 +150,9 @@ void ProducerProcess::delivered(std::uint64_t token, const client::DeliveryRepor
 }
 
 void ProducerProcess::batch_sending(const client::BatchSent& batch) {
-  if (sink_ == nullptr || batch.attempt != 0) return;
+  if (sink_ == nullptr) return;
+  if (batch.renumbered) sink_->produce_renumbered(load_.process, batch.id, batch.topic_id, batch.partition, batch.crc);
+  if (batch.attempt != 0) return;
   sink_->produce_sent(load_.process, batch.id, batch.topic, batch.topic_id, batch.partition, batch.crc);
 }
 

@@ -134,6 +134,7 @@ class ReaderLog {
   ClientOp describe(OpCall call, const client::TopicPartition& partition);  // a new operation, done
   ClientOp describe_again(std::int64_t op, OpCall call, const client::TopicPartition& partition) const;
   HistorySink* sink() { return sink_; }
+  std::int64_t process() const { return process_; }
 
  private:
   Runtime* runtime_;

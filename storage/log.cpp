@@ -93,6 +93,7 @@ std::expected<Appended, LogError> Log::append_as_leader(std::span<std::byte> bat
   if (auto written = write_bytes(batch); !written) return std::unexpected(written.error());
   const Appended appended = note_appended(header, rolled);
   if (header.producer_id > kNoProducerId) note_producer(header, batch, active());
+  replayed_ = true;
   return appended;
 }
 
@@ -240,6 +241,7 @@ void Log::push_tail(const Tail& tail) {
 bool Log::assign_epoch_start(LeaderEpoch epoch, Offset start) {
   const bool changed = epochs_.assign(epoch, start);
   if (changed) ++epochs_version_;
+  if (changed) replayed_ = false;
   return changed;
 }
 

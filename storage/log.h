@@ -123,6 +123,8 @@ class Log {
 
   const ProducerState& producers() const { return producers_; }
   void expire_producers(WallTime now);  // producer.id.expiration.ms
+  // Whom it has forgotten by that rule since it was asked last, at its opening too, and does not know again.
+  std::vector<ProducerId> take_forgotten();
   // Forgets the transactions whose ends it has passed.
   void note_high_watermark(Offset high_watermark) { producers_.on_high_watermark(high_watermark); }
   // First record of the oldest transaction whose end is not known to be below the high watermark, which goes back only
@@ -178,6 +180,8 @@ class Log {
   // log_producers.cpp: producers, their snapshots, aborted transactions
   bool tracks_producers() const { return !producers_.empty() || !snapshots_.empty(); }
   std::expected<std::optional<Appended>, LogError> admit(const BatchHeader& header, Bytes batch, AppendOrigin origin);
+  LogError refusal(ProducerFault fault, const BatchHeader& header) const;
+  std::expected<Appended, LogError> duplicate_of(const SequencedBatch& first);
   void note_producer(const BatchHeader& header, Bytes batch, Segment& segment);
   std::string snapshot_path(Offset offset) const;
   Done write_snapshot(Offset offset);  // of the state as it is now, unless there is one
@@ -243,6 +247,8 @@ class Log {
   std::uint64_t epochs_version_ = 1;  // counts changes of epochs_
   std::uint64_t epochs_written_ = 0;  // the version that is in the file
   ProducerState producers_;           // as of log_end_
+  std::vector<ProducerId> forgotten_;
+  bool replayed_ = false;  // of a planted defect alone: since the log was opened, or an epoch began, it was appended to
   // Offsets of the .snapshot files. A log that never saw a producer id has none; else each segment but the first has
   // one at its base from the roll that finds a producer on, and an orderly stop leaves one at the log end.
   std::set<Offset> snapshots_;

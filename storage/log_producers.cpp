@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/assert.h"
 #include "runtime/io.h"
 #include "storage/checkpoint.h"
 #include "storage/log.h"
+#include "storage/planted.h"
 #include "storage/segment.h"
 
 // What a log knows of its producers: checked before an append, brought forward by each, kept in snapshots, and built
@@ -40,14 +42,28 @@ std::expected<std::optional<Appended>, LogError> Log::admit(const BatchHeader& h
                                                             AppendOrigin origin) {
   const auto admitted = producers_.admit(header, marker_of(header, batch), origin);
   if (!admitted) {
-    const ProducerEntry* known = producers_.find(header.producer_id);
-    return std::unexpected(fail(kind_of(admitted.error()), {},
-                                fmt::format("producer {}: epoch {}, sequence {} where epoch {} has come to {}",
-                                            header.producer_id.value(), header.producer_epoch.value(),
-                                            header.base_sequence, known->epoch.value(), known->last_sequence())));
+    const ProducerEntry& known = *producers_.find(header.producer_id);
+    if (admitted.error() == ProducerFault::out_of_order_sequence && takes_gap(runtime_, known, header))
+      return std::optional<Appended>();
+    return std::unexpected(refusal(admitted.error(), header));
   }
   if (*admitted == nullptr) return std::optional<Appended>();
-  const SequencedBatch& first = **admitted;
+  const auto duplicate = duplicate_of(**admitted);
+  if (!duplicate) return std::unexpected(duplicate.error());
+  if (forgets_with_epoch(runtime_, duplicate->epoch, header.leader_epoch)) return std::optional<Appended>();
+  return *duplicate;
+}
+
+LogError Log::refusal(ProducerFault fault, const BatchHeader& header) const {
+  const ProducerEntry& known = *producers_.find(header.producer_id);
+  return fail(
+      kind_of(fault), {},
+      fmt::format("producer {}: epoch {}, sequence {} where epoch {} has come to {}", header.producer_id.value(),
+                  header.producer_epoch.value(), header.base_sequence, known.epoch.value(), known.last_sequence()));
+}
+
+// What a retry of a batch that is in the log is answered with.
+std::expected<Appended, LogError> Log::duplicate_of(const SequencedBatch& first) {
   Appended duplicate;
   duplicate.base = first.base();
   duplicate.last = first.last;
@@ -81,11 +97,23 @@ std::expected<Appended, LogError> Log::append_marker(const TxnMarker& marker, Le
 
 // ---- questions ----
 
-void Log::expire_producers(WallTime now) { producers_.expire(to_ms(now), config_.producer_id_expiration_ms); }
+void Log::expire_producers(WallTime now) {
+  const auto forgotten = producers_.expire(to_ms(now), config_.producer_id_expiration_ms);
+  forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
+}
+
+std::vector<ProducerId> Log::take_forgotten() {
+  std::erase_if(forgotten_, [&](ProducerId id) { return producers_.find(id) != nullptr; });
+  return std::exchange(forgotten_, {});
+}
 
 Offset Log::last_stable_offset(Offset high_watermark) {
   if (producers_.unreplicated().empty() && !producers_.first_open()) return high_watermark;
   producers_.on_high_watermark(high_watermark);
+  if (!replayed_ && runtime_.defects().has(Defect::LsoBeforeReplay)) [[unlikely]] {
+    runtime_.mark(Mark::DefectLsoBeforeReplay);
+    return high_watermark;
+  }
   const auto unstable = producers_.first_unstable();
   return unstable ? std::min(std::max(*unstable, log_start_), high_watermark) : high_watermark;
 }
@@ -148,11 +176,13 @@ bool Log::load_snapshot(Offset offset, ProducerState& state) {
   const std::string path = snapshot_path(offset);
   const auto bytes = read_small_file(runtime_.disk(), path, kLargestSnapshot);
   if (bytes && state.decode(as_bytes(*bytes))) {
-    state.expire(to_ms(runtime_.wall_now()), config_.producer_id_expiration_ms);
+    const auto forgotten = state.expire(to_ms(runtime_.wall_now()), config_.producer_id_expiration_ms);
+    if (&state == &producers_) forgotten_.insert(forgotten_.end(), forgotten.begin(), forgotten.end());
     return true;
   }
   state.clear();
   ++recovery_.snapshots_skipped;
+  runtime_.mark(Mark::SnapshotSkipped);
   runtime_.log(LogLevel::warn, kLogger,
                fmt::format("{}: {}; the producers' state is built from an older one", path,
                            bytes ? "damaged" : bytes.error().message()));

@@ -68,7 +68,7 @@ std::int32_t SequencedBatch::first_sequence() const {
 }
 
 const SequencedBatch* ProducerEntry::find(std::int32_t first_sequence, std::int32_t last_sequence) const {
-  for (std::size_t i = 0; i < count_; ++i) {
+  for (std::size_t i = count_; i-- > 0;) {
     const SequencedBatch& kept = batch(i);
     if (kept.last_sequence == last_sequence && kept.first_sequence() == first_sequence) return &kept;
   }
@@ -153,11 +153,15 @@ std::optional<CompletedTxn> ProducerState::append(const BatchHeader& header, con
   return done;
 }
 
-void ProducerState::expire(std::int64_t now_ms, std::int64_t expiration_ms) {
+std::vector<ProducerId> ProducerState::expire(std::int64_t now_ms, std::int64_t expiration_ms) {
+  std::vector<ProducerId> forgotten;
   std::erase_if(producers_, [&](const auto& known) {
     const ProducerEntry& entry = known.second;
-    return entry.txn_first == kNoOffset && now_ms - entry.last_timestamp >= expiration_ms;
+    const bool expired = entry.txn_first == kNoOffset && now_ms - entry.last_timestamp >= expiration_ms;
+    if (expired) forgotten.push_back(known.first);
+    return expired;
   });
+  return forgotten;
 }
 
 void ProducerState::clear() {

@@ -83,8 +83,8 @@ class ProducerState {
   // The batch is in the log; what comes is believed. Not none: it ended a transaction that had records here.
   std::optional<CompletedTxn> append(const BatchHeader& header, const std::optional<TxnMarker>& marker);
 
-  // producer.id.expiration.ms: forgets who wrote nothing since, unless a transaction is open.
-  void expire(std::int64_t now_ms, std::int64_t expiration_ms);
+  // producer.id.expiration.ms: forgets who wrote nothing since, unless a transaction is open; returns whom.
+  std::vector<ProducerId> expire(std::int64_t now_ms, std::int64_t expiration_ms);
   void clear();
 
   bool empty() const { return producers_.empty() && unreplicated_.empty(); }

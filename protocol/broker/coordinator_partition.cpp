@@ -43,6 +43,7 @@ void CoordinatorPartition::drop() {
   if (state_ == State::gone) return;
   const bool was_active = state_ == State::active;
   state_ = State::gone;
+  if (was_active) announce_change(false);
   held_.clear();
   if (was_active) answer_open(ErrorCode::NOT_COORDINATOR);
   watcher_.wake.notify();
@@ -59,6 +60,11 @@ void CoordinatorPartition::lose(std::string_view why) {
 void CoordinatorPartition::fail(std::string_view why) {
   runtime().log(LogLevel::error, kLogger, fmt::format("{} can't be loaded: {}", partition_->name(), why));
   if (state_ != State::gone) state_ = State::failed;
+}
+
+void CoordinatorPartition::announce_change(bool active) {
+  partition_->announce(protocol::events::CoordinatorChanged{
+      .partition = partition_->key(), .leader_epoch = epoch_, .active = active, .end = partition_->log_end()});
 }
 
 // ---- loading ----
@@ -83,6 +89,7 @@ Task<void> CoordinatorPartition::load(Self self) {
   runtime().log(
       LogLevel::info, kLogger,
       fmt::format("{} is loaded up to offset {} in epoch {}", partition_->name(), at.value(), epoch_.value()));
+  announce_change(true);
   loaded();
 }
 

@@ -98,6 +98,7 @@ class CoordinatorPartition : public std::enable_shared_from_this<CoordinatorPart
   Task<void> await_commit(Self self, std::unique_ptr<ProduceWait> wait, std::uint64_t number);
   Task<void> timer(Self self);
   void committed(std::uint64_t appends);
+  void announce_change(bool active);
   void lose(std::string_view why);
   void fail(std::string_view why);
 

@@ -305,8 +305,9 @@ using ConfigsRequest = wire::DescribeConfigsRequest;
 constexpr std::int8_t kTopicResource = 2;
 constexpr std::int8_t kBrokerResource = 4;
 
-// Kafka's too, and internal: DescribeConfigs doesn't show it.
-constexpr std::string_view kInternalBrokerKey = "unclean.leader.election.interval.ms";
+// Kafka's too, and internal: DescribeConfigs doesn't show them.
+constexpr std::array<std::string_view, 2> kInternalBrokerKeys{"producer.id.expiration.check.interval.ms",
+                                                              "unclean.leader.election.interval.ms"};
 
 // Of a topic's key Kafka shows the broker's values from the one of the first synonym on: segment.ms without log.roll.ms
 // shows no log.roll.hours, and counts as the default.
@@ -348,7 +349,7 @@ void write_entries(Exchange& exchange, const ConfigsRequest& request,
   wire::Arena& arena = exchange.arena();
   std::vector<ConfigsResponse::DescribeConfigsResourceResult> configs;
   for (const protocol::ConfigEntry& entry : entries) {
-    if (entry.name == kInternalBrokerKey) continue;
+    if (std::ranges::find(kInternalBrokerKeys, entry.name) != kInternalBrokerKeys.end()) continue;
     const bool chosen = asked.configuration_keys && !asked.configuration_keys->empty();
     if (chosen && std::ranges::find(*asked.configuration_keys, entry.name) == asked.configuration_keys->end()) continue;
     ConfigsResponse::DescribeConfigsResourceResult& config = configs.emplace_back();

@@ -52,6 +52,10 @@ void GroupPartition::replay_marker(const CoordinatorProducer& producer, bool com
 
 void GroupPartition::marker(const CoordinatorProducer& producer, bool committed) {
   step(group::events_in::Marker{.producer = to_machine(producer), .committed = committed});
+  partition()->announce(protocol::events::OffsetsEnded{.partition = partition()->key(),
+                                                       .producer_id = ProducerId(producer.id),
+                                                       .producer_epoch = ProducerEpoch(producer.epoch),
+                                                       .marker = committed ? "commit" : "abort"});
 }
 
 void GroupPartition::topics_deleted(std::span<const std::string> names) {
@@ -61,7 +65,22 @@ void GroupPartition::topics_deleted(std::span<const std::string> names) {
 void GroupPartition::run(const group::effects::Append& effect) {
   std::optional<CoordinatorProducer> transactional;
   if (effect.transactional) transactional = {.id = effect.transactional->id, .epoch = effect.transactional->epoch};
+  Offset at = partition()->log_end();
   append(effect.records, transactional);
+  if (observer_ == nullptr || partition()->log_end() == at) return;
+  const ProducerId producer(transactional ? transactional->id : -1);
+  for (const group::LogRecord& record : effect.records) {
+    announce(record, at, producer);
+    ++at;
+  }
+}
+
+void GroupPartition::run(group::effects::Respond effect) {
+  if (observer_ != nullptr) {
+    const auto* fetched = std::get_if<wire::Message<wire::OffsetFetchResponse>>(&effect.response);
+    if (fetched != nullptr) announce(fetched->value);
+  }
+  respond(effect.token, std::move(effect.response));
 }
 
 void GroupPartition::run(const group::effects::Log& effect) {
@@ -75,8 +94,11 @@ GroupRequests::GroupRequests(BrokerContext& context)
       scope_(context.runtime),
       set_(context, CoordinatorType::group,
            [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
-             return std::make_shared<GroupPartition>(std::move(shell), std::move(partition), epoch,
-                                                     options_of(*context_), context_->observer);
+             group::GroupCoordinator::Options options = options_of(*context_);
+             options.partition = partition->key();
+             options.leader_epoch = epoch;
+             return std::make_shared<GroupPartition>(std::move(shell), std::move(partition), epoch, std::move(options),
+                                                     context_->observer);
            }) {}
 
 Task<void> GroupRequests::stop() {
@@ -144,8 +166,12 @@ template <class Event, class Request, class Response>
 void GroupRequests::one_group(const ExchangePtr& exchange) {
   Request request;
   if (!exchange->decode(request)) return;
-  const GroupPartition::Answer answer = [exchange](std::expected<group::Response, ErrorCode> said) {
-    if (said) return exchange->respond(std::get<wire::Message<Response>>(*said).value);
+  const GroupPartition::Answer answer = [this, exchange, request](std::expected<group::Response, ErrorCode> said) {
+    if (said) {
+      const Response& response = std::get<wire::Message<Response>>(*said).value;
+      told(*exchange, request, response);
+      return exchange->respond(response);
+    }
     Response response;
     response.error_code = code(said.error());
     exchange->respond(response);
@@ -166,8 +192,12 @@ void GroupRequests::one_group(const ExchangePtr& exchange) {
 void GroupRequests::join(const ExchangePtr& exchange) {
   wire::JoinGroupRequest request;
   if (!exchange->decode(request)) return;
-  const GroupPartition::Answer answer = [exchange](std::expected<group::Response, ErrorCode> said) {
-    if (said) return exchange->respond(std::get<wire::Message<wire::JoinGroupResponse>>(*said).value);
+  const GroupPartition::Answer answer = [this, exchange, request](std::expected<group::Response, ErrorCode> said) {
+    if (said) {
+      const auto& response = std::get<wire::Message<wire::JoinGroupResponse>>(*said).value;
+      told(*exchange, request, response);
+      return exchange->respond(response);
+    }
     wire::JoinGroupResponse response;
     response.error_code = code(said.error());
     if (exchange->version() >= kNullableProtocol) response.protocol_name = std::nullopt;
@@ -275,8 +305,8 @@ void GroupRequests::commit(const ExchangePtr& exchange) {
   wire::OffsetCommitRequest request;
   if (!exchange->decode(request)) return;
   const auto split = std::make_shared<Parts>(request, context_->image, exchange->arena());
-  const GroupPartition::Answer answer = merge_refused(exchange, split);
   request.topics = exchange->arena().copy_span<Parts::RequestTopic>(split->known);
+  const GroupPartition::Answer answer = telling_commits(exchange, request, merge_refused(exchange, split));
   const std::string host = host_of(*exchange);
   set_.ask(
       request.group_id,

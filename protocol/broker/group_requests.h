@@ -22,7 +22,8 @@ class GroupPartition final
  public:
   GroupPartition(Context context, PartitionPtr partition, LeaderEpoch epoch, group::GroupCoordinator::Options options,
                  protocol::Observer* observer)
-      : MachinePartition(std::move(context), std::move(partition), epoch, std::move(options), observer) {}
+      : MachinePartition(std::move(context), std::move(partition), epoch, std::move(options), observer),
+        observer_(observer) {}
 
   void topics_deleted(std::span<const std::string> names);
 
@@ -35,9 +36,13 @@ class GroupPartition final
   void marker(const CoordinatorProducer& producer, bool committed) override;
 
   void run(const group::effects::Append& effect);
-  void run(group::effects::Respond effect) { respond(effect.token, std::move(effect.response)); }
+  void run(group::effects::Respond effect);
   void run(const group::effects::ArmTimer& effect) { arm(effect.when); }
   void run(const group::effects::Log& effect);
+  void announce(const group::LogRecord& record, Offset at, ProducerId producer) const;
+  void announce(const wire::OffsetFetchResponse& answer) const;
+
+  protocol::Observer* observer_;
 };
 
 // The requests that a group coordinator answers.
@@ -69,6 +74,13 @@ class GroupRequests {
   void describe(const ExchangePtr& exchange);
   void remove(const ExchangePtr& exchange);
   void list(const ExchangePtr& exchange);
+  // For the feed, as an answer leaves (group_announcements.cpp).
+  template <class Request, class Response>
+  void told(const Exchange&, const Request&, const Response&) const {}
+  void told(Exchange& exchange, const wire::JoinGroupRequest& asked, const wire::JoinGroupResponse& answer) const;
+  void told(Exchange& exchange, const wire::SyncGroupRequest& asked, const wire::SyncGroupResponse& answer) const;
+  GroupPartition::Answer telling_commits(const ExchangePtr& exchange, const wire::OffsetCommitRequest& asked,
+                                         GroupPartition::Answer answer) const;
 
   BrokerContext* context_;
   Scope scope_;

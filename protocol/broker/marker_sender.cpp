@@ -12,7 +12,6 @@ using Request = wire::WriteTxnMarkersRequest;
 using Response = wire::WriteTxnMarkersResponse;
 
 constexpr int kVersion = 1;
-constexpr Duration kTimeout = 30s;  // request.timeout.ms of the inter-broker client
 
 // By topic, in the order of the partitions.
 std::span<Request::WritableTxnMarkerTopic> topics_of(wire::Arena& arena,
@@ -50,7 +49,11 @@ MarkerSender::Results results_of(const Response* answer, ProducerId producer_id,
 }  // namespace
 
 MarkerSender::MarkerSender(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image)
-    : runtime_(&runtime), image_(&image), channels_(runtime, config, image, "txn-marker-sender"), scope_(runtime) {}
+    : runtime_(&runtime),
+      image_(&image),
+      timeout_(config.duration_ms("request.timeout.ms")),
+      channels_(runtime, config, image, "txn-marker-sender"),
+      scope_(runtime) {}
 
 void MarkerSender::send(const storage::TxnMarker& marker, const std::vector<TopicPartition>& partitions,
                         const OnResults& done) {
@@ -107,7 +110,7 @@ Task<void> MarkerSender::send_batch(NodeId leader, std::vector<Waiting> batch) {
                           .topics = topics_of(arena, batch[i].partitions),
                           .coordinator_epoch = marker.coordinator_epoch};
   }
-  const auto answer = co_await channel->call<Response>(kVersion, request, runtime_->now() + kTimeout);
+  const auto answer = co_await channel->call<Response>(kVersion, request, runtime_->now() + timeout_);
   for (const Waiting& one : batch)
     one.done(results_of(answer ? &answer->value : nullptr, one.marker.producer_id, one.partitions));
 }

@@ -52,6 +52,7 @@ class MarkerSender {
 
   Runtime* runtime_;
   const protocol::MetadataImage* image_;
+  Duration timeout_;  // of a request, which a leader that is gone without a word may never answer
   BrokerChannels channels_;
   std::map<NodeId, Outbox> outboxes_;
   bool stopping_ = false;

@@ -138,6 +138,7 @@ void Partition::cut(std::expected<storage::Truncated, storage::LogError> result,
     runtime_->log(LogLevel::info, kLogger,
                   fmt::format("{}: truncated from {} to {}", name(), result->old_end.value(), result->new_end.value()));
     announce(ev::LogTruncated{.partition = key_, .from = result->old_end, .to = result->new_end, .reason = reason});
+    announce_forgotten();
   }
   replica_.step(replication::Truncated{}, runtime_->now(), *effects_);
   host_->log_shortened(*this);
@@ -242,6 +243,7 @@ void Partition::open(std::unique_ptr<storage::Log> log, Offset high_watermark_ch
                          .last_epoch = log_->last_epoch(),
                          .clean = !recovery.checked,
                          .cut_bytes = static_cast<std::int64_t>(recovery.bytes_cut)});
+  announce_forgotten();
   if (recovery.bytes_cut != 0) {
     runtime_->log(LogLevel::warn, kLogger,
                   fmt::format("{}: recovery cut {} bytes at offset {}: {}", name(), recovery.bytes_cut,
@@ -320,6 +322,8 @@ ProduceOutcome Partition::refused(const storage::LogError& error) {
     turn(replication::AppendFailed{});
   } else {
     outcome.log_start = log_->log_start();
+    if (error.kind == storage::LogErrorKind::out_of_order_sequence) runtime_->mark(Mark::SequenceRefused);
+    if (error.kind == storage::LogErrorKind::invalid_producer_epoch) runtime_->mark(Mark::ProducerFenced);
     runtime_->log(LogLevel::info, kLogger, fmt::format("{}: {}", name(), error.to_string()));
   }
   return outcome;
@@ -327,6 +331,13 @@ ProduceOutcome Partition::refused(const storage::LogError& error) {
 
 ProduceOutcome Partition::append(std::span<std::byte> batch, const storage::BatchHeader& header, std::int16_t acks,
                                  WaiterId waiter, storage::AppendOrigin origin) {
+  if (origin == storage::AppendOrigin::client && out_of_order(header)) {
+    ProduceOutcome outcome;
+    outcome.error = ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;
+    outcome.log_start = log_->log_start();
+    runtime_->mark(Mark::SequenceRefused);
+    return outcome;
+  }
   const auto done = log_->append_as_leader(batch, replica_.leader_epoch(), runtime_->wall_now(), origin);
   if (!done) return refused(done.error());
   ProduceOutcome outcome;
@@ -336,7 +347,12 @@ ProduceOutcome Partition::append(std::span<std::byte> batch, const storage::Batc
   outcome.duplicate = done->duplicate;
   if (done->duplicate) {
     outcome.append_time_ms = done->max_timestamp;
+    runtime_->mark(Mark::ResendRecognised);
   } else {
+    const auto guard = guards_.find(header.producer_id);
+    const bool of_the_next = header.control() && guard != guards_.end() && guard->second.adds &&
+                             guard->second.epoch == header.producer_epoch;
+    if (guard != guards_.end() && !of_the_next) guards_.erase(guard);
     appended(*done, batch, ev::Role::leader);
   }
   // What retention took was below the high watermark: there is nothing to wait for.
@@ -364,12 +380,41 @@ std::uint32_t Partition::markers_of(ProducerId id) const {
   return entry == nullptr ? 0 : entry->markers;
 }
 
+void Partition::verifying(const storage::BatchHeader& header, bool adds) {
+  const auto [at, fresh] = guards_.try_emplace(
+      header.producer_id, Guard{header.producer_epoch, header.base_sequence, adds, to_ms(runtime_->wall_now())});
+  Guard& guard = at->second;
+  if (fresh) return;
+  if (adds && header.producer_epoch > guard.epoch) {
+    guard.epoch = header.producer_epoch;
+    guard.lowest = header.base_sequence;
+  }
+  guard.lowest = std::min(guard.lowest, header.base_sequence);
+}
+
+bool Partition::out_of_order(const storage::BatchHeader& header) const {
+  const auto at = guards_.find(header.producer_id);
+  // A transaction that is open here has its state; a stray of another epoch doesn't hold it up (in Kafka 4.1 it does).
+  if (at == guards_.end() || in_transaction(header.producer_id, header.producer_epoch)) return false;
+  const bool unknown = log_->producers().find(header.producer_id) == nullptr;
+  return header.base_sequence > at->second.lowest || (at->second.adds && unknown && header.base_sequence != 0);
+}
+
 Offset Partition::last_stable_offset() const {
   return log_ == nullptr ? replica_.high_watermark() : log_->last_stable_offset(replica_.high_watermark());
 }
 
 void Partition::expire_producers() {
-  if (log_ != nullptr && !removed_) log_->expire_producers(runtime_->wall_now());
+  if (log_ == nullptr || removed_) return;
+  log_->expire_producers(runtime_->wall_now());
+  const std::int64_t oldest = to_ms(runtime_->wall_now()) - config_.producer_id_expiration_ms;
+  std::erase_if(guards_, [&](const auto& guard) { return guard.second.since_ms <= oldest; });
+  announce_forgotten();
+}
+
+void Partition::announce_forgotten() {
+  const std::vector<ProducerId> forgotten = log_->take_forgotten();
+  if (!forgotten.empty()) announce(ev::ProducersForgotten{.partition = key_, .producers = forgotten});
 }
 
 void Partition::fetch_answered(replication::FetchAnswered answer, storage::Bytes records) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -99,7 +100,10 @@ class Partition final : public replication::LogView {
 
   void open(std::unique_ptr<storage::Log> log, Offset high_watermark_checkpoint);
   void configure(const protocol::TopicConfig& config);
-  void metadata_changed(const replication::MetadataChanged& changed) { turn(changed); }
+  void metadata_changed(const replication::MetadataChanged& changed) {
+    if (changed.leader_epoch != replica_.leader_epoch()) guards_.clear();
+    turn(changed);
+  }
   void brokers_changed(std::span<const replication::ReplicaBroker> brokers) {
     turn(replication::BrokersChanged{brokers});
   }
@@ -115,6 +119,10 @@ class Partition final : public replication::LogView {
   // that what was true of its transaction may not be so any longer.
   bool in_transaction(ProducerId id, ProducerEpoch epoch) const;
   std::uint32_t markers_of(ProducerId id) const;
+  // Its coordinator is asked about this batch. Until one of the producer's batches or a marker is here, none is taken
+  // that has a higher sequence than the lowest that was asked about; where leaders add partitions (version 2) a
+  // producer that is not known here begins with 0.
+  void verifying(const storage::BatchHeader& header, bool adds);
   // What read_committed sees is below it: the first record of an undecided transaction, or the high watermark.
   Offset last_stable_offset() const;
   void expire_producers();
@@ -174,6 +182,8 @@ class Partition final : public replication::LogView {
   void cut(std::expected<storage::Truncated, storage::LogError> result, protocol::events::TruncateReason reason);
   void appended(const storage::Appended& batch, storage::Bytes bytes, protocol::events::Role role);
   bool failed(const storage::LogError& error);
+  void announce_forgotten();
+  bool out_of_order(const storage::BatchHeader& header) const;
 
   Runtime* runtime_;
   PartitionHost* host_;
@@ -189,7 +199,14 @@ class Partition final : public replication::LogView {
   bool in_turn_ = false;
   bool flushing_ = false;
   bool rolled_since_ = false;  // since that flush began
-  storage::Bytes answer_;      // the records of the fetch answer being stepped
+  struct Guard {               // Kafka's verification guard
+    ProducerEpoch epoch = kNoProducerEpoch;
+    std::int32_t lowest = 0;  // sequence
+    bool adds = false;
+    std::int64_t since_ms = 0;
+  };
+  std::map<ProducerId, Guard> guards_;
+  storage::Bytes answer_;  // the records of the fetch answer being stepped
   std::vector<storage::Appended> appended_;
   std::vector<replication::BatchSummary> summaries_;
   std::vector<FetchWatcher*> watchers_;

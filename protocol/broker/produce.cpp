@@ -177,6 +177,7 @@ std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
       claim.producer_id = header->producer_id.value();
       claim.producer_epoch = header->producer_epoch.value();
       const TopicPartition at{.topic = (*found)->topic(), .partition = data.index};
+      (*found)->verifying(*header, claim.adds);
       verified[at] = {.error = ErrorCode::INVALID_TXN_STATE, .markers = (*found)->markers_of(header->producer_id)};
       partitions.push_back(at);
     }
@@ -189,8 +190,13 @@ ErrorCode Job::verdict_on(const Partition& partition, const storage::BatchHeader
   if (verified.empty() || !header.transactional()) return ErrorCode::NONE;
   const auto at = verified.find({.topic = partition.topic(), .partition = partition.key().index});
   if (at == verified.end()) return ErrorCode::NONE;
-  if (at->second.error == ErrorCode::NONE && partition.markers_of(header.producer_id) != at->second.markers)
-    return ErrorCode::INVALID_TXN_STATE;
+  if (at->second.error == ErrorCode::NONE && partition.markers_of(header.producer_id) != at->second.markers) {
+    context.runtime.mark(Mark::VerificationOutlived);
+    if (!context.runtime.defects().has(Defect::Kafka14884)) [[likely]]
+      return ErrorCode::INVALID_TXN_STATE;
+    context.runtime.mark(Mark::DefectKafka14884);
+  }
+  if (at->second.error == ErrorCode::INVALID_PRODUCER_EPOCH) context.runtime.mark(Mark::LateTransactionalBatch);
   return at->second.error;
 }
 

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::string_view kLogger = "ReplicaManager";
 constexpr Duration kProposalRetry = 100ms;
-constexpr Duration kProducerCheck = 600s;  // producer.id.expiration.check.interval.ms
 constexpr int kListOffsetsVersion = 8;
 constexpr std::int64_t kLatest = -1;
 constexpr std::int64_t kEarliest = -2;
@@ -461,6 +460,7 @@ void ReplicaManager::start_upkeep() {
   scope_.spawn(every(config_->duration_ms("log.flush.offset.checkpoint.interval.ms"),
                      &ReplicaManager::checkpoint_recovery_points));
   scope_.spawn(every(config_->duration_ms("log.retention.check.interval.ms"), &ReplicaManager::check_retention));
+  scope_.spawn(expire_producers());
 }
 
 Task<void> ReplicaManager::every(Duration period, Task<void> (ReplicaManager::*work)()) {
@@ -505,11 +505,16 @@ Task<void> ReplicaManager::checkpoint_recovery_points() {
 
 Task<void> ReplicaManager::check_retention() {
   for (const auto& [key, partition] : std::map(partitions_)) partition->enforce_retention();
-  if (runtime_->now() - producers_checked_ >= kProducerCheck) {
-    producers_checked_ = runtime_->now();
+  co_return;
+}
+
+Task<void> ReplicaManager::expire_producers() {
+  const Duration period = config_->duration_ms("producer.id.expiration.check.interval.ms");
+  while (!stopping_) {
+    co_await stop_.wait_until(runtime_->now() + period);
+    if (stopping_) co_return;
     for (const auto& [key, partition] : partitions_) partition->expire_producers();
   }
-  co_return;
 }
 
 void ReplicaManager::answer_all() {

@@ -115,6 +115,7 @@ class ReplicaManager final : public PartitionHost {
   Task<void> checkpoint_high_watermarks();
   Task<void> checkpoint_recovery_points();
   Task<void> check_retention();
+  Task<void> expire_producers();
   ReplicaFetcher* fetcher_for(NodeId leader);
 
   Runtime* runtime_;
@@ -136,7 +137,6 @@ class ReplicaManager final : public PartitionHost {
   std::vector<WaitSlot> slots_;
   std::vector<std::uint32_t> free_slots_;
   std::size_t opening_ = 0;
-  MonoTime producers_checked_{};
   bool stopping_ = false;
   Signal opened_;
   Signal stop_;

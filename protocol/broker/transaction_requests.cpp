@@ -79,6 +79,21 @@ void TransactionPartition::run(const transaction::effects::Log& effect) {
   runtime().log(effect.warning ? LogLevel::warn : LogLevel::info, kLogger, effect.text);
 }
 
+void TransactionPartition::run(const transaction::effects::Decided& effect) {
+  if (state() != State::active) return;  // its record could not be appended
+  partition()->announce(protocol::events::TransactionDecided{.coordinator = partition()->key(),
+                                                             .offset = partition()->log_end() - 1,
+                                                             .transactional_id = effect.transactional_id,
+                                                             .producer_id = effect.producer_id,
+                                                             .producer_epoch = effect.producer_epoch,
+                                                             .ended_epoch = effect.ended_epoch,
+                                                             .commit = effect.commit,
+                                                             .cause = effect.cause,
+                                                             .open_ms = effect.open_ms,
+                                                             .timeout_ms = effect.timeout_ms,
+                                                             .version = effect.version});
+}
+
 // ---- requests ----
 
 TransactionRequests::TransactionRequests(BrokerContext& context)
@@ -97,6 +112,7 @@ TransactionRequests::TransactionRequests(BrokerContext& context)
              options.coordinator_epoch = epoch.value();
              options.transaction_version = protocol::feature_level(context_->image, protocol::kTransactionFeature);
              options.defects = context_->runtime.defects();
+             options.partition = partition->key();
              return std::make_shared<TransactionPartition>(std::move(shell), std::move(partition), epoch,
                                                            std::move(options), markers_, context_->producer_ids,
                                                            context_->observer);

@@ -42,6 +42,7 @@ class TransactionPartition final : public MachinePartition<TransactionPartition,
   void run(const transaction::effects::AllocateProducerId& effect);
   void run(const transaction::effects::ArmTimer& effect) { arm(effect.when); }
   void run(const transaction::effects::Log& effect);
+  void run(const transaction::effects::Decided& effect);
   void markers_answered(const transaction::effects::SendMarkers& sent, const MarkerSender::Results& results);
   std::shared_ptr<TransactionPartition> self() {
     return std::static_pointer_cast<TransactionPartition>(shared_from_this());

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "protocol/wire/gen/write_txn_markers.h"
+#include "runtime/io.h"
 
 namespace verdict::broker {
 namespace {
@@ -10,12 +11,16 @@ namespace {
 using Request = wire::WriteTxnMarkersRequest;
 using Response = wire::WriteTxnMarkersResponse;
 using PartitionResult = Response::WritableTxnMarkerPartitionResult;
+constexpr Duration kLate = 20ms;  // of the planted kafka-17507
 
 // One marker in one partition, while it is not committed.
 struct Written {
   PartitionResult* result;
-  CoordinatorProducer producer;
-  bool commit;
+  storage::TxnMarker marker;
+
+  CoordinatorProducer producer() const {
+    return {.id = marker.producer_id.value(), .epoch = marker.producer_epoch.value()};
+  }
 };
 
 struct Job {
@@ -26,6 +31,10 @@ struct Job {
   explicit Job(BrokerContext& of) : context(of), wait(of.runtime) {}
   void write(const Request::WritableTxnMarker& marker, std::string_view topic, PartitionResult& result);
   void settle(CoordinatorSet& groups);
+  void complete_offsets(CoordinatorSet& groups, std::size_t index);
+  void announce(std::size_t index);
+
+  std::vector<std::size_t> late;  // planted (kafka-17507): parts whose offsets wait until the answer is out
 };
 
 void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic, PartitionResult& result) {
@@ -39,14 +48,12 @@ void Job::write(const Request::WritableTxnMarker& marker, std::string_view topic
     return;
   }
   ProduceWait::Part& part = context.replicas.begin_wait(wait, *found);
-  written.push_back({.result = &result,
-                     .producer = {.id = marker.producer_id, .epoch = marker.producer_epoch},
-                     .commit = marker.transaction_result});
-  const ProduceOutcome outcome = (*found)->write_marker({.producer_id = ProducerId(marker.producer_id),
-                                                         .producer_epoch = ProducerEpoch(marker.producer_epoch),
-                                                         .coordinator_epoch = marker.coordinator_epoch,
-                                                         .commit = marker.transaction_result},
-                                                        part.waiter);
+  const storage::TxnMarker asked{.producer_id = ProducerId(marker.producer_id),
+                                 .producer_epoch = ProducerEpoch(marker.producer_epoch),
+                                 .coordinator_epoch = marker.coordinator_epoch,
+                                 .commit = marker.transaction_result};
+  written.push_back({.result = &result, .marker = asked});
+  const ProduceOutcome outcome = (*found)->write_marker(asked, part.waiter);
   if (!outcome.waits) wait.refuse(part, outcome.error);
 }
 
@@ -56,11 +63,34 @@ void Job::settle(CoordinatorSet& groups) {
     context.replicas.end_wait(part.waiter);
     written[i].result->error_code = static_cast<std::int16_t>(part.error);
     if (part.error != ErrorCode::NONE || part.partition->topic() != groups.topic()) continue;
-    if (const auto at = groups.all().find(part.partition->key().index); at != groups.all().end()) {
-      const CoordinatorSet::Ptr group = at->second;
-      group->marker_appended(written[i].producer, written[i].commit);
+    if (context.runtime.defects().has(Defect::Kafka17507)) [[unlikely]] {
+      context.runtime.mark(Mark::DefectKafka17507);
+      late.push_back(i);
+      continue;
     }
+    complete_offsets(groups, i);
   }
+  for (std::size_t i = 0; i < wait.parts.size(); ++i) announce(i);
+}
+
+// In the group's coordinator, if this broker has it: one that loads finds the marker in the log.
+void Job::complete_offsets(CoordinatorSet& groups, std::size_t index) {
+  const auto at = groups.all().find(wait.parts[index].partition->key().index);
+  if (at == groups.all().end()) return;
+  const CoordinatorSet::Ptr group = at->second;
+  group->marker_appended(written[index].producer(), written[index].marker.commit);
+}
+
+void Job::announce(std::size_t index) {
+  const ProduceWait::Part& part = wait.parts[index];
+  const storage::TxnMarker& marker = written[index].marker;
+  part.partition->announce(protocol::events::MarkerAnswered{.partition = part.partition->key(),
+                                                            .offset = part.base,
+                                                            .producer_id = marker.producer_id,
+                                                            .producer_epoch = marker.producer_epoch,
+                                                            .coordinator_epoch = marker.coordinator_epoch,
+                                                            .marker = marker.commit ? "commit" : "abort",
+                                                            .error_code = code(part.error)});
 }
 
 }  // namespace
@@ -95,6 +125,9 @@ Task<void> handle_write_txn_markers(BrokerContext* context, CoordinatorSet* grou
   while (job.wait.unfinished != 0) co_await job.wait.done.wait();
   job.settle(*groups);
   exchange->respond(response);
+  if (job.late.empty()) co_return;
+  co_await sleep_until(context->runtime, context->runtime.now() + kLate);
+  for (const std::size_t part : job.late) job.complete_offsets(*groups, part);
 }
 
 }  // namespace verdict::broker

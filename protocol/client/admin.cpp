@@ -7,6 +7,7 @@
 #include "protocol/wire/gen/describe_cluster.h"
 #include "protocol/wire/gen/describe_configs.h"
 #include "protocol/wire/gen/list_offsets.h"
+#include "protocol/wire/gen/update_features.h"
 
 namespace verdict::client {
 namespace {
@@ -138,6 +139,23 @@ Task<AdminResult<void>> Admin::delete_topic(std::string name, MonoTime deadline)
     co_return AdminResult<void>();
   }
   co_return no_answer_about(name);
+}
+
+Task<AdminResult<void>> Admin::lower_feature(std::string name, std::int16_t level, MonoTime deadline) {
+  using Request = wire::UpdateFeaturesRequest;
+  constexpr std::int8_t kSafeDowngrade = 2;
+  const std::string_view wanted = name;
+  const auto make = [wanted, level](int, wire::Arena& arena) {
+    const auto updates = arena.make_span<Request::FeatureUpdateKey>(1);
+    updates[0] = {.feature = wanted, .max_version_level = level, .upgrade_type = kSafeDowngrade};
+    return Request{.feature_updates = updates};
+  };
+  const auto answer = co_await ask<wire::UpdateFeaturesResponse, Request>(kNoNode, Repeat::always, deadline, make);
+  if (!answer) co_return std::unexpected(answer.error());
+  const wire::UpdateFeaturesResponse& response = answer->value;
+  if (response.error_code != 0)
+    co_return std::unexpected(failure(wire::error_from_code(response.error_code), response.error_message));
+  co_return AdminResult<void>();
 }
 
 Task<AdminResult<ClusterDescription>> Admin::describe_cluster(MonoTime deadline) {

@@ -67,6 +67,8 @@ class Admin {
 
   Task<AdminResult<Uuid>> create_topic(NewTopic topic, MonoTime deadline);  // its id; zero from old brokers
   Task<AdminResult<void>> delete_topic(std::string name, MonoTime deadline);
+  // UpdateFeatures to a lower level, if no metadata is lost by it.
+  Task<AdminResult<void>> lower_feature(std::string name, std::int16_t level, MonoTime deadline);
   Task<AdminResult<ClusterDescription>> describe_cluster(MonoTime deadline);
   Task<AdminResult<TopicInfo>> describe_topic(std::string name, MonoTime deadline);
   // timestamp: ms, kLatestTimestamp or kEarliestTimestamp. Offset kNoOffset: no record is as young.

@@ -1,7 +1,6 @@
 #include "protocol/client/group.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
 #include "protocol/wire/codec.h"
@@ -16,8 +15,8 @@ namespace verdict::client {
 namespace {
 
 constexpr std::string_view kProtocolType = "consumer";
-constexpr std::string_view kRange = "range";
-constexpr int kDataVersion = 1;   // of subscription and assignment
+constexpr int kSubscriptionVersion = 2;  // names what the member has, and since when (KIP-429, KIP-792)
+constexpr int kAssignmentVersion = 1;
 constexpr int kProtocolFrom = 5;  // SyncGroup
 constexpr int kMembersFrom = 3;   // LeaveGroup
 constexpr std::size_t kVersionSize = 2;
@@ -30,10 +29,10 @@ std::optional<std::string_view> if_any(const std::string& text) {
 
 // The consumer protocol's data begin with their version.
 template <class T>
-Bytes with_version(const T& data) {
-  const auto encoded = wire::encode(data, kDataVersion);
+Bytes with_version(const T& data, int version) {
+  const auto encoded = wire::encode(data, version);
   Bytes out(kVersionSize);
-  storage::store_be<std::int16_t>(out.data(), kDataVersion);
+  storage::store_be<std::int16_t>(out.data(), static_cast<std::int16_t>(version));
   if (encoded) out.insert(out.end(), encoded->begin(), encoded->end());
   return out;
 }
@@ -43,6 +42,29 @@ bool parse_versioned(wire::Arena& arena, wire::Bytes bytes, T& into) {
   if (bytes.size() < kVersionSize) return false;
   const int version = std::min<int>(storage::load_be<std::int16_t>(bytes.data()), T::highest_version);
   return version >= 0 && wire::decode(arena, bytes.subspan(kVersionSize), version, into).has_value();
+}
+
+// The topics of a member's data with their partitions.
+template <class Topic>
+std::span<Topic> listed(wire::Arena& arena, const std::vector<TopicPartition>& partitions) {
+  const auto topics = by_topic(partitions);
+  const std::span<Topic> out = arena.make_span<Topic>(topics.size());
+  std::size_t i = 0;
+  for (const auto& [topic, indexes] : topics) {
+    out[i].topic = topic;
+    out[i++].partitions = arena.copy_span<std::int32_t>(indexes);
+  }
+  return out;
+}
+
+template <class Topics>
+std::vector<TopicPartition> read_listed(const Topics& topics) {
+  std::vector<TopicPartition> out;
+  for (const auto& topic : topics) {
+    for (const std::int32_t index : topic.partitions)
+      out.push_back({.topic = std::string(topic.topic), .partition = index});
+  }
+  return out;
 }
 
 }  // namespace
@@ -90,6 +112,7 @@ Task<bool> GroupMember::pause() {
 // ---- membership ----
 
 void GroupMember::lose(bool lost) {
+  rejoins_ = false;
   if (!std::exchange(joined_, false)) return;
   const std::vector<TopicPartition> gone = std::exchange(assignment_, {});
   listener_->revoked(gone, lost);
@@ -101,25 +124,29 @@ void GroupMember::failed(ErrorCode error) {
       member_id_.clear();
       return lose(true);
     case ErrorCode::ILLEGAL_GENERATION:
+      return lose(true);
     case ErrorCode::FENCED_INSTANCE_ID:
+      fenced_ = true;
       return lose(true);
     case ErrorCode::REBALANCE_IN_PROGRESS:
-      return lose(false);
+      if (!cooperative()) return lose(false);
+      rejoins_ = joined_;
+      return;
     default:
       if (coordinator_moved(error)) link_.forget();
   }
 }
 
 Task<void> GroupMember::run() {
-  while (!closed_) {
+  while (!closed_ && !fenced_) {
     Step step = Step::done;
-    if (!joined_) {
+    if (!joined_ || rejoins_) {
       step = co_await join();
     } else {
       const MonoTime next = runtime_->now() + options_.heartbeat_interval;
-      while (!closed_ && joined_ && runtime_->now() < next) co_await wake_.wait_until(next);
+      while (!closed_ && settled() && runtime_->now() < next) co_await wake_.wait_until(next);
       if (closed_) break;
-      if (joined_) {
+      if (settled()) {
         const bool good = co_await beat();
         step = good ? Step::done : Step::again_later;
       }
@@ -139,7 +166,12 @@ Task<GroupMember::Step> GroupMember::join() {
   wire::ConsumerProtocolSubscription subscription;
   subscription.topics = arena.make_span<std::string_view>(options_.topics.size());
   for (std::size_t i = 0; i < options_.topics.size(); ++i) subscription.topics[i] = options_.topics[i];
-  const Bytes metadata = with_version(subscription);
+  if (cooperative()) {
+    using Owned = wire::ConsumerProtocolSubscription::TopicPartition;
+    subscription.owned_partitions = listed<Owned>(arena, assignment_);
+    subscription.generation_id = joined_ ? generation_ : -1;
+  }
+  const Bytes metadata = with_version(subscription, kSubscriptionVersion);
   wire::JoinGroupRequest request{.group_id = options_.group,
                                  .session_timeout_ms = static_cast<std::int32_t>(to_ms(options_.session_timeout)),
                                  .rebalance_timeout_ms = static_cast<std::int32_t>(to_ms(options_.rebalance_timeout)),
@@ -147,7 +179,7 @@ Task<GroupMember::Step> GroupMember::join() {
                                  .group_instance_id = if_any(options_.instance),
                                  .protocol_type = kProtocolType};
   request.protocols = arena.make_span<wire::JoinGroupRequest::JoinGroupRequestProtocol>(1);
-  request.protocols[0] = {.name = kRange, .metadata = metadata};
+  request.protocols[0] = {.name = name_of(options_.assignor), .metadata = metadata};
   const MonoTime limit = runtime_->now() + options_.rebalance_timeout + client_.request_timeout;
   const auto answer = co_await channel->call<wire::JoinGroupResponse>(*version, request, limit);
   if (!answer) {
@@ -175,45 +207,56 @@ Task<GroupMember::Step> GroupMember::join() {
   co_return co_await sync(channel, std::move(assignments), std::move(members));
 }
 
-// By range: of each topic the members that want it, in the order of their ids, get runs of partitions.
 Task<bool> GroupMember::assign(const wire::JoinGroupResponse* response, std::vector<Bytes>* assignments,
                                std::vector<std::string>* members) {
   wire::Arena arena;
-  std::map<std::string, std::set<std::string>> wanted_by;  // topic -> members
-  std::map<std::string, std::vector<TopicPartition>> given;
+  std::vector<Subscription> subscriptions;
   for (const auto& member : response->members) {
-    wire::ConsumerProtocolSubscription subscription;
-    given[std::string(member.member_id)];
-    if (!parse_versioned(arena, member.metadata, subscription)) continue;
-    for (const std::string_view topic : subscription.topics) wanted_by[std::string(topic)].emplace(member.member_id);
+    Subscription& one = subscriptions.emplace_back();
+    one.member = member.member_id;
+    one.instance = member.group_instance_id.value_or(std::string_view());
+    wire::ConsumerProtocolSubscription said;
+    if (!parse_versioned(arena, member.metadata, said)) continue;
+    for (const std::string_view topic : said.topics) one.topics.emplace_back(topic);
+    one.owned = read_listed(said.owned_partitions);
+    one.generation = said.generation_id;
   }
-  for (const auto& [topic, who] : wanted_by) metadata_.want(topic);
+  PartitionCounts counts;
+  for (const Subscription& one : subscriptions) {
+    for (const std::string& topic : one.topics) {
+      metadata_.want(topic);
+      counts[topic] = 0;
+    }
+  }
   metadata_.make_stale();
   const MonoTime limit = runtime_->now() + client_.request_timeout;
   const ErrorCode refreshed = co_await metadata_.refresh(limit);
   if (refreshed != ErrorCode::NONE) co_return false;
-  for (const auto& [topic, who] : wanted_by) {
+  for (auto& [topic, count] : counts) {
     const TopicInfo* known = metadata_.topic(topic);
-    if (known == nullptr) continue;
-    const std::size_t each = known->partitions.size() / who.size(), extra = known->partitions.size() % who.size();
-    std::size_t next = 0, place = 0;
-    for (const std::string& member : who) {
-      const std::size_t count = each + (place++ < extra ? 1 : 0);
-      for (std::size_t i = 0; i < count; ++i, ++next)
-        given[member].push_back({.topic = topic, .partition = static_cast<std::int32_t>(next)});
-    }
+    if (known != nullptr) count = static_cast<std::int32_t>(known->partitions.size());
   }
-  for (const auto& [member, partitions] : given) {
-    const auto topics = by_topic(partitions);
+  for (const auto& [member, partitions] : client::assign(options_.assignor, std::move(subscriptions), counts)) {
+    using Given = wire::ConsumerProtocolAssignment::TopicPartition;
     wire::ConsumerProtocolAssignment assignment;
-    assignment.assigned_partitions = arena.make_span<wire::ConsumerProtocolAssignment::TopicPartition>(topics.size());
-    std::size_t i = 0;
-    for (const auto& [topic, indexes] : topics)
-      assignment.assigned_partitions[i++] = {.topic = topic, .partitions = arena.copy_span<std::int32_t>(indexes)};
+    assignment.assigned_partitions = listed<Given>(arena, partitions);
     members->push_back(member);
-    assignments->push_back(with_version(assignment));
+    assignments->push_back(with_version(assignment, kAssignmentVersion));
   }
   co_return true;
+}
+
+// What was its own and is not any more is given up; a cooperative member joins again then, so that others may have it.
+void GroupMember::take(std::vector<TopicPartition> assignment) {
+  std::vector<TopicPartition> gone;
+  for (const TopicPartition& partition : assignment_) {
+    if (std::ranges::find(assignment, partition) == assignment.end()) gone.push_back(partition);
+  }
+  assignment_ = std::move(assignment);
+  joined_ = true;
+  rejoins_ = !gone.empty();
+  if (!gone.empty()) listener_->revoked(gone, false);
+  listener_->assigned(generation_, assignment_);
 }
 
 Task<GroupMember::Step> GroupMember::sync(std::shared_ptr<RpcChannel> channel, std::vector<Bytes> assignments,
@@ -227,7 +270,7 @@ Task<GroupMember::Step> GroupMember::sync(std::shared_ptr<RpcChannel> channel, s
                                  .group_instance_id = if_any(options_.instance)};
   if (*version >= kProtocolFrom) {
     request.protocol_type = kProtocolType;
-    request.protocol_name = kRange;
+    request.protocol_name = name_of(options_.assignor);
   }
   request.assignments = arena.make_span<wire::SyncGroupRequest::SyncGroupRequestAssignment>(members.size());
   for (std::size_t i = 0; i < members.size(); ++i)
@@ -244,16 +287,9 @@ Task<GroupMember::Step> GroupMember::sync(std::shared_ptr<RpcChannel> channel, s
     co_return error == ErrorCode::REBALANCE_IN_PROGRESS ? Step::again : Step::again_later;
   }
   wire::ConsumerProtocolAssignment assignment;
-  assignment_.clear();
-  if (parse_versioned(arena, (*answer)->assignment, assignment)) {
-    for (const auto& topic : assignment.assigned_partitions) {
-      for (const std::int32_t index : topic.partitions)
-        assignment_.push_back({.topic = std::string(topic.topic), .partition = index});
-    }
-  }
-  if (closed_) co_return Step::done;
-  joined_ = true;
-  listener_->assigned(generation_, assignment_);
+  std::vector<TopicPartition> given;
+  if (parse_versioned(arena, (*answer)->assignment, assignment)) given = read_listed(assignment.assigned_partitions);
+  if (!closed_) take(std::move(given));
   co_return Step::done;
 }
 

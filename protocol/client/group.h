@@ -7,8 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "protocol/client/assignors.h"
 #include "protocol/client/connections.h"
 #include "protocol/client/consumer.h"
 #include "protocol/client/coordinator.h"
@@ -30,7 +32,8 @@ struct GroupOptions {
   Duration session_timeout = 45s;     // session.timeout.ms
   Duration rebalance_timeout = 300s;  // max.poll.interval.ms
   Duration heartbeat_interval = 3s;   // heartbeat.interval.ms
-  bool leave_on_close = true;         // a static member stays (internal.leave.group.on.close)
+  Assignor assignor = Assignor::range;
+  bool leave_on_close = true;  // a static member stays (internal.leave.group.on.close)
 };
 
 struct CommittedOffset {
@@ -51,14 +54,17 @@ struct GroupMembership {
 class GroupListener {
  public:
   virtual ~GroupListener() = default;
-  // Before a rebalance: what was read until now may be committed in these calls' time no more. Lost: fenced, or
-  // forgotten; others may own the partitions already.
+  // No longer its own: before a rebalance all of them, or of a cooperative member those that it gives up. What was
+  // read of them may be committed in these calls' time no more. Lost: fenced, or forgotten; others may own them
+  // already.
   virtual void revoked(const std::vector<TopicPartition>& partitions, bool lost) = 0;
+  // All that it has in this generation; of a cooperative member also what it had before and goes on with.
   virtual void assigned(std::int32_t generation, const std::vector<TopicPartition>& partitions) = 0;
 };
 
-// A member of a classic group: finds the coordinator, joins, syncs, beats, commits. The leader assigns by range. Calls
-// back in turns of its own task. Ends with close() on the real machine.
+// A member of a classic group: finds the coordinator, joins, syncs, beats, commits. A cooperative one keeps what it has
+// while the others join, gives up what moves, and joins again. Calls back in turns of its own task. Ends with close()
+// on the real machine.
 class GroupMember {
  public:
   GroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
@@ -67,10 +73,17 @@ class GroupMember {
   ~GroupMember();
 
   GroupMembership membership() const;
+  bool settled() const { return joined_ && !rejoins_; }  // in the group, as far as it knows
+  // Another one came with its group.instance.id: it is a member no more, and does not try again.
+  bool fenced() const { return fenced_; }
   const std::vector<TopicPartition>& assignment() const { return assignment_; }
 
-  // As the member that it is now. NONE, or the coordinator's error; tried again only where it can't have been taken.
-  Task<ErrorCode> commit(OffsetsToCommit offsets, MonoTime deadline);
+  // As the member that it is now, or that it was. NONE, or the coordinator's error; tried again only where it can't
+  // have been taken.
+  Task<ErrorCode> commit(OffsetsToCommit offsets, MonoTime deadline) {
+    return commit_as(membership(), std::move(offsets), deadline);
+  }
+  Task<ErrorCode> commit_as(GroupMembership member, OffsetsToCommit offsets, MonoTime deadline);
   // Of the last commit that failed: an attempt before its last may have been taken.
   bool commit_maybe_taken() const { return commit_maybe_taken_; }
   // Tries until the deadline. require_stable: waits for transactions that have offsets of these partitions pending.
@@ -90,6 +103,8 @@ class GroupMember {
   Task<void> leave();
   void failed(ErrorCode error);
   void lose(bool lost);
+  void take(std::vector<TopicPartition> assignment);
+  bool cooperative() const { return options_.assignor == Assignor::cooperative_sticky; }
   Task<bool> assign(const wire::JoinGroupResponse* response, std::vector<std::vector<std::byte>>* assignments,
                     std::vector<std::string>* members);
 
@@ -102,7 +117,9 @@ class GroupMember {
   CoordinatorLink link_;
   std::string member_id_;
   std::int32_t generation_ = -1;
-  bool joined_ = false;
+  bool joined_ = false;   // has an assignment
+  bool rejoins_ = false;  // has one, and is to join again with it
+  bool fenced_ = false;
   std::vector<TopicPartition> assignment_;
   int failures_ = 0;
   bool commit_maybe_taken_ = false;

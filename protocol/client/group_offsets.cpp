@@ -68,8 +68,7 @@ bool worth_another_try(ErrorCode error) {
 
 }  // namespace
 
-Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) {
-  const GroupMembership member = membership();
+Task<ErrorCode> GroupMember::commit_as(GroupMembership member, OffsetsToCommit offsets, MonoTime deadline) {
   commit_maybe_taken_ = false;
   while (!closed_) {
     ErrorCode error = ErrorCode::NETWORK_EXCEPTION;
@@ -91,7 +90,13 @@ Task<ErrorCode> GroupMember::commit(OffsetsToCommit offsets, MonoTime deadline) 
     if (error == ErrorCode::NONE) co_return error;
     // A coordinator that steps down answers what it has appended and not seen committed like what it has not.
     if (coordinator_moved(error) && error != ErrorCode::NETWORK_EXCEPTION) commit_maybe_taken_ = true;
-    failed(error);
+    // What is said of the member that it was says nothing of the one that it is.
+    const GroupMembership is = membership();
+    if (is.generation == member.generation && is.member_id == member.member_id) {
+      failed(error);
+    } else if (coordinator_moved(error)) {
+      link_.forget();
+    }
     if (!worth_another_try(error) || runtime_->now() >= deadline) co_return error;
     const bool open = co_await pause();
     if (!open) break;

@@ -62,6 +62,10 @@ struct BatchSent {
   std::uint32_t crc = 0;
   std::int32_t records = 0;
   int attempt = 0;  // from 0
+  ProducerId producer_id = kNoProducerId;
+  ProducerEpoch producer_epoch = kNoProducerEpoch;
+  std::int32_t base_sequence = -1;
+  bool renumbered = false;  // its sequences are others than in the attempt before: the producer took another epoch
 };
 
 class DeliverySink {
@@ -104,7 +108,8 @@ class Producer {
   // is full (wait for room()), the producer is closed, or kAnyPartition of a topic whose partitions aren't known.
   bool send(std::string_view topic, std::int32_t partition, const ProducerRecord& record, std::uint64_t token);
   // Of a transactional producer: before the first send, and anew whenever nothing is pending. Sequences begin at 0.
-  void use_identity(ProducerId id, ProducerEpoch epoch);
+  // `leaders_add`: the partitions' leaders make them part of the transaction (KIP-890).
+  void use_identity(ProducerId id, ProducerEpoch epoch, bool leaders_add = false);
   Task<void> room(MonoTime deadline);   // until some of the buffer is free
   void flush_now();                     // what lingers may go
   Task<bool> flush(MonoTime deadline);  // until every record has its outcome; false: the deadline came first
@@ -188,6 +193,7 @@ class Producer {
   std::uint64_t wants_generation_ = 0;  // of the metadata, before anything is sent or it is hold_until_
   MonoTime hold_until_{};
   Identity identity_;  // of batches that get their first sequence now
+  bool leaders_add_ = false;
   bool identifying_ = false;
   ErrorCode no_identity_ = ErrorCode::NONE;  // why there will never be one
   ProducerStats stats_;

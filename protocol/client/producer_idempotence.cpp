@@ -32,8 +32,9 @@ std::int32_t sequence_after(std::int32_t first, std::int64_t records) {
   return static_cast<std::int32_t>((first + records) % kSequences);
 }
 
-void Producer::use_identity(ProducerId id, ProducerEpoch epoch) {
+void Producer::use_identity(ProducerId id, ProducerEpoch epoch, bool leaders_add) {
   VERDICT_ASSERT(options_.transactional && pending_records_ == 0);
+  leaders_add_ = leaders_add;
   identity_ = {.id = id, .epoch = epoch};
   for (auto& [topic, partitions] : topics_) {
     for (const std::unique_ptr<Partition>& partition : partitions) {
@@ -83,7 +84,10 @@ bool Producer::start_anew(Partition& partition) {
   }
   partition.gap = false;
   partition.identity = {};
-  for (const BatchPtr& batch : partition.sealed) batch->base_sequence = -1;
+  for (const BatchPtr& batch : partition.sealed) {
+    batch->base_sequence = -1;
+    batch->renumbered = batch->attempts != 0;
+  }
   return true;
 }
 

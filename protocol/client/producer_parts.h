@@ -24,6 +24,7 @@ struct Producer::Batch {
   MonoTime not_before{};
   int attempts = 0;
   std::int32_t base_sequence = -1;  // -1: none yet
+  bool renumbered = false;          // since it was sent last
   bool maybe_appended = false;
   ErrorCode last_error = ErrorCode::NONE;
 };

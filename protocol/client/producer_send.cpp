@@ -160,7 +160,11 @@ void Producer::announce(Request& request) {
                           .partition = partition.index,
                           .crc = batch->crc,
                           .records = static_cast<std::int32_t>(batch->tokens.size()),
-                          .attempt = batch->attempts});
+                          .attempt = batch->attempts,
+                          .producer_id = partition.identity.id,
+                          .producer_epoch = partition.identity.epoch,
+                          .base_sequence = batch->base_sequence,
+                          .renumbered = std::exchange(batch->renumbered, false)});
     if (batch->attempts++ != 0) ++stats_.retried_batches;
     stats_.bytes += batch->bytes.size();
   }
@@ -205,9 +209,9 @@ Task<void> Producer::attempt(Request* request) {
   const bool ready = channel != nullptr && co_await channel->ready(deadline);
   bool by_id = true;
   for (const BatchPtr& batch : request->batches) by_id = by_id && !batch->partition->topic_id.is_zero();
-  const int highest = options_.transactional ? kLastBeforeVersionTwo
-                      : by_id                ? ProduceRequest::highest_version
-                                             : kFirstVersionWithTopicIds - 1;
+  const int highest = options_.transactional && !leaders_add_ ? kLastBeforeVersionTwo
+                      : by_id                                 ? ProduceRequest::highest_version
+                                                              : kFirstVersionWithTopicIds - 1;
   const std::optional<int> version =
       ready ? channel->version_of<ProduceRequest>(ProduceRequest::lowest_version, highest) : std::nullopt;
   if (!version) {

@@ -143,6 +143,11 @@ std::optional<int> RpcChannel::version(wire::ApiKey api, int lowest, int highest
   return version;
 }
 
+std::int16_t RpcChannel::feature(std::string_view name) const {
+  const auto found = std::ranges::find(features_, name, &std::pair<std::string, std::int16_t>::first);
+  return found == features_.end() ? std::int16_t{0} : found->second;
+}
+
 // The version to ask in again, -1 if `versions_` is filled in, none if the answer is of no use.
 std::optional<int> RpcChannel::take_versions(int version, std::int32_t correlation, protocol::Frame frame) {
   constexpr std::size_t kErrorCodeAt = 4;  // after the correlation id: the header is v0 whatever the version
@@ -156,6 +161,9 @@ std::optional<int> RpcChannel::take_versions(int version, std::int32_t correlati
   versions_.clear();
   for (const auto& api : (*answer)->api_keys) versions_.push_back({api.api_key, api.min_version, api.max_version});
   std::ranges::sort(versions_, {}, &ServedVersions::api);
+  features_.clear();
+  for (const auto& known : (*answer)->finalized_features)
+    features_.emplace_back(std::string(known.name), known.max_version_level);
   if (!unknown_version) return -1;
   const std::optional<int> again = this->version(wire::ApiKey::ApiVersions, 0, version - 1);
   return again.value_or(0);  // a broker that lists nothing speaks 0

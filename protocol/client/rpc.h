@@ -82,6 +82,9 @@ class RpcChannel {
     return version(static_cast<wire::ApiKey>(Request::api_key), lowest, highest);
   }
 
+  // The level of a feature that the cluster has finalized, as the node said when the connection was made; 0: none.
+  std::int16_t feature(std::string_view name) const;
+
   void disconnect();    // calls in flight fail
   Task<void> close();   // disconnects and waits until nothing is in flight; later calls fail
   Task<void> retire();  // the same once the calls in flight have ended
@@ -138,9 +141,10 @@ class RpcChannel {
   Op* connect_op_ = nullptr;
   Link* negotiating_ = nullptr;
   MonoTime connect_deadline_{};
-  MonoTime not_before_ = MonoTime::min();  // the end of the back-off
-  int failures_ = 0;                       // in a row
-  std::vector<ServedVersions> versions_;   // of the connection, by api
+  MonoTime not_before_ = MonoTime::min();                       // the end of the back-off
+  int failures_ = 0;                                            // in a row
+  std::vector<ServedVersions> versions_;                        // of the connection, by api
+  std::vector<std::pair<std::string, std::int16_t>> features_;  // likewise, finalized
   std::size_t calls_ = 0;
   Signal connect_done_;
   Signal idle_;

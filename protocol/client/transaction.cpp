@@ -19,6 +19,7 @@ constexpr int kInit = 5;
 constexpr int kEnd = 4, kEndTwo = 5;
 constexpr int kOffsets = 4, kOffsetsTwo = 5;
 constexpr int kAddOffsets = 4;
+constexpr std::string_view kTransactionFeature = "transaction.version";
 
 bool worth_another_try(ErrorCode error) {
   return coordinator_moved(error) || error == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS ||
@@ -55,8 +56,9 @@ Task<bool> Transaction::pause(int failures, MonoTime deadline) {
 // request again.
 template <class Response, class Request, class ErrorOf>
 Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request request, ErrorOf error_of,
-                                 MonoTime deadline) {
+                                 MonoTime deadline, std::optional<TransactionWatch::Call> watched) {
   maybe_taken_ = false;
+  const ProducerIdentity as = identity_;
   for (int failures = 0; !closed_; ++failures) {
     ErrorCode error = ErrorCode::NETWORK_EXCEPTION;
     const MonoTime limit = std::min(deadline, runtime_->now() + client_.request_timeout);
@@ -64,7 +66,10 @@ Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request req
     if (channel != nullptr) {
       const std::optional<int> version = channel->version_of<Request>(Request::lowest_version, highest);
       if (!version) co_return ErrorCode::UNSUPPORTED_VERSION;
+      if (link == &link_) finalized_ = channel->feature(kTransactionFeature);
+      tell(watched, as, false);
       const auto answer = co_await channel->call<Response>(*version, request, limit);
+      if (answer || !maybe_executed(answer.error())) tell(watched, as, true);
       if (answer) error = error_of(answer->value);
       // A coordinator that steps down answers what it has appended and not seen committed like what it has not.
       if (coordinator_moved(error)) maybe_taken_ = true;
@@ -78,6 +83,10 @@ Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request req
   co_return ErrorCode::NETWORK_EXCEPTION;
 }
 
+void Transaction::tell(std::optional<TransactionWatch::Call> watched, const ProducerIdentity& as, bool settled) {
+  if (watched && options_.watch != nullptr) options_.watch->asked(*watched, as, settled);
+}
+
 Task<ErrorCode> Transaction::init(MonoTime deadline) {
   const wire::InitProducerIdRequest request{
       .transactional_id = options_.id,
@@ -88,7 +97,7 @@ Task<ErrorCode> Transaction::init(MonoTime deadline) {
     if (response.error_code == 0) identity_ = {.id = response.producer_id, .epoch = response.producer_epoch};
     return wire::error_from_code(response.error_code);
   };
-  return ask<wire::InitProducerIdResponse>(&link_, kInit, request, take, deadline);
+  return ask<wire::InitProducerIdResponse>(&link_, kInit, request, take, deadline, TransactionWatch::Call::init);
 }
 
 Task<ErrorCode> Transaction::add_partitions(std::vector<TopicPartition> partitions, MonoTime deadline) {
@@ -130,7 +139,7 @@ Task<ErrorCode> Transaction::add_offsets(std::string group, MonoTime deadline) {
 
 Task<ErrorCode> Transaction::commit_offsets(GroupMembership member, OffsetsToCommit offsets, MonoTime deadline) {
   using Request = wire::TxnOffsetCommitRequest;
-  if (!options_.version_two) {
+  if (!version_two_) {
     const ErrorCode added = co_await add_offsets(member.group, deadline);
     if (added != ErrorCode::NONE) co_return added;
   }
@@ -146,7 +155,7 @@ Task<ErrorCode> Transaction::commit_offsets(GroupMembership member, OffsetsToCom
       topics_of<Request::TxnOffsetCommitRequestTopic, Request::TxnOffsetCommitRequestPartition>(arena, offsets);
   const auto error_of = [](const wire::TxnOffsetCommitResponse& response) { return first_error(response.topics); };
   CoordinatorLink group(*connections_, *metadata_, CoordinatorKind::group, member.group);
-  const int highest = options_.version_two ? kOffsetsTwo : kOffsets;
+  const int highest = version_two_ ? kOffsetsTwo : kOffsets;
   co_return co_await ask<wire::TxnOffsetCommitResponse>(&group, highest, request, error_of, deadline);
 }
 
@@ -156,11 +165,12 @@ Task<ErrorCode> Transaction::end(bool commit, MonoTime deadline) {
                                     .producer_epoch = identity_.epoch,
                                     .committed = commit};
   const auto take = [this](const wire::EndTxnResponse& response) {
-    if (response.error_code == 0 && options_.version_two && response.producer_id >= 0)
+    if (response.error_code == 0 && version_two_ && response.producer_id >= 0)
       identity_ = {.id = response.producer_id, .epoch = response.producer_epoch};
     return wire::error_from_code(response.error_code);
   };
-  return ask<wire::EndTxnResponse>(&link_, options_.version_two ? kEndTwo : kEnd, request, take, deadline);
+  return ask<wire::EndTxnResponse>(&link_, version_two_ ? kEndTwo : kEnd, request, take, deadline,
+                                   commit ? TransactionWatch::Call::commit : TransactionWatch::Call::abort);
 }
 
 }  // namespace verdict::client

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,16 +16,27 @@
 
 namespace verdict::client {
 
-struct TransactionOptions {
-  std::string id;          // transactional.id
-  Duration timeout = 60s;  // transaction.timeout.ms
-  // KIP-890: transaction.version 2. Partitions are added by producing to them, and each end brings a new epoch.
-  bool version_two = false;
-};
-
 struct ProducerIdentity {
   std::int64_t id = -1;
   std::int16_t epoch = -1;
+};
+
+// Hears of the requests that fence or end.
+class TransactionWatch {
+ public:
+  enum class Call : std::uint8_t { init, commit, abort };
+  virtual ~TransactionWatch() = default;
+  // An attempt goes out; or it is known that it does nothing any more: it was answered, or never left.
+  virtual void asked(Call call, const ProducerIdentity& identity, bool settled) = 0;
+};
+
+struct TransactionOptions {
+  std::string id;          // transactional.id
+  Duration timeout = 60s;  // transaction.timeout.ms
+  // The highest transaction.version that the client speaks; what the cluster has finalized may be lower. In 2 (KIP-890)
+  // partitions are added by producing to them, and each end brings a new epoch.
+  std::int16_t highest_version = 2;
+  TransactionWatch* watch = nullptr;  // outlives the producer
 };
 
 // What a transactional producer says to coordinators, one call at a time. An error that is neither retriable nor
@@ -39,7 +51,10 @@ class Transaction {
   // InitProducerId: fences what had the id before, and waits for its transaction to end.
   Task<ErrorCode> init(MonoTime deadline);
   const ProducerIdentity& identity() const { return identity_; }
-  bool version_two() const { return options_.version_two; }
+  const std::string& id() const { return options_.id; }
+  // After init() and after each end: the next one's version is what the coordinator's connection told last.
+  void begin() { version_two_ = options_.highest_version >= 2 && finalized_ >= 2; }
+  bool version_two() const { return version_two_; }  // of the transaction under way
 
   // Before the first batch to a partition; not with version two.
   Task<ErrorCode> add_partitions(std::vector<TopicPartition> partitions, MonoTime deadline);
@@ -52,7 +67,9 @@ class Transaction {
 
  private:
   template <class Response, class Request, class ErrorOf>
-  Task<ErrorCode> ask(CoordinatorLink* link, int highest, Request request, ErrorOf error_of, MonoTime deadline);
+  Task<ErrorCode> ask(CoordinatorLink* link, int highest, Request request, ErrorOf error_of, MonoTime deadline,
+                      std::optional<TransactionWatch::Call> watched = std::nullopt);
+  void tell(std::optional<TransactionWatch::Call> watched, const ProducerIdentity& as, bool settled);
   Task<bool> pause(int failures, MonoTime deadline);
   Task<ErrorCode> add_offsets(std::string group, MonoTime deadline);
 
@@ -65,6 +82,8 @@ class Transaction {
   ProducerIdentity identity_;
   bool closed_ = false;
   bool maybe_taken_ = false;
+  bool version_two_ = false;
+  std::int16_t finalized_ = 0;  // transaction.version, as the coordinator's node said
   Signal wake_;
 };
 

@@ -20,26 +20,33 @@ TransactionalProducer::TransactionalProducer(Runtime& runtime, const ClientOptio
                                              TransactionOptions transaction, DeliverySink& sink)
     : sink_(&sink),
       producer_(runtime, client, as_transactional(std::move(producer), transaction.id), *this),
-      transaction_(runtime, client, producer_.connections(), producer_.metadata(), std::move(transaction)) {
-  VERDICT_ASSERT(!transaction_.version_two(), "partitions are added by name");
-}
+      transaction_(runtime, client, producer_.connections(), producer_.metadata(), std::move(transaction)) {}
 
 void TransactionalProducer::begin_anew() {
   added_.clear();
   open_ = false;
   failed_ = ErrorCode::NONE;
+  const bool epoch_is_new = transaction_.version_two();  // the end of one brought it
+  transaction_.begin();
+  if (epoch_is_new) take_identity();
+}
+
+// Of an init, or of an end in version two.
+void TransactionalProducer::take_identity() {
+  producer_.use_identity(ProducerId(identity().id), ProducerEpoch(identity().epoch), transaction_.version_two());
+  sequences_lost_ = false;
 }
 
 Task<ErrorCode> TransactionalProducer::init(MonoTime deadline) {
   const ErrorCode error = co_await transaction_.init(deadline);
   if (error != ErrorCode::NONE) co_return error;
-  producer_.use_identity(ProducerId(identity().id), ProducerEpoch(identity().epoch));
-  sequences_lost_ = false;
   begin_anew();
+  take_identity();
   co_return error;
 }
 
 Task<ErrorCode> TransactionalProducer::add_partitions(std::vector<TopicPartition> partitions, MonoTime deadline) {
+  if (transaction_.version_two()) co_return ErrorCode::NONE;  // their leaders do, at the first batch
   std::erase_if(partitions, [this](const TopicPartition& one) { return added_.contains(one); });
   if (partitions.empty()) co_return ErrorCode::NONE;
   open_ = true;
@@ -54,7 +61,8 @@ Task<ErrorCode> TransactionalProducer::add_partitions(std::vector<TopicPartition
 
 bool TransactionalProducer::send(std::string_view topic, std::int32_t partition, const ProducerRecord& record,
                                  std::uint64_t token) {
-  VERDICT_ASSERT(added_.contains({.topic = std::string(topic), .partition = partition}));
+  VERDICT_ASSERT(version_two() || added_.contains({.topic = std::string(topic), .partition = partition}));
+  open_ = true;
   return producer_.send(topic, partition, record, token);
 }
 

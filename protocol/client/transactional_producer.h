@@ -32,7 +32,7 @@ class TransactionalProducer final : private DeliverySink {
                         TransactionOptions transaction, DeliverySink& sink);
 
   Task<ErrorCode> init(MonoTime deadline);
-  // Those that the transaction doesn't have yet.
+  // Those that the transaction doesn't have yet. In version two there is nothing to ask.
   Task<ErrorCode> add_partitions(std::vector<TopicPartition> partitions, MonoTime deadline);
   bool send(std::string_view topic, std::int32_t partition, const ProducerRecord& record, std::uint64_t token);
   Task<ErrorCode> commit_offsets(GroupMembership member, OffsetsToCommit offsets, MonoTime deadline);
@@ -42,12 +42,14 @@ class TransactionalProducer final : private DeliverySink {
 
   const Producer& producer() const { return producer_; }
   const ProducerIdentity& identity() const { return transaction_.identity(); }
+  bool version_two() const { return transaction_.version_two(); }  // of the transaction under way (KIP-890)
 
  private:
   void delivered(std::uint64_t token, const DeliveryReport& report) override;
   void batch_sending(const BatchSent& batch) override { sink_->batch_sending(batch); }
   void batch_finished(std::uint64_t id) override { sink_->batch_finished(id); }
   void begin_anew();
+  void take_identity();
 
   DeliverySink* sink_;
   Producer producer_;

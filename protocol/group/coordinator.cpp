@@ -119,8 +119,8 @@ void GroupCoordinator::State::end_transaction(Producer producer, bool committed,
   }
 }
 
-GroupCoordinator::GroupCoordinator(Options options, protocol::Observer* /*observer*/)
-    : state_(std::make_unique<State>(options)) {}
+GroupCoordinator::GroupCoordinator(Options options, protocol::Observer* observer)
+    : state_(std::make_unique<State>(options, observer)) {}
 GroupCoordinator::~GroupCoordinator() = default;
 
 std::expected<void, std::string> GroupCoordinator::replay(std::span<const std::byte> key,
@@ -160,6 +160,7 @@ void GroupCoordinator::loaded(MonoTime now, WallTime wall, Effects& out) {
   Turn turn{now, wall, out};
   s.log(turn, fmt::format("loaded {} groups; {} records are of kinds that are not supported", s.groups.size(),
                           s.skipped_records));
+  s.announce_loaded();
   for (auto& [id, group] : s.groups) {
     group.read_subscriptions();
     for (const auto& [member_id, member] : group.members()) {

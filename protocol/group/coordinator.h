@@ -153,8 +153,11 @@ class GroupCoordinator {
     std::int64_t offsets_retention_check_interval_ms = 600'000;
     std::size_t max_batch_bytes = 1'048'588;  // of __consumer_offsets (max.message.bytes): larger ones are refused
     DefectSet defects;
+    // Who it is, for the feed.
+    PartitionKey partition;
+    LeaderEpoch leader_epoch;
   };
-  // `observer` may be null; the feed has no events of groups yet.
+  // `observer` may be null.
   GroupCoordinator(Options options, protocol::Observer* observer);
   ~GroupCoordinator();
   GroupCoordinator(const GroupCoordinator&) = delete;

@@ -91,6 +91,7 @@ ErrorCode GroupCoordinator::State::delete_group(std::string_view id, Turn& turn)
   }
   log(turn, fmt::format("group {} was deleted with {} offsets", id, records.size()));
   records.push_back(group_tombstone(id));
+  removed(id, group->generation());
   forget(id);
   append_in_parts(std::move(records), turn);
   return ErrorCode::NONE;

@@ -138,6 +138,10 @@ void GroupCoordinator::State::join_new(Joining& joining, ClassicGroup& group, Tu
   std::string id = std::string(prefix) + "-" + hex_of(joining.event.random);
   if (request.group_instance_id) {
     if (group.static_member(*request.group_instance_id) != nullptr) {
+      if (options.defects.has(Defect::Kafka8500) && !group.is(GroupState::stable)) [[unlikely]] {
+        turn.out.marks.push_back(Mark::DefectKafka8500);
+        return join_as_older_self(joining, group, turn);
+      }
       return replace_static(joining, group, std::move(id), turn);
     }
     return add_member(joining, group, std::move(id), turn);
@@ -196,8 +200,18 @@ void GroupCoordinator::State::add_member(Joining& joining, ClassicGroup& group, 
     member.instance_id = std::string(*request.group_instance_id);
   }
   group.add(std::move(member), request.protocol_type);
+  member_moved(group, group.member(id), "joined");
   set_timer(TimerKind::session, group, id, kNewMemberTimeoutMs, turn);
   rebalance_or_complete(group, fmt::format("new member {}; client reason: {}", id, joining.reason()), turn);
+}
+
+// KAFKA-8500: nobody is fenced, and both go by one member id.
+void GroupCoordinator::State::join_as_older_self(Joining& joining, ClassicGroup& group, Turn& turn) {
+  const auto& request = joining.request;
+  Member& member = group.member(*group.static_member(*request.group_instance_id));
+  group.update(member, std::move(joining.protocols), joining.rebalance_timeout_ms, request.session_timeout_ms);
+  hold_join(group, member, joining.waiting(), turn);
+  rebalance_or_complete(group, fmt::format("static member {} joins", member.id), turn);
 }
 
 // A static member that comes without its member id has started anew: it takes its older self's place, and the older
@@ -214,12 +228,18 @@ void GroupCoordinator::State::replace_static(Joining& joining, ClassicGroup& gro
     refuse_sync(*old.sync, ErrorCode::FENCED_INSTANCE_ID, turn);
   }
   Member& member = group.member(new_id);
+  member_moved(group, member, "replaced", old.id);
+  turn.out.marks.push_back(Mark::StaticMemberReplaced);
   group.update(member, std::move(joining.protocols), joining.rebalance_timeout_ms, request.session_timeout_ms);
   rearm_session(group, member, turn);
   const Waiting call = joining.waiting();
   if (group.is(GroupState::stable) && group.select_protocol() == group.protocol()) {
     if (std::vector<LogRecord> records{group_record(group)}; fits(records)) {
-      append(std::move(records), turn);
+      if (options.defects.has(Defect::Kafka10284)) [[unlikely]] {
+        turn.out.marks.push_back(Mark::DefectKafka10284);
+      } else {
+        append(std::move(records), turn);
+      }
       const bool leads = group.is_leader(new_id);
       if (!leads || call.version >= kSkipAssignment) {
         return answer_join(group, member, call, turn, /*skip_assignment=*/leads);

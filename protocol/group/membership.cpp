@@ -99,6 +99,7 @@ void GroupCoordinator::State::accept_assignment(const events_in::SyncGroup& even
   append(std::move(records), turn);
   propagate_assignments(group, ErrorCode::NONE, turn);
   group.transition(GroupState::stable, turn.wall);
+  moved(group);
 }
 
 ErrorCode GroupCoordinator::State::heartbeat(const wire::HeartbeatRequest& request, Turn& turn) {

@@ -46,6 +46,20 @@ bool may_expire(const ClassicGroup& group) {
 
 }  // namespace
 
+// Of what a member that is none any more, or not in this generation, wants to commit.
+ErrorCode GroupCoordinator::State::let_pass(ErrorCode error, std::int32_t generation, Turn& turn) const {
+  const bool stale =
+      generation >= 0 && (error == ErrorCode::UNKNOWN_MEMBER_ID || error == ErrorCode::ILLEGAL_GENERATION ||
+                          error == ErrorCode::FENCED_INSTANCE_ID);
+  if (!stale) return error;
+  if (options.defects.has(Defect::NoGenerationFence)) [[unlikely]] {
+    turn.out.marks.push_back(Mark::DefectNoGenerationFence);
+    return ErrorCode::NONE;
+  }
+  turn.out.marks.push_back(Mark::StaleMemberRefused);
+  return error;
+}
+
 void GroupCoordinator::State::commit(const events_in::OffsetCommit& event, Turn& turn) {
   const auto& request = event.request;
   const std::int32_t generation = request.generation_id_or_member_epoch;
@@ -56,6 +70,8 @@ void GroupCoordinator::State::commit(const events_in::OffsetCommit& event, Turn&
   } else if (generation >= 0) {
     error = event.version >= kCommitNamesMissingGroup ? ErrorCode::GROUP_ID_NOT_FOUND : ErrorCode::ILLEGAL_GENERATION;
   }
+  error = let_pass(error, generation, turn);
+  commit_decided(request, generation, ProducerId(-1), error);
   if (error == ErrorCode::NONE && group != nullptr && group->has(request.member_id)) {
     rearm_session(*group, group->member(request.member_id), turn);  // as good as a heartbeat
   }
@@ -78,6 +94,8 @@ void GroupCoordinator::State::commit(const events_in::TxnOffsetCommit& event, Tu
   } else if (request.generation_id >= 0) {
     error = ErrorCode::ILLEGAL_GENERATION;
   }
+  error = let_pass(error, request.generation_id, turn);
+  commit_decided(request, request.generation_id, ProducerId(request.producer_id), error);
   write_offsets<wire::TxnOffsetCommitResponse>(event.token, request, error, std::nullopt,
                                                Producer{.id = request.producer_id, .epoch = request.producer_epoch},
                                                turn);
@@ -247,6 +265,7 @@ void GroupCoordinator::State::expire_offsets(Turn& turn) {
     }
   }
   for (const std::string& id : gone) {
+    removed(id, find(id)->generation());
     forget(id);
   }
   if (!records.empty()) {

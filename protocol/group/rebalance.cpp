@@ -34,6 +34,7 @@ void GroupCoordinator::State::prepare_rebalance(ClassicGroup& group, std::string
     set_timer(TimerKind::join, group, {}, delay, turn);
   }
   group.transition(GroupState::preparing_rebalance, turn.wall);
+  moved(group);
   log(turn,
       fmt::format("preparing to rebalance group {} with old generation {}: {}", group.id(), group.generation(), why));
   if (initial) {
@@ -79,6 +80,7 @@ void GroupCoordinator::State::complete_join(ClassicGroup& group, Turn& turn) {
     return set_timer(TimerKind::join, group, {}, group.rebalance_timeout_ms(), turn);
   }
   group.next_generation(turn.wall);
+  moved(group);
   if (group.is(GroupState::empty)) {
     log(turn, fmt::format("group {} with generation {} is now empty", group.id(), group.generation()));
     return append({group_record(group)}, turn);
@@ -119,6 +121,7 @@ void GroupCoordinator::State::end_of_session(ClassicGroup& group, const std::str
       return;
     }
     log(turn, fmt::format("group {}: member {} has failed", group.id(), id));
+    turn.out.marks.push_back(Mark::GroupMemberExpired);
     remove_member(group, id, turn);
     if (group.is(GroupState::stable) || group.is(GroupState::completing_rebalance)) {
       return prepare_rebalance(group, fmt::format("the session of member {} ended", id), turn);
@@ -131,6 +134,7 @@ void GroupCoordinator::State::end_of_session(ClassicGroup& group, const std::str
 
 void GroupCoordinator::State::remove_member(ClassicGroup& group, std::string_view id, Turn& turn) {
   const Member member = group.remove(id);
+  member_moved(group, member, "removed");
   cancel_timer(TimerKind::session, group, member.id);
   if (member.join) {
     refuse_join(*member.join, ErrorCode::UNKNOWN_MEMBER_ID, "", turn);

@@ -22,7 +22,15 @@ struct Turn {  // one step
 };
 
 struct GroupCoordinator::State {
-  explicit State(Options o) : options(o) {}
+  State(Options o, protocol::Observer* to) : options(o), observer(to) {}
+
+  // ---- the feed (announcements.cpp) ----
+  void announce_loaded() const;
+  void moved(const ClassicGroup&) const;
+  void removed(std::string_view group, std::int32_t generation) const;
+  void member_moved(const ClassicGroup&, const Member&, std::string_view change, std::string_view replaces = {}) const;
+  template <class Request>
+  void commit_decided(const Request&, std::int32_t generation, ProducerId producer, ErrorCode) const;
 
   // ---- records, answers, timers (coordinator.cpp) ----
   void append(std::vector<LogRecord> records, Turn&, std::optional<Producer> transactional = std::nullopt);
@@ -53,6 +61,7 @@ struct GroupCoordinator::State {
   void join_new(Joining&, ClassicGroup&, Turn&);
   void join_again(Joining&, ClassicGroup&, Turn&);
   void replace_static(Joining&, ClassicGroup&, std::string new_id, Turn&);
+  void join_as_older_self(Joining&, ClassicGroup&, Turn&);
   void add_member(Joining&, ClassicGroup&, std::string id, Turn&);
   void hold_join(ClassicGroup&, Member&, Waiting, Turn&);
   // With the current generation.
@@ -85,6 +94,7 @@ struct GroupCoordinator::State {
   // ---- offsets (offset_requests.cpp) ----
   void commit(const events_in::OffsetCommit&, Turn&);
   void commit(const events_in::TxnOffsetCommit&, Turn&);
+  ErrorCode let_pass(ErrorCode, std::int32_t generation, Turn&) const;
   template <class Response, class Request>
   void write_offsets(Token, const Request&, ErrorCode, std::optional<std::int64_t> expire_ms, std::optional<Producer>,
                      Turn&);
@@ -100,6 +110,7 @@ struct GroupCoordinator::State {
   ErrorCode delete_group(std::string_view id, Turn&);
 
   Options options;
+  protocol::Observer* observer;
   // Consumer groups (KIP-848) will be other values under the same ids: find() then gives null for theirs.
   std::map<std::string, ClassicGroup, std::less<>> groups;
   OffsetStore offsets;

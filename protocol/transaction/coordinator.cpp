@@ -16,6 +16,7 @@ Transaction* TransactionCoordinator::State::find(std::string_view id) {
 // The one place where a transaction changes its state: checks the transition, keeps it and writes it down.
 void TransactionCoordinator::State::put(const std::string& id, Transaction next, Times times, Effects& out) {
   Transaction& held = transactions[id];  // a new one is Empty
+  const std::int16_t ended_epoch = held.producer_epoch;
   VERDICT_ASSERT(may_follow(held.state, next.state), "no such transition");
   VERDICT_ASSERT(next.producer_id >= 0 && next.producer_epoch >= 0, "a transaction without a producer");
   next.previous_producer_id = held.producer_id == kNoProducerId ? next.producer_id : held.producer_id;
@@ -23,6 +24,17 @@ void TransactionCoordinator::State::put(const std::string& id, Transaction next,
   announce(id, held, held.state);
   const int version = options.transaction_version >= 1 ? 1 : 0;
   out.list.push_back(effects::Append{{{.key = encode_key(id), .value = encode_value(held, version)}}});
+  if (held.prepared() && observer != nullptr) {
+    out.list.push_back(effects::Decided{.transactional_id = id,
+                                        .producer_id = held.producer_id,
+                                        .producer_epoch = held.producer_epoch,
+                                        .ended_epoch = ended_epoch,
+                                        .commit = held.state == TransactionState::prepare_commit,
+                                        .cause = ended_by,
+                                        .open_ms = to_ms(times.wall) - held.start_ms,
+                                        .timeout_ms = held.timeout_ms,
+                                        .version = held.client_version});
+  }
   if (held.state == TransactionState::ongoing && !abort_at) {
     abort_at = times.now + options.abort_timed_out_interval;
   }
@@ -38,7 +50,18 @@ void TransactionCoordinator::State::announce(std::string_view id, const Transact
                                                          .producer_epoch = t.producer_epoch,
                                                          .state = name_of(state),
                                                          .coordinator_epoch = options.coordinator_epoch,
-                                                         .partitions = static_cast<std::int32_t>(t.partitions.size())});
+                                                         .partitions = static_cast<std::int32_t>(t.partitions.size()),
+                                                         .coordinator = options.partition});
+  }
+}
+
+void TransactionCoordinator::State::announce_found(std::string_view id, const Transaction& t) {
+  if (observer != nullptr) {
+    observer->observe(protocol::events::TransactionFound{.coordinator = options.partition,
+                                                         .transactional_id = id,
+                                                         .producer_id = t.producer_id,
+                                                         .producer_epoch = t.producer_epoch,
+                                                         .state = name_of(t.state)});
   }
 }
 
@@ -161,6 +184,7 @@ void TransactionCoordinator::loaded(MonoTime now, WallTime wall, Effects& out) {
   VERDICT_ASSERT(!s.loaded);
   s.loaded = true;
   for (const auto& [id, t] : s.transactions) {
+    s.announce_found(id, t);
     if (t.prepared()) {
       s.mark_all(id, {now, wall}, out);
     } else if (t.state == TransactionState::ongoing) {

@@ -131,11 +131,23 @@ struct Log {  // for the log file
   bool warning = false;
   std::string text;
 };
+// Behind the Append that decides a transaction, if there is an observer: to be announced, with the record's place.
+struct Decided {
+  std::string transactional_id;
+  std::int64_t producer_id = kNoProducerId;
+  std::int16_t producer_epoch = kNoProducerEpoch;  // of the markers
+  std::int16_t ended_epoch = kNoProducerEpoch;
+  bool commit = false;
+  std::string_view cause;
+  std::int64_t open_ms = 0;
+  std::int64_t timeout_ms = 0;
+  std::int16_t version = 0;
+};
 
 }  // namespace effects
 
 using Effect = std::variant<effects::Append, effects::Respond, effects::SendMarkers, effects::AllocateProducerId,
-                            effects::ArmTimer, effects::Log>;
+                            effects::ArmTimer, effects::Log, effects::Decided>;
 struct Effects {
   std::vector<Effect> list;  // to be done in order, before the next event
   std::vector<Mark> marks;   // for Runtime::mark
@@ -152,8 +164,10 @@ class TransactionCoordinator {
     std::int32_t coordinator_epoch = 0;    // leader epoch of the partition
     std::int16_t transaction_version = 0;  // finalized feature, 0-2
     DefectSet defects;
+    PartitionKey partition{};  // what it announces is of this one
   };
-  // `observer` may be null. Each state that a transaction takes is announced when it is appended, not when replayed.
+  // `observer` may be null. Each state that a transaction takes is announced when it is appended, not when replayed;
+  // what was found is announced by loaded().
   TransactionCoordinator(Options options, protocol::Observer* observer);
   ~TransactionCoordinator();
   TransactionCoordinator(const TransactionCoordinator&) = delete;

@@ -69,6 +69,18 @@ Decision decide_bumped_epoch(const Transaction& t, const End& call, bool waits) 
   return t.state == ongoing || !call.commit ? kPrepare : Decision{ErrorCode::INVALID_TXN_STATE};
 }
 
+// Planted (endtxn-retry): the end of one transaction comes again when the next one is under way.
+bool ends_next(const Transaction& t, const End& call) {
+  return t.state == ongoing && t.producer_id == call.producer.producer_id &&
+         t.producer_epoch == call.producer.epoch + 1;
+}
+
+// Planted (kafka-9600): of an earlier instance of the producer, which was fenced.
+bool lags(const Transaction& t, const End& call) {
+  return t.state == ongoing && t.producer_id == call.producer.producer_id && t.producer_epoch > call.producer.epoch &&
+         call.producer.epoch >= 0;
+}
+
 }  // namespace
 
 MarkerOutcome marker_outcome(ErrorCode error) {
@@ -100,13 +112,27 @@ void TransactionCoordinator::State::end_txn(const End& call, MaybeId fresh, Time
   const bool bumps = call.version >= 5;
   Transaction* const held = find(id);
   const bool may_be_retry = bumps && !id.empty() && held != nullptr;  // of who is not the current producer any more
+  if (options.defects.has(Defect::Kafka9600) && held != nullptr && lags(*held, call)) [[unlikely]] {
+    out.marks.push_back(Mark::DefectKafka9600);
+    End current = call;
+    current.producer.epoch = held->producer_epoch;
+    end_txn(current, fresh, times, out);
+    return;
+  }
   if (const ErrorCode error = check_producer(id, call.producer); error != ErrorCode::NONE && !may_be_retry) {
+    if (error == ErrorCode::PRODUCER_FENCED) out.marks.push_back(Mark::EndTxnFenced);
     answer_end(call, error, {}, out);
     return;
   }
   const bool waits = waiting.contains(id);
-  const Decision decision = bumps ? decide_bumped_epoch(*held, call, waits) : decide_same_epoch(*held, call, waits);
+  Decision decision = bumps ? decide_bumped_epoch(*held, call, waits) : decide_same_epoch(*held, call, waits);
+  if (bumps && options.defects.has(Defect::EndtxnRetry) && ends_next(*held, call)) [[unlikely]] {
+    out.marks.push_back(Mark::DefectEndtxnRetry);
+    decision = kPrepare;
+  }
   if (!decision.prepare) {
+    if (decision.error == ErrorCode::NONE) out.marks.push_back(Mark::EndTxnRepeated);
+    if (decision.error == ErrorCode::PRODUCER_FENCED) out.marks.push_back(Mark::EndTxnFenced);
     const bool tells = bumps && decision.error == ErrorCode::NONE;
     answer_end(call, decision.error,
                tells ? ProducerIdAndEpoch{held->producer_id, held->producer_epoch} : ProducerIdAndEpoch{}, out);
@@ -124,10 +150,14 @@ void TransactionCoordinator::State::end_txn(const End& call, MaybeId fresh, Time
   if (held->state != ongoing) {  // an abort of what no partition was added to: it begins and ends now
     next.start_ms = next.last_update_ms;
   }
-  if (bumps) {
+  const bool forgets = bumps && options.defects.has(Defect::Kip890);
+  if (forgets) [[unlikely]] {
+    out.marks.push_back(Mark::DefectKip890);
+  } else if (bumps) {
     next.producer_epoch = held->bumped_epoch();
     next.last_producer_epoch = held->producer_epoch;
   }
+  ended_by = "end";
   put(id, std::move(next), times, out);
   ProducerIdAndEpoch told;
   if (bumps) {

@@ -55,10 +55,22 @@ ErrorCode TransactionCoordinator::State::check_producer(std::string_view id, Pro
   return found->second.producer_epoch == producer.epoch ? ErrorCode::NONE : ErrorCode::PRODUCER_FENCED;
 }
 
+// Of who adds or verifies partitions.
+ErrorCode TransactionCoordinator::State::check_writer(std::string_view id, ProducerIdAndEpoch producer,
+                                                      Effects& out) const {
+  const ErrorCode error = check_producer(id, producer);
+  if (error == ErrorCode::PRODUCER_FENCED && options.defects.has(Defect::InitNoFence)) [[unlikely]] {
+    if (producer.epoch > transactions.find(id)->second.producer_epoch) return error;
+    out.marks.push_back(Mark::DefectInitNoFence);
+    return ErrorCode::NONE;
+  }
+  return error;
+}
+
 ErrorCode TransactionCoordinator::State::add_partitions(std::string_view id, ProducerIdAndEpoch producer,
                                                         const std::set<TopicPartition>& added,
                                                         std::int16_t client_version, Times times, Effects& out) {
-  if (const ErrorCode error = check_producer(id, producer); error != ErrorCode::NONE) {
+  if (const ErrorCode error = check_writer(id, producer, out); error != ErrorCode::NONE) {
     return error;
   }
   const Transaction& t = *find(id);
@@ -111,7 +123,7 @@ void TransactionCoordinator::step(const events_in::VerifyPartitions& event, Mono
   if (!asked.verify_only) {
     error = s.add_partitions(asked.transactional_id, producer, partitions_of(asked.topics),
                              /*client_version=*/event.version > 4 ? 2 : 0, {now, wall}, out);
-  } else if (error = s.check_producer(asked.transactional_id, producer);
+  } else if (error = s.check_writer(asked.transactional_id, producer, out);
              error == ErrorCode::NONE && s.find(asked.transactional_id)->prepared()) {
     error = ErrorCode::CONCURRENT_TRANSACTIONS;
   }

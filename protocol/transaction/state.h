@@ -64,6 +64,7 @@ struct TransactionCoordinator::State {
   Transaction* find(std::string_view id);
   void put(const std::string& id, Transaction next, Times, Effects&);
   void announce(std::string_view id, const Transaction&, TransactionState);
+  void announce_found(std::string_view id, const Transaction&);
   template <class T>
   void respond(Token token, const T& value, Effects& out) {
     out.list.push_back(effects::Respond{.token = token, .response = wire::Message<T>::copy(value)});
@@ -85,6 +86,7 @@ struct TransactionCoordinator::State {
   ErrorCode add_partitions(std::string_view id, ProducerIdAndEpoch, const std::set<TopicPartition>&,
                            std::int16_t client_version, Times, Effects&);
   ErrorCode check_producer(std::string_view id, ProducerIdAndEpoch) const;
+  ErrorCode check_writer(std::string_view id, ProducerIdAndEpoch, Effects&) const;
 
   // ---- ends of transactions (ends.cpp) ----
   void end_txn(const End&, MaybeId fresh, Times, Effects&);
@@ -97,6 +99,7 @@ struct TransactionCoordinator::State {
   Options options;
   protocol::Observer* observer;
   bool loaded = false;
+  std::string_view ended_by;  // why the transaction is decided that put() gets: the feed's word
   std::map<std::string, Transaction, std::less<>> transactions;
   std::map<std::string, Waiting, std::less<>> waiting;  // for a producer id; nothing else moves the transaction then
   std::map<std::string, Unsent, std::less<>> unsent;

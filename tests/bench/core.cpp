@@ -70,6 +70,25 @@ void load_snapshot(benchmark::State& state) {
 }
 BENCHMARK(load_snapshot)->Arg(100000)->Unit(benchmark::kMillisecond);
 
+// A partition with so many producers whose process was killed: every batch is checked, and the producers' state is told
+// by the log, in segments of so many bytes with a snapshot at each.
+void recover_producers(benchmark::State& state) {
+  storage::testing::ProducingHarness log({.segment_bytes = static_cast<std::uint32_t>(state.range(1))});
+  log.open();
+  for (std::int64_t id = 0; id < state.range(0); ++id) {
+    log.must_produce({.producer = id, .sequence = 0, .records = 1});
+    log.must_produce({.producer = id, .sequence = 1, .records = 1});
+  }
+  const std::size_t segments = log.log->segment_count();
+  for (auto _ : state) {
+    log.open({.clean = false});
+    if (log.log->producers().producers().size() != static_cast<std::size_t>(state.range(0)))
+      state.SkipWithError("not all are known");
+  }
+  state.counters["segments"] = static_cast<double>(segments);
+}
+BENCHMARK(recover_producers)->ArgsProduct({{100'000}, {1 << 20, 16 << 20, 1 << 30}})->Unit(benchmark::kMillisecond);
+
 void metadata_request(benchmark::State& state) {
   wire::MetadataRequest request;
   std::array<wire::MetadataRequest::MetadataRequestTopic, 10> topics{};

@@ -381,6 +381,48 @@ class KafkaTools(KafkaPrograms, Nodes):
         # Kafka's brokers, too, tell a fenced producer first what they tell any epoch that is over.
         self.assertRegex(said, "fenced: (ProducerFenced|InvalidProducerEpoch)Exception\n")
 
+    def dump(self, *arguments):
+        dump = self.java("kafka.tools.DumpLogSegments", *arguments)
+        self.assertNotRegex(dump, r"isvalid: false|[Mm]ismatch|Could not|rror|invalid")
+        return dump
+
+    def files(self, topic, suffix):
+        """Of all nodes' partitions of the topic."""
+        return [
+            path
+            for number in self.cluster.ports
+            for path in sorted(self.cluster.nodes[number].data.glob(f"{topic}-*/*{suffix}"))
+        ]
+
+    def test_kafka_reads_what_the_coordinators_and_producers_left(self):
+        """DumpLogSegments with its decoders, on our __consumer_offsets, __transaction_state and producer snapshots."""
+        self.tool("TopicCommand", *("--create", "--topic", "left", "--config", "segment.bytes=1048576"))
+        where = ["--topic", "left", "--num-records", "30000", "--record-size", "100", "--throughput", "-1"]
+        self.java(
+            *("org.apache.kafka.tools.ProducerPerformance", *where, "--transactional-id", "dumped"),
+            *("--transaction-duration-ms", "100", "--producer-props", f"bootstrap.servers={self.at}"),
+        )
+        self.tool(
+            *("consumer.ConsoleConsumer", "--topic", "left", "--group", "dumpers", "--from-beginning"),
+            *("--max-messages", "100", "--timeout-ms", "60000"),
+        )
+        offsets = self.dump(
+            "--offsets-decoder", "--files", ",".join(map(str, self.files("__consumer_offsets", ".log")))
+        )
+        self.assertRegex(offsets, r'"group":"dumpers","topic":"left","partition":0\}.*"offset":1\d\d,')
+        self.assertRegex(offsets, r'"group":"dumpers".*"protocolType":"consumer","generation":1\D')
+        states = self.dump(
+            "--transaction-log-decoder", "--files", ",".join(map(str, self.files("__transaction_state", ".log")))
+        )
+        for state in ("0", "1", "2", "4"):  # Empty, Ongoing, PrepareCommit, CompleteCommit
+            self.assertRegex(states, rf'"transactionalId":"dumped".*"transactionStatus":{state}\D')
+        snapshots = self.files("left", ".snapshot")
+        self.assertTrue(snapshots)
+        self.assertRegex(
+            self.dump("--files", ",".join(map(str, snapshots))),
+            r"producerId: \d+ producerEpoch: \d+ coordinatorEpoch: -?\d+ currentTxnFirstOffset: \S+ lastTimestamp: \d+",
+        )
+
     def test_transactions(self):
         """The tool sees a transaction that hangs open, with its producer, and what becomes of it."""
         source = pathlib.Path(__file__).with_name("Transactions.java")

@@ -78,6 +78,18 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-18106", "return-before-fencing"},
     {"crc-ignored", "torn-write"},
     {"kept-below-log-start", "retention-hides-a-divergence"},
+    {"kip-890", "batch-comes-after-the-abort"},
+    {"endtxn-retry", "end-comes-again-in-the-next-transaction"},
+    {"kafka-14884", "confirmed-aborted-appended"},
+    {"kafka-9600", "zombie-after-a-time-out"},
+    {"kafka-17507", "consume-transform-produce"},
+    {"resend-new-epoch", "resend-reaches-the-next-leader"},
+    {"init-no-fence", "fenced-producer-begins-another-transaction"},
+    {"lso-before-replay", "last-stable-offset-from-the-first-answer"},
+    {"sequence-gap", "one-of-several-in-flight-fails"},
+    {"no-generation-fence", "commit-from-a-zombie"},
+    {"kafka-8500", "static-member-returns-in-a-rebalance"},
+    {"kafka-10284", "static-member-replaced"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

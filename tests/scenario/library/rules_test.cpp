@@ -200,6 +200,18 @@ std::vector<Rule> client_rules() {
 
 std::vector<Rule> transaction_rules() {
   return {
+      planted("batch-comes-after-the-abort", "kip-890", {"T3", "T10"},
+              "what is sent in one transaction is never part of another"),
+      planted("confirmed-aborted-appended", "kafka-14884", {"T3", "T10"},
+              "a batch follows no marker that its coordinator's word didn't know"),
+      planted("end-comes-again-in-the-next-transaction", "endtxn-retry", {"T11"}, "an end is of one transaction"),
+      planted("zombie-after-a-time-out", "kafka-9600", {"T11", "T7"}, "who is fenced ends nothing"),
+      without("coordinator-dies-at-every-step",
+              {"cluster.config[transaction.state.log.replication.factor]=1",
+               "cluster.config[transaction.state.log.min.isr]=1", "faults[0].restart_ms=-1"},
+              "fault never fired: ", "the coordinator's log is on other disks too"),
+      without("marker-outlives-its-leader", {"cluster.config[broker.session.timeout.ms]=60000"},
+              "event became_leader leader_epoch node partition: 0", "another leader takes the marker"),
       without("aborted-transactions-and-power-loss",
               {"workload.producers[0].abort_one_in=0", "workload.producers[1].abort_one_in=0"},
               "event committed_read aborted partition: 0", "there is something to hide"),
@@ -210,12 +222,29 @@ std::vector<Rule> transaction_rules() {
               {"cluster.config[transaction.state.log.replication.factor]=1",
                "cluster.config[transaction.state.log.min.isr]=1", "faults[0].restart_ms=-1"},
               "fault never fired: decided", "the decision is on other disks too"),
+      without("fenced-producer-begins-another-transaction", {"workload.producers[1].transactional_id=its-own"},
+              "event transaction_moved producer_epoch state transactional_id: 0", "one id has one producer"),
       without("group-member-killed",
               {"workload.consumers[0].session_timeout_ms=60000", "workload.consumers[1].session_timeout_ms=60000",
                "workload.consumers[2].session_timeout_ms=60000"},
               "records delivered", "who isn't heard loses its partitions to the others"),
+      without("last-stable-offset-from-the-first-answer", {"workload.producers[2].transaction_timeout_ms=60000"},
+              "event transactional_appended marker partition: 0", "what is left open is aborted in time"),
       without("lost-answers-repeat-nothing", {"workload.producers[0].transactional=false"},
               "event transaction_moved state: 0", "there is a coordinator to ask again"),
+      without("marker-to-a-leader-without-power", {"cluster.config[request.timeout.ms]=60000"}, "records acknowledged",
+              "what nobody answers is sent anew"),
+      without("one-of-several-in-flight-fails",
+              {"workload.producers[0].in_flight=1", "workload.producers[1].in_flight=1"}, "sequence-refused",
+              "several batches are on their way"),
+      without("producer-forgotten-in-its-sleep", {"cluster.config[producer.id.expiration.ms]=60000"},
+              "event producers_forgotten", "brokers forget who is silent"),
+      without("resend-reaches-the-next-leader",
+              {"workload.producers[0].idempotent=false", "workload.producers[1].idempotent=false",
+               "workload.producers[2].transactional=false"},
+              "resend-recognised", "sequences tell what was there before"),
+      without("snapshots-lost-with-the-power", {"topics[0].config[internal.segment.bytes]=1000000"}, "segment-rolled",
+              "snapshots are taken as segments roll"),
       without("transaction-over-a-change-of-leader", {"cluster.config[broker.session.timeout.ms]=60000"},
               "event became_leader leader_epoch partition: 0", "others lead on"),
       without("zombie-producer-fenced", {"workload.producers[1].transactional_id=its-own"},
@@ -223,11 +252,38 @@ std::vector<Rule> transaction_rules() {
   };
 }
 
+std::vector<Rule> group_rules() {
+  return {
+      planted("commit-from-a-zombie", "no-generation-fence", {"G3"}, "who is no member commits nothing"),
+      without("commit-waits-as-its-coordinator-is-deposed", {"cluster.config[offsets.topic.replication.factor]=1"},
+              "event log_truncated partition reason: 0", "another one leads meanwhile, and has other records"),
+      without("cooperative-move-under-a-pause",
+              {"workload.consumers[0].assignor=range", "workload.consumers[1].assignor=range",
+               "workload.consumers[2].assignor=range", "workload.consumers[3].assignor=range"},
+              "event group_synced client: 1", "what moves is given in a round of its own"),
+      without("coordinator-killed-in-a-rebalance", {"workload.consumers[2].start_ms=60000"},
+              "fault never fired: coordinator", "somebody joins, and the others join again"),
+      without(
+          "many-members-come-and-go",
+          {"workload.consumers[6].stay_ms=0", "workload.consumers[7].stay_ms=0", "workload.consumers[8].stay_ms=0",
+           "workload.consumers[9].stay_ms=0", "workload.consumers[10].stay_ms=0", "workload.consumers[11].stay_ms=0"},
+          "event group_moved group state: 1", "members come and go"),
+      planted("offsets-after-power-loss", "majority-hw", {"C1", "C2", "C4"},
+              "a commit is acknowledged when every replica in sync has it"),
+      planted("rebalance-storm", "no-generation-fence", {"G3"}, "a commit is of the present generation"),
+      planted("static-member-replaced", "kafka-10284", {"G1"}, "the new member id is in the log"),
+      planted("static-member-returns-in-a-rebalance", "kafka-8500", {"G1"}, "a member id is one process's"),
+      without("static-members-restart",
+              {"workload.consumers[0].instance=", "workload.consumers[1].instance=", "workload.consumers[2].instance="},
+              "of at most 3", "an instance id keeps a member's place"),
+  };
+}
+
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = [] {
     std::vector<Rule> rows = replication_rules();
     for (const auto& more :
-         {late_word_rules(), controller_rules(), storage_rules(), client_rules(), transaction_rules()})
+         {late_word_rules(), controller_rules(), storage_rules(), client_rules(), transaction_rules(), group_rules()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

@@ -223,6 +223,17 @@ TEST_P(CoordinatorRequests, AnIdAndItsEpochBelongTogether) {
   EXPECT_EQ(static_cast<ErrorCode>(init(1, "t").error_code), ErrorCode::NOT_COORDINATOR);  // no topic yet
 }
 
+// An error leaves the epoch -1, as one that is none.
+TEST_P(CoordinatorRequests, WhoIsNotTheCoordinatorNamesNoEpoch) {
+  start({1, 2, 3});
+  ASSERT_TRUE(found_in_time(1, CoordinatorType::transaction, "tx"));
+  const int coordinator = find(1, CoordinatorType::transaction, "tx").node_id;
+  const auto answer = init(coordinator == 1 ? 2 : 1, "tx");
+  EXPECT_EQ(static_cast<ErrorCode>(answer.error_code), ErrorCode::NOT_COORDINATOR);
+  EXPECT_EQ(answer.producer_id, -1);
+  EXPECT_EQ(answer.producer_epoch, -1);
+}
+
 TEST_P(CoordinatorRequests, InternalTopicsAreNotForClients) {
   start({1, 2, 3});
   ASSERT_TRUE(found_in_time(1, CoordinatorType::group, "g"));

@@ -28,6 +28,14 @@ struct Host final : PartitionHost {
   std::map<WaiterId, replication::CompleteProduce> answers;
 };
 
+struct Forgotten final : protocol::Observer {
+  void observe(const protocol::Event& event) override {
+    if (const auto* e = std::get_if<protocol::events::ProducersForgotten>(&event))
+      ids.insert(ids.end(), e->producers.begin(), e->producers.end());
+  }
+  std::vector<ProducerId> ids;
+};
+
 // Leader of a partition with one follower, whose fetches the test makes.
 struct PartitionProducers : ::testing::Test {
   static constexpr std::int16_t kAll = -1;
@@ -37,6 +45,7 @@ struct PartitionProducers : ::testing::Test {
   storage::Decompressor decompressor;
   replication::Effects effects;
   Host host;
+  Forgotten forgotten;
   std::unique_ptr<Partition> partition;
   std::int32_t epoch = 0;
   protocol::TopicConfig config{.segment_bytes = 1 << 20,
@@ -58,7 +67,7 @@ struct PartitionProducers : ::testing::Test {
     input.high_watermark = high_watermark;
     const Partition::Context context{.runtime = runtime,
                                      .host = host,
-                                     .observer = nullptr,
+                                     .observer = &forgotten,
                                      .decompressor = decompressor,
                                      .effects = effects,
                                      .self = NodeId(1),
@@ -68,6 +77,9 @@ struct PartitionProducers : ::testing::Test {
     auto log = runtime.run(storage::Log::open(runtime, files, "d/t-0", log_config(config), input));
     ASSERT_TRUE(log);
     partition->open(std::move(*log), high_watermark);
+    elect();
+  }
+  void elect() {
     ++epoch;
     const NodeIds both{NodeId(1), NodeId(2)};
     const std::vector<replication::ReplicaBroker> brokers{{.id = NodeId(1), .epoch = BrokerEpoch(1), .fenced = false},
@@ -207,13 +219,78 @@ TEST_F(PartitionProducers, ALeaderThatComesBackKnowsTheLastStableOffset) {
   EXPECT_EQ(answer(5), Offset(3));
 }
 
+// KIP-890: of several batches whose producer is verified the first one comes first.
+TEST_F(PartitionProducers, NoneIsTakenBeforeTheLowestSequenceThatWasAskedAbout) {
+  const auto verifying = [&](const ProducerBatch& spec, bool adds = false) {
+    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
+  };
+  const auto error = [&](const ProducerBatch& spec) { return produce(9, spec).error; };
+  const ProducerBatch first{.sequence = 20, .transactional = true}, second{.sequence = 23, .transactional = true};
+  verifying(second), verifying(first), verifying(second);
+  EXPECT_EQ(error(second), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+  EXPECT_EQ(error(first), ErrorCode::NONE);
+  EXPECT_EQ(error(second), ErrorCode::NONE) << "the first append ends it";
+  verifying({.producer = 8, .sequence = 5});
+  EXPECT_EQ(error({.producer = 8, .sequence = 9}), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+  runtime.wall_ms += 1000;
+  partition->expire_producers();
+  EXPECT_EQ(error({.producer = 8, .sequence = 9}), ErrorCode::NONE) << "it expires as producers do";
+}
+
+TEST_F(PartitionProducers, AMarkerEndsItUnlessItIsOfTheNextTransaction) {
+  const auto verifying = [&](const ProducerBatch& spec, bool adds) {
+    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
+  };
+  produce(1, {.epoch = 3, .sequence = 0, .transactional = true});
+  verifying({.epoch = 3, .sequence = 0, .transactional = true}, false);  // a late one
+  EXPECT_EQ(end(2, 3, true).error, ErrorCode::NONE);
+  EXPECT_EQ(produce(9, {.epoch = 3, .sequence = 3, .transactional = true}).error, ErrorCode::NONE);
+  verifying({.epoch = 4, .sequence = 0, .transactional = true}, true);
+  EXPECT_EQ(end(2, 4, true).error, ErrorCode::NONE) << "version 2: the marker has the next epoch already";
+  EXPECT_EQ(produce(9, {.epoch = 4, .sequence = 3, .transactional = true}).error,
+            ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+  EXPECT_EQ(produce(9, {.epoch = 4, .sequence = 0, .transactional = true}).error, ErrorCode::NONE);
+}
+
+TEST_F(PartitionProducers, AnElectionForgetsWhoWasAskedAbout) {
+  const ProducerBatch first{.producer = 7, .sequence = 20, .transactional = true};
+  partition->verifying(storage::parse_header(make_producer_batch(first)).value(), false);
+  elect();
+  EXPECT_EQ(produce(9, {.producer = 7, .sequence = 23, .transactional = true}).error, ErrorCode::NONE);
+}
+
+TEST_F(PartitionProducers, AtVersion2WhoIsNotKnownBeginsWithZero) {
+  const auto error = [&](std::int64_t producer, int sequence, bool adds) {
+    const ProducerBatch spec{.producer = producer, .sequence = sequence, .transactional = true};
+    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
+    return produce(9, spec).error;
+  };
+  EXPECT_EQ(error(1, 4, false), ErrorCode::NONE);
+  EXPECT_EQ(error(2, 4, true), ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+  EXPECT_EQ(error(2, 0, true), ErrorCode::NONE);
+  EXPECT_EQ(end(3, 0, true).error, ErrorCode::NONE);
+  EXPECT_EQ(error(2, 3, true), ErrorCode::NONE) << "who is known goes on";
+}
+
 TEST_F(PartitionProducers, TheSilentExpire) {
   produce(1, {.sequence = 0, .timestamp = runtime.wall_ms});
   runtime.wall_ms += 999;
   partition->expire_producers();
   EXPECT_EQ(produce(9, {.sequence = 70}).error, ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER);
+  EXPECT_TRUE(forgotten.ids.empty());
   runtime.wall_ms += 1;
   partition->expire_producers();
+  EXPECT_EQ(forgotten.ids, std::vector<ProducerId>{ProducerId(7)});
+  EXPECT_EQ(produce(2, {.sequence = 70}).error, ErrorCode::NONE);
+}
+
+TEST_F(PartitionProducers, WhoExpiredMeanwhileIsForgottenAtTheStart) {
+  produce(1, {.sequence = 0, .timestamp = runtime.wall_ms});
+  const Offset end = partition->log().log_end();
+  ASSERT_TRUE(runtime.run(partition->log().close_cleanly()));
+  runtime.wall_ms += 1000;
+  lead({.clean = true, .recovery_point = end}, end);
+  EXPECT_EQ(forgotten.ids, std::vector<ProducerId>{ProducerId(7)});
   EXPECT_EQ(produce(2, {.sequence = 70}).error, ErrorCode::NONE);
 }
 

@@ -164,6 +164,17 @@ TEST(BlackBoxTransactions, AnInputOfTwoCommittedTransactions) {
   h.send(3, 300, 4, 7), h.end(3, HistoryType::ok);
   EXPECT_EQ(h.names(), "input-twice");
 }
+// Its own producer, which is not idempotent, sent it twice: it is two inputs, at two offsets.
+TEST(BlackBoxTransactions, AnInputThatIsInItsLogTwice) {
+  for (const bool twice : {false, true}) {
+    History h;
+    h.poll({{20, 7}}, true, 8);
+    if (twice) h.poll({{21, 7}}, true, 8);
+    h.send(1, 100, 0, 7), h.end(1, HistoryType::ok);
+    h.send(2, 200, 2, 7), h.end(2, HistoryType::ok);
+    EXPECT_EQ(h.names(), twice ? "" : "input-twice");
+  }
+}
 
 // One that tried again without idempotence wrote it twice: two inputs of one value.
 TEST(BlackBoxTransactions, AnInputThatWasWrittenTwice) {

@@ -8,7 +8,7 @@
 namespace verdict::checker {
 namespace {
 
-LivenessBounds bounds() { return {10ms, 20ms, 30ms, 40ms}; }
+LivenessBounds bounds() { return {10ms, 20ms, 30ms, 40ms, 50ms}; }
 
 LivenessProbe healthy() {
   LivenessProbe p;
@@ -55,6 +55,26 @@ TEST(Liveness, EachRule) {
   EXPECT_EQ(judge(p, 61ms), "none");
   p.waiters[0].age = 39ms;
   EXPECT_EQ(judge(p), "none");
+  p.transactions.push_back({.invariant = "T10", .partition_name = "orders-0"});
+  EXPECT_EQ(judge(p), "T10");
+  EXPECT_EQ(judge(p, 51ms), "none");
+}
+TEST(Liveness, GroupsBecomeStable) {
+  auto p = healthy();
+  p.groups.push_back({.name = "g", .coordinator = NodeId(1), .state = "Stable", .outside = {}});
+  for (const char* state : {"Stable", "Empty", ""}) {
+    p.groups[0].state = state;
+    EXPECT_EQ(judge(p), "none") << state;
+  }
+  for (const char* state : {"PreparingRebalance", "CompletingRebalance"}) {
+    p.groups[0].state = state;
+    EXPECT_EQ(judge(p), "V6") << state;
+    EXPECT_EQ(judge(p, 51ms), "none");  // the bound has not passed
+  }
+  p.groups[0].served = false;
+  EXPECT_EQ(judge(p), "none");
+  p.groups[0].served = true, p.groups[0].state = "Stable", p.groups[0].outside = {"client 3"};
+  EXPECT_EQ(judge(p), "V6");
 }
 TEST(Liveness, Excuses) {
   auto p = healthy();
@@ -68,6 +88,10 @@ TEST(Liveness, Excuses) {
   EXPECT_EQ(judge(p), "none");
   p.partitions[0].isr.push_back(NodeId(2));
   EXPECT_EQ(judge(p), "V3");
+  p = healthy(), p.transactions.push_back({.invariant = "V5"});
+  EXPECT_EQ(judge(p), "V5");
+  p.partitions[0].min_isr = 2, p.partitions[0].isr = {NodeId(1)};  // unwritable
+  EXPECT_EQ(judge(p), "none");
 }
 TEST(Liveness, BoundsGrowFromTheirTimeouts) {
   LivenessTimeouts t;
@@ -84,6 +108,11 @@ TEST(Liveness, BoundsGrowFromTheirTimeouts) {
   EXPECT_EQ(liveness_bounds(t).brokers_unfenced, b.brokers_unfenced + 7000ms);
   EXPECT_EQ(liveness_bounds(t).leader_elected, b.leader_elected + 7000ms);
   EXPECT_EQ(liveness_bounds(t).converged, b.converged + 27000ms);
+  EXPECT_EQ(b.transactions_closed, b.waiters_answered);  // there are none
+  t.disk_backlog = t.replica_socket_timeout = 0ms;
+  t.transaction_timeout = 10000ms, t.transaction_abort_interval = 500ms, t.clock_difference = 40ms;
+  t.marker_timeout = 30000ms;
+  EXPECT_EQ(liveness_bounds(t).transactions_closed, b.waiters_answered + 41040ms);
 }
 TEST(Liveness, AViolationIsTheRuns) {
   Cluster c;
@@ -98,7 +127,7 @@ TEST(Liveness, AViolationIsTheRuns) {
   EXPECT_EQ(c.box.violation()->partition_name, "orders-0");
 }
 TEST(Invariants, AreListedAndFound) {
-  EXPECT_EQ(invariants().size(), 24u);
+  EXPECT_EQ(invariants().size(), 37u);
   EXPECT_TRUE(find_invariant("C2")->total_order);
   EXPECT_FALSE(find_invariant("C1")->total_order);
   EXPECT_NE(find_invariant("lost-write"), nullptr);

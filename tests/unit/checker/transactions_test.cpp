@@ -1,6 +1,6 @@
 #include "tests/unit/checker/cluster.h"
 
-// T1, T2, T4, T5, T7 and T8, each in a run that breaks it, beside the same run as it should be.
+// T1, T2, T4, T5, T7, T8 and T12, each in a run that breaks it, beside the same run as it should be.
 namespace verdict::checker {
 namespace {
 
@@ -14,17 +14,65 @@ struct Partition : Cluster {
     lead(1, 1, {1});
   }
   void batch(ProducerId id, int epoch, int sequence, std::string_view marker, bool transactional = true) {
-    const int base = ends[1];
+    const int base = ends[leader];
     const ProducerEpoch of(static_cast<std::int16_t>(epoch));
-    event(1, BatchAppended{key, Offset(base), Offset(base), LeaderEpoch(1), Role::leader, crc(base), 1, id, of,
-                           sequence, 0, Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
-    if (transactional) event(1, TransactionalAppended{key, Offset(base), Offset(base), id, of, marker});
-    ends[1] = base + 1;
-    advance(1, 1, base, base + 1, {1}, {base + 1});
+    event(leader, appended(base, Role::leader, id, of, sequence));
+    if (transactional) event(leader, TransactionalAppended{key, Offset(base), Offset(base), id, of, marker});
+    ends[leader] = base + 1;
+    if (commits) advance(leader, term, base, base + 1, {leader}, {base + 1});
+  }
+  BatchAppended appended(int base, Role role, ProducerId id, ProducerEpoch epoch, int sequence) const {
+    return {key,
+            Offset(base),
+            Offset(base),
+            LeaderEpoch(term),
+            role,
+            crc(base),
+            1,
+            id,
+            epoch,
+            sequence,
+            0,
+            Offset(0),
+            static_cast<std::uint64_t>(base) * 100,
+            100};
   }
   void write(ProducerId id, int sequence, int epoch = 0) { batch(id, epoch, sequence, ""); }
   void mark(ProducerId id, std::string_view outcome, int epoch = 0) { batch(id, epoch, -1, outcome); }
   void idempotent(int sequence, int epoch = 0) { batch(kAlice, epoch, sequence, "", false); }
+  void forget(ProducerId id) {
+    const std::vector<ProducerId> ids{id};
+    event(1, ProducersForgotten{key, ids});
+  }
+  // The coordinator's word, appended and (with this one broker) committed in the same turn.
+  void moved(ProducerId id, int epoch, std::string_view state, bool appended = true) {
+    const MonoTime now = time;
+    event(1, TransactionMoved{"alice", id.value(), static_cast<std::int16_t>(epoch), state, 0, 0});
+    if (!appended) return;
+    time = now;  // within one turn
+    const int base = log_end++;
+    event(1, BatchAppended{log, Offset(base), Offset(base), LeaderEpoch(1), Role::leader, crc(base), 1, kNoProducerId,
+                           kNoProducerEpoch, -1, 0, Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
+  }
+  void commit_moves() {
+    const NodeIds one = nodes({1});
+    const std::vector<Offset> counted{Offset(log_end)};
+    event(1, HighWatermarkAdvanced{log, Role::leader, LeaderEpoch(1), PartitionEpoch(1), Offset(0), Offset(log_end),
+                                   one, counted});
+  }
+  void lead_transactions(const std::vector<int>& isr = {1}) {
+    event(0, TopicCreated{log.topic, "__transaction_state", 1});
+    event(0, MinIsrConfigured{log.topic, 1});
+    const NodeIds set = nodes(isr);
+    event(1, LogOpened{log, "data/__transaction_state-0", Offset(0), Offset(0), LeaderEpoch(-1), false, 0});
+    event(0, PartitionDecided{log, set, set, NodeId(1), LeaderEpoch(1), PartitionEpoch(1), false});
+    event(1, BecameLeader{log, LeaderEpoch(1), PartitionEpoch(1), Offset(0), Offset(0), set});
+  }
+  // A client's batch, as it is sent: its number, and the place that it will have.
+  void sent(int number, int offset) { box.produce_sent(time, 5, static_cast<std::uint64_t>(number), key, crc(offset)); }
+  void renumbered(int number, int offset) {
+    box.produce_renumbered(5, static_cast<std::uint64_t>(number), key, crc(offset));
+  }
   void stable(int offset, int epoch = 1) { event(1, LastStableServed{key, LeaderEpoch(epoch), Offset(offset)}); }
   // A read_committed answer with one batch.
   void answer(int offset, int last_stable, std::vector<std::pair<ProducerId, int>> aborted = {}, int hw = -1) {
@@ -35,7 +83,24 @@ struct Partition : Cluster {
     event(1, BatchDelivered{key, LeaderEpoch(1), Offset(offset), Offset(offset), LeaderEpoch(1), crc(offset),
                             Offset(hw < 0 ? ends[1] : hw), true});
   }
-  static unsigned crc(int offset) { return 100U + static_cast<unsigned>(offset); }
+  // Broker 2 joins the ISR with all that broker 1 has, which is one batch of Alice's.
+  void second_member() {
+    start(2), up(2), open(2);
+    replicas = nodes({1, 2});
+    follow(2, 1, 1);
+    event(2, appended(0, Role::follower, kAlice, ProducerEpoch(0), 0));
+    ends[2] = 1;
+    fetch(1, 1, 2, 1);
+    decide(1, 1, {1, 2});
+    adopt(1, 1, {1, 2}, {1, 2});
+    commits = false;
+  }
+  unsigned crc(int offset) const { return static_cast<unsigned>(1000 * term - 900 + offset); }
+
+  PartitionKey log{Uuid{8, 8}, 0};  // __transaction_state-0
+  int log_end = 0;
+  int leader = 1, term = 1;
+  bool commits = true;
 };
 
 TEST(Transactions, WhatIsCommittedIsDelivered) {
@@ -135,6 +200,176 @@ TEST(Transactions, T8AnEpochBeginsWithZero) {
   Partition p;
   p.idempotent(0), p.idempotent(1, 1);
   EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, T7ATransactionBeginsAfterTheFence) {
+  for (const std::string_view state : {"Empty", "CompleteAbort", "CompleteCommit"}) {
+    SCOPED_TRACE(state);
+    Partition p;
+    p.lead_transactions();
+    p.write(kAlice, 0), p.mark(kAlice, "commit");
+    p.moved(kAlice, 1, state), p.commit_moves();
+    EXPECT_EQ(p.found(), "none") << p.sentence();
+    p.write(kAlice, 1);
+    EXPECT_EQ(p.found(), "T7") << p.sentence();
+  }
+}
+TEST(Transactions, AfterTheFenceTheNewEpochBegins) {
+  Partition p;
+  p.lead_transactions();
+  p.moved(kAlice, 0, "Empty"), p.write(kAlice, 0), p.mark(kAlice, "commit");
+  p.moved(kAlice, 1, "Empty"), p.commit_moves();
+  p.write(kAlice, 0, 1), p.write(kBob, 0);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
+TEST(Transactions, WhatIsOpenDoesNotBegin) {
+  Partition p;
+  p.lead_transactions();
+  p.write(kAlice, 0);
+  p.moved(kAlice, 1, "CompleteAbort"), p.commit_moves();
+  p.write(kBob, 0), p.write(kAlice, 1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
+TEST(Transactions, APreparedFenceStillHasItsMarkersToWrite) {
+  Partition p;
+  p.lead_transactions();
+  p.moved(kAlice, 1, "PrepareAbort"), p.commit_moves();
+  p.write(kAlice, 0);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
+TEST(Transactions, AFenceThatIsNotCommittedFencesNobody) {
+  Partition p;
+  p.start(2), p.up(2);
+  p.lead_transactions({1, 2});
+  p.moved(kAlice, 1, "Empty");
+  p.write(kAlice, 0);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
+TEST(Transactions, AFenceThatWasNeverAppendedFencesNobody) {
+  Partition p;
+  p.lead_transactions();
+  p.moved(kAlice, 1, "Empty", false), p.moved(kBob, 1, "Empty"), p.commit_moves();
+  p.write(kAlice, 0);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
+TEST(Transactions, WhoIsForgottenBeginsWithAnySequence) {
+  Partition p;
+  p.idempotent(0), p.idempotent(1);
+  p.forget(kAlice);
+  p.idempotent(7);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  p.idempotent(9);
+  EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, WhoIsForgottenIsFencedNoMore) {
+  Partition p;
+  p.idempotent(0, 1), p.forget(kAlice), p.idempotent(0, 0);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
+TEST(Transactions, T8AnotherIsForgotten) {
+  Partition p;
+  p.idempotent(0), p.forget(kBob), p.idempotent(7);
+  EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, T8AnotherReplicaForgets) {
+  Partition p;
+  p.idempotent(0);
+  p.start(2), p.up(2), p.open(2);
+  const std::vector<ProducerId> ids{kAlice};
+  p.event(2, ProducersForgotten{p.key, ids});
+  p.idempotent(7);
+  EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, BelowTheLogStartNothingIsKnown) {
+  Partition p;
+  p.idempotent(0), p.idempotent(1);
+  p.event(1, LogStartMoved{p.key, Offset(0), Offset(2), StartReason::delete_records});
+  p.idempotent(7);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  p.idempotent(9);
+  EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, SequencesWrapToZero) {
+  Partition p;
+  p.idempotent(INT32_MAX - 1), p.idempotent(INT32_MAX), p.idempotent(0), p.idempotent(1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  p.idempotent(INT32_MAX);
+  EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, SequencesWrapWithinABatch) {
+  Partition p;
+  const auto three = [&](int sequence) {
+    const int base = p.ends[1];
+    p.event(1,
+            BatchAppended{p.key, Offset(base), Offset(base + 2), LeaderEpoch(1), Role::leader, p.crc(base), 3, kAlice,
+                          ProducerEpoch(0), sequence, 0, Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
+    p.ends[1] = base + 3;
+  };
+  three(INT32_MAX - 1), three(1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  three(5);
+  EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+// Each with sequences that are all right.
+TEST(Transactions, T12OneSendIsAppendedTwice) {
+  Partition p;
+  p.sent(1, 0), p.idempotent(0);
+  p.renumbered(1, 1), p.idempotent(1);
+  EXPECT_EQ(p.found(), "T12") << p.sentence();
+}
+TEST(Transactions, T12AlsoAfterItIsFinished) {
+  Partition p;
+  p.sent(1, 0), p.idempotent(0);
+  p.renumbered(1, 1);
+  p.box.produce_finished(5, 1);
+  p.idempotent(1);
+  EXPECT_EQ(p.found(), "T12") << p.sentence();
+}
+TEST(Transactions, TwoSendsAreTwoRecords) {
+  Partition p;
+  p.sent(1, 0), p.idempotent(0), p.sent(2, 1), p.idempotent(1);
+  p.box.produce_finished(5, 1), p.box.produce_finished(5, 2);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  EXPECT_EQ(p.box.metrics().own_duplicates, 0U);
+}
+TEST(Transactions, WhoTakesAnotherEpochByItselfRepeatsItself) {
+  Partition p;
+  p.sent(1, 0), p.idempotent(0);
+  p.renumbered(1, 1), p.idempotent(0, 1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  EXPECT_EQ(p.box.metrics().own_duplicates, 1U);
+}
+TEST(Transactions, WhatTheNextLeaderLacksIsSentAgain) {
+  Partition p;
+  p.idempotent(0);
+  p.second_member();
+  p.sent(1, 1), p.idempotent(1);
+  p.stop(1), p.fence(1, true);
+  p.decide(2, 2, {2}), p.leader = 2, p.term = 2, p.commits = true;
+  p.lead(2, 2, {2});
+  p.write(kBob, 0);
+  p.renumbered(1, 2), p.idempotent(1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  EXPECT_EQ(p.box.metrics().own_duplicates, 0U);
+  p.renumbered(1, 3), p.idempotent(2);
+  EXPECT_EQ(p.found(), "T12") << p.sentence();
+}
+// A follower may have copied what its leader appended before it died, and announced to nobody.
+TEST(Transactions, T12WhatTheNextLeaderHasIsAppendedAgain) {
+  Partition p;
+  p.sent(1, 0), p.idempotent(0);
+  p.second_member();
+  p.stop(1), p.fence(1, true);
+  p.decide(2, 2, {2}), p.leader = 2, p.term = 2, p.commits = true;
+  p.lead(2, 2, {2});
+  p.renumbered(1, 1), p.idempotent(1);
+  EXPECT_EQ(p.found(), "T12") << p.sentence();
+}
+TEST(Transactions, WhoIsForgottenMayRepeatItself) {
+  Partition p;
+  p.sent(1, 0), p.idempotent(0);
+  p.forget(kAlice);
+  p.renumbered(1, 1), p.idempotent(1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
 }
 
 }  // namespace

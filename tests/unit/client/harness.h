@@ -20,10 +20,14 @@ class Outcomes final : public DeliverySink {
   void delivered(std::uint64_t token, const DeliveryReport& report) override {
     EXPECT_TRUE(reports.emplace(token, report).second) << "two outcomes of record " << token;
   }
-  void batch_sending(const BatchSent& batch) override { attempts[batch.id].push_back(batch.attempt); }
+  void batch_sending(const BatchSent& batch) override {
+    attempts[batch.id].push_back(batch.attempt);
+    if (batch.renumbered) renumbered[batch.id] = batch.attempt;
+  }
   void batch_finished(std::uint64_t id) override { EXPECT_TRUE(finished.insert({id, true}).second); }
   std::map<std::uint64_t, DeliveryReport> reports;
   std::map<std::uint64_t, std::vector<int>> attempts;
+  std::map<std::uint64_t, int> renumbered;  // by batch: the attempt that had other sequences than the one before
   std::map<std::uint64_t, bool> finished;
 };
 

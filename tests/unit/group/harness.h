@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -99,11 +100,11 @@ struct Fetched {
 class Harness {
  public:
   explicit Harness(GroupCoordinator::Options o = {}, const std::vector<Logged>& from = {},
-                   MonoTime at = MonoTime{1000s})
+                   MonoTime at = MonoTime{1000s}, protocol::Observer* observer = nullptr)
       : options(o),
         now(at),
         wall(std::chrono::milliseconds(1'700'000'000'000 + to_ms(at - MonoTime{}))),
-        machine(o, nullptr) {
+        machine(o, observer) {
     for (const Logged& one : from) {
       if (one.marker) {
         machine.replay_marker(*one.transactional, *one.marker);
@@ -122,6 +123,7 @@ class Harness {
   }
 
   void take(Effects& out) {
+    marks.insert(out.marks.begin(), out.marks.end());
     for (Effect& effect : out.list) {
       if (auto* append = std::get_if<effects::Append>(&effect)) {
         batches.push_back(append->records.size());
@@ -386,6 +388,7 @@ class Harness {
   std::vector<Logged> log;
   std::vector<std::size_t> batches;
   std::vector<std::string> lines;
+  std::set<Mark> marks;
   std::map<Token, Response> answers;
   std::map<Token, std::size_t> logged_before;  // how long the log was when the answer was given
   std::optional<MonoTime> timer_at;

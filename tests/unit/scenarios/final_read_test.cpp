@@ -9,10 +9,10 @@
 namespace verdict::scenarios {
 namespace {
 
-RunResult run_text(const std::string& text) {
+RunResult run_text(const std::string& text, std::uint64_t seed = 1) {
   const auto scenario = parse_scenario(text);
   EXPECT_TRUE(scenario.has_value()) << scenario.error().text();
-  return run(*scenario, 1);
+  return run(*scenario, seed);
 }
 
 TEST(FinalRead, AsksForNoMoreThanASlowNetworkBringsInTime) {
@@ -36,6 +36,19 @@ TEST(FinalRead, TellsNothingOfATopicWhoseNameIsUsedAgain) {
   EXPECT_EQ(result.outcome, RunOutcome::pass) << result.invariant << ": " << result.sentence;
   EXPECT_EQ(result.event_counts.at("topic_created"), 3U);
   EXPECT_EQ(result.event_counts.at("topic_deleted"), 1U);
+}
+
+// While the last of the others stops, the one that shall be alone waits for a processor, longer than its session: the
+// one that stops is left in the ISR. At this seed the wait falls there (seed 74905 of a search reported it as V4).
+TEST(FinalRead, ExpectsNothingOfOneThatLostItsPlaceInTheIsr) {
+  const RunResult result =
+      run_text(R"j({"version":1,"name":"a","cluster":{"combined":true,"config":{"broker.session.timeout.ms":"600"}},)j"
+               R"j("topics":[{"name":"orders","assignment":[[3,1,2]]}],)j"
+               R"j("scheduling":{"stall_one_in":20,"stall_us":20000},)j"
+               R"j("workload":{"producers":[{"burst":4}],"consumers":[{}]},"phases":{"run_ms":300},)j"
+               R"j("expect":{"acknowledged":0,"delivered":0}})j",
+               1051);
+  EXPECT_EQ(result.outcome, RunOutcome::pass) << result.invariant << ": " << result.sentence;
 }
 
 // The topic that a fault creates may be the one that allows it.

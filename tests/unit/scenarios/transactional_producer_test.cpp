@@ -36,7 +36,8 @@ struct Machine final : sim::Process, DeliverySink {
   std::unique_ptr<TransactionalProducer> producer() {
     ProducerOptions how;
     how.delivery_timeout = 3s;
-    return std::make_unique<TransactionalProducer>(runtime, options(), how, TransactionOptions{.id = "a"}, *this);
+    return std::make_unique<TransactionalProducer>(runtime, options(), how,
+                                                   TransactionOptions{.id = "a", .highest_version = version}, *this);
   }
   static bool send(TransactionalProducer& to, const TopicPartition& at, const std::string& value, std::uint64_t token) {
     ProducerRecord record;
@@ -51,6 +52,7 @@ struct Machine final : sim::Process, DeliverySink {
   std::vector<ErrorCode> errors;
   std::vector<TransactionEnd> ends;
   bool done = false;
+  std::int16_t version = 2;
   Scope scope;
 };
 
@@ -84,13 +86,15 @@ Task<void> read_committed(Machine* m) {
   m->done = true;
 }
 
-class TransactionalProducing : public ::testing::Test {
+// A client that speaks this transaction version at most, on a cluster that has finalized 2.
+class TransactionalProducing : public ::testing::TestWithParam<std::int16_t> {
  protected:
   void SetUp() override {
     at = sim::testing::add_process(world, "client", m);
     cluster.start_all();
     world.start(at);
     ASSERT_EQ(world.run_until([&] { return m != nullptr; }, world.now() + 1s), sim::RunEnd::stopped);
+    m->version = GetParam();
     run(create_topic(m));
   }
   void run(Task<void> task) {
@@ -132,12 +136,13 @@ Task<void> commits_and_aborts(Machine* m) {
   co_await transact(m, producer.get(), "a", true);
   co_await transact(m, producer.get(), "b", false);
   co_await transact(m, producer.get(), "c", true);
-  EXPECT_EQ(producer->identity().epoch, 0) << "nothing failed";
+  EXPECT_EQ(producer->version_two(), m->version == 2);
+  EXPECT_EQ(producer->identity().epoch, m->version == 2 ? 3 : 0) << "nothing failed";
   co_await producer->close();
   m->done = true;
 }
 
-TEST_F(TransactionalProducing, WhatIsCommittedIsSeen) {
+TEST_P(TransactionalProducing, WhatIsCommittedIsSeen) {
   run(commits_and_aborts(m));
   for (const TransactionEnd& end : m->ends) EXPECT_EQ(end.outcome, TransactionOutcome::done);
   EXPECT_EQ(m->reports.size(), 6U);
@@ -162,7 +167,7 @@ Task<void> second_life(Machine* m) {
   m->done = true;
 }
 
-TEST_F(TransactionalProducing, AZombieCommitsNothing) {
+TEST_P(TransactionalProducing, AZombieCommitsNothing) {
   run(second_life(m));
   EXPECT_EQ(m->ends[0].outcome, TransactionOutcome::done);
   EXPECT_EQ(m->ends[1].outcome, TransactionOutcome::not_done);
@@ -191,7 +196,7 @@ Task<void> loses_a_batch(Machine* m, std::function<void(bool)> cut) {
   m->done = true;
 }
 
-TEST_F(TransactionalProducing, ALostBatchTakesItsTransactionWithIt) {
+TEST_P(TransactionalProducing, ALostBatchTakesItsTransactionWithIt) {
   const sim::NodeIndex broker = cluster.machine(NodeId(1))->index;
   const auto cut = [this, broker](bool off) {
     if (off) {
@@ -210,6 +215,32 @@ TEST_F(TransactionalProducing, ALostBatchTakesItsTransactionWithIt) {
   run(read_committed(m));
   EXPECT_EQ(m->seen, (std::vector<std::string>{"a1", "a2", "c1", "c2"}));
 }
+
+// What the cluster has finalized counts, whatever the client speaks.
+Task<void> lower(Machine* m) {
+  const auto done = co_await m->admin.lower_feature("transaction.version", 1, m->runtime.now() + 5s);
+  EXPECT_TRUE(done.has_value());
+  m->done = true;
+}
+Task<void> once(Machine* m) {
+  auto producer = m->producer();
+  EXPECT_EQ(co_await producer->init(m->runtime.now() + 10s), ErrorCode::NONE);
+  EXPECT_FALSE(producer->version_two());
+  co_await transact(m, producer.get(), "a", true);
+  EXPECT_EQ(producer->identity().epoch, 0);
+  co_await producer->close();
+  m->done = true;
+}
+TEST_P(TransactionalProducing, AClusterOfBeforeKip890) {
+  run(lower(m));
+  world.run_for(1s);
+  run(once(m));
+  EXPECT_EQ(m->ends.at(0).outcome, TransactionOutcome::done);
+  run(read_committed(m));
+  EXPECT_EQ(m->seen, (std::vector<std::string>{"a1", "a2"}));
+}
+
+INSTANTIATE_TEST_SUITE_P(Version, TransactionalProducing, ::testing::Values(std::int16_t{1}, std::int16_t{2}));
 
 }  // namespace
 }  // namespace verdict::client

@@ -130,6 +130,82 @@ TEST(Edits, every_value_is_a_leaf_and_goes_back_to_its_default) {
   EXPECT_FALSE(with_number(scenario, "/network/latency_us", 0));  // out of range
 }
 
+Scenario with_coordinators() {
+  return parsed(R"j({"version":1,"name":"coordinated","cluster":{"brokers":3,
+      "config":{"offsets.topic.replication.factor":"3","transaction.state.log.replication.factor":"2",
+                "transaction.state.log.min.isr":"3"}},
+    "topics":[{"name":"orders","partitions":2},{"name":"bills","partitions":1}],
+    "workload":{"producers":[
+        {"topic":"orders","client":1,"transactional":true,"transactional_id":"shared","abort_one_in":2,
+         "transaction_timeout_ms":300,"lives":2},
+        {"topic":"bills","client":2,"transactional":true,"source":"orders","group":"billing"},
+        {"topic":"orders","client":3,"idempotent":true}],
+      "consumers":[{"topic":"bills","client":4,"isolation":"read_committed"},
+        {"topic":"orders","client":5,"group":"readers","session_timeout_ms":700}]},
+    "faults":[
+      {"id":"still","action":"pause","target":"client(1)","at_ms":300,"for_ms":900},
+      {"id":"asks","action":"message","api":"EndTxn","from":"client(2)","to":"leader(__transaction_state-0)",
+       "at_ms":300},
+      {"id":"asked","action":"release","of":"asks","at_ms":900},
+      {"id":"cut","action":"partition","a":["client(1)","client(2)"],"b":["broker(1)"],"at_ms":500}]
+})j");
+}
+
+TEST(Edits, faults_go_with_the_clients_that_they_hit) {
+  const Edited one_less = with_clients(with_coordinators(), {false, true, true, true, true});
+  ASSERT_TRUE(one_less);
+  EXPECT_TRUE(scenarios::validate(*one_less));
+  EXPECT_EQ(ids(*one_less), (std::vector<std::string>{"asks", "asked", "cut"}));
+  EXPECT_EQ(one_less->faults.back().a, (std::vector<std::string>{"client(2)"}));
+  const Edited none = with_clients(with_coordinators(), {false, false, true, true, true});
+  EXPECT_EQ(ids(*none), (std::vector<std::string>{}));
+}
+
+TEST(Edits, coordinators_keep_no_more_copies_than_there_are_brokers) {
+  const Edited less = without_broker(with_coordinators(), 3);
+  ASSERT_TRUE(less);
+  EXPECT_EQ(less->cluster.config.at("offsets.topic.replication.factor"), "2");
+  EXPECT_EQ(less->cluster.config.at("transaction.state.log.replication.factor"), "2");
+  EXPECT_EQ(less->cluster.config.at("transaction.state.log.min.isr"), "2");
+}
+
+TEST(Edits, clients_that_do_less) {
+  const Scenario before = with_coordinators();
+  const std::vector<Edited> plainer = with_plainer_clients(before);
+  ASSERT_EQ(plainer.size(), 3U);
+  for (const Edited& one : plainer) {
+    ASSERT_TRUE(one);
+    EXPECT_TRUE(scenarios::validate(*one)) << scenarios::validate(*one).error().text();
+    EXPECT_LT(size_of(*one), size_of(before));
+  }
+  const scenarios::ProducerSpec& plain = plainer[0]->workload.producers[0];
+  EXPECT_FALSE(plain.transactional);
+  EXPECT_EQ(plain.transactional_id, "");
+  EXPECT_FALSE(plainer[1]->workload.producers[1].transactional);
+  EXPECT_TRUE(plainer[2]->workload.producers[1].transactional);
+  EXPECT_EQ(plainer[2]->workload.producers[1].source, "");
+  EXPECT_EQ(plainer[2]->workload.producers[1].group, "");
+}
+
+// What transactions and groups are made of goes back to its default, one by one, but for what `clients_that_do_less`
+// takes as a whole.
+TEST(Edits, coordinated_clients_are_shrunk) {
+  const Scenario scenario = with_coordinators();
+  std::vector<std::string> paths;
+  for (const Leaf& leaf : leaves_of(scenario)) paths.push_back(leaf.path);
+  for (const char* path :
+       {"/workload/producers/0/transactional_id", "/workload/producers/0/abort_one_in",
+        "/workload/producers/0/transaction_timeout_ms", "/workload/producers/0/lives",
+        "/workload/producers/2/idempotent", "/workload/consumers/0/isolation", "/workload/consumers/1/group",
+        "/workload/consumers/1/session_timeout_ms", "/cluster/config/transaction.state.log.min.isr"}) {
+    EXPECT_NE(std::ranges::find(paths, path), paths.end()) << path;
+    const Edited less = without_leaves(scenario, {path});
+    ASSERT_TRUE(less) << path;
+    EXPECT_TRUE(scenarios::validate(*less)) << path;
+    EXPECT_LT(size_of(*less), size_of(scenario)) << path;
+  }
+}
+
 TEST(Edits, what_a_producer_can_send) {
   scenarios::PhaseSpec phases{.run_ms = 1000};
   scenarios::ProducerSpec producer{.burst = 3, .interval_us = 100'000};

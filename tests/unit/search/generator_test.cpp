@@ -4,6 +4,7 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -147,6 +148,8 @@ TEST(Distribution, LeavesOutNothingThatTheProfileHas) {
       const Kinds kinds = kinds_of(generate(profile, seed));
       for (const std::string& name : kinds.actions) ++counts["action " + name];
       for (const std::string& name : kinds.operations) ++counts["operation " + name];
+      for (const std::string& name : kinds.apis) ++counts["api " + name];
+      for (const std::string& name : kinds.triggers) ++counts["trigger " + name];
       for (const std::string& name : kinds.settings) ++counts["setting " + name];
     }
     for (const std::string& kind : required_kinds(profile)) {
@@ -166,6 +169,137 @@ TEST(Swarm, RunsLackMostKinds) {
   for (const auto& [name, count] : counts) EXPECT_LT(count, 900) << name;
 }
 
+// ---- what coordinators serve ----
+
+bool has(const Scenario& scenario, const std::function<bool(const scenarios::ProducerSpec&)>& is) {
+  return std::ranges::any_of(scenario.workload.producers, is);
+}
+bool transacts(const Scenario& scenario) {
+  return has(scenario, [](const auto& load) { return load.transactional; });
+}
+bool has_members(const Scenario& scenario) {
+  return std::ranges::any_of(scenario.workload.consumers, [](const auto& reader) { return !reader.group.empty(); });
+}
+
+// What a run is about, and how often in a hundred: the older kinds keep the greater part.
+TEST(Coordinated, ADefaultRunIsPlainMoreOftenThanNot) {
+  std::map<std::string, int> counts;
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    const Scenario scenario = generate(profiles().front(), seed);
+    const bool transforms = has(scenario, [](const auto& load) { return !load.source.empty(); });
+    const bool shared = has(scenario, [](const auto& load) { return !load.transactional_id.empty(); });
+    ++counts[transforms              ? "transforms"
+             : shared                ? "zombies"
+             : transacts(scenario)   ? "transactions"
+             : has_members(scenario) ? "groups"
+                                     : "plain"];
+  }
+  EXPECT_GT(counts["plain"], 620);
+  EXPECT_LT(counts["plain"], 740);
+  EXPECT_GT(counts["transactions"], 80);
+  EXPECT_GT(counts["zombies"], 30);
+  EXPECT_GT(counts["groups"], 30);
+  EXPECT_GT(counts["transforms"], 45);
+}
+
+bool names(const FaultSpec& fault, std::string_view part) {
+  if (fault.target.contains(part) || fault.from.contains(part) || fault.to.contains(part)) return true;
+  const auto in = [&](const std::string& one) { return one.contains(part); };
+  return std::ranges::any_of(fault.a, in) || std::ranges::any_of(fault.b, in);
+}
+
+bool set_off_by(const FaultSpec& fault, std::string_view event, std::string_view text = {}) {
+  if (!fault.when || fault.when->event != event) return false;
+  return text.empty() ||
+         std::ranges::find(fault.when->match, text, &scenarios::Condition::text) != fault.when->match.end();
+}
+
+const FaultSpec* released(const Scenario& scenario, const FaultSpec& fault) {
+  if (fault.action != "release") return nullptr;
+  const auto found = std::ranges::find(scenario.faults, fault.of, &FaultSpec::id);
+  return found == scenario.faults.end() ? nullptr : &*found;
+}
+
+// By what is known to hurt: what each fault of a scenario is.
+std::set<std::string> hurts(const Scenario& scenario) {
+  std::set<std::string> found;
+  const auto& load = scenario.workload;
+  for (const FaultSpec& fault : scenario.faults) {
+    if (names(fault, "leader(__transaction_state-")) found.insert("a transactions' coordinator");
+    if (names(fault, "leader(__consumer_offsets-")) found.insert("a groups' coordinator");
+    const bool pause = fault.action == "pause";
+    for (const auto& client : load.producers) {
+      const bool hit = fault.target == "client(" + std::to_string(client.client) + ")";
+      if (hit && pause && client.transactional && fault.for_ms > client.transaction_timeout_ms)
+        found.insert("a producer paused past its time-out");
+    }
+    for (const auto& client : load.consumers) {
+      const bool hit = fault.target == "client(" + std::to_string(client.client) + ")";
+      if (hit && pause && !client.group.empty() && fault.for_ms > client.session_timeout_ms)
+        found.insert("a member paused past its session");
+    }
+    if (!pause && set_off_by(fault, "transaction_moved") && names(fault, "__transaction_state-"))
+      found.insert("a coordinator that goes in a transition");
+    if (fault.api == "WriteTxnMarkers" && fault.effect == "hold") found.insert("a marker that is held");
+    if (fault.api == "InitProducerId") found.insert("a new instance that is late");
+    if (fault.api == "EndTxn" && fault.side == "response" && fault.effect == "reset") found.insert("an end unanswered");
+    const FaultSpec* of = released(scenario, fault);
+    if (of == nullptr) continue;
+    if (of->api == "Produce" && (set_off_by(fault, "transaction_moved", "CompleteAbort") ||
+                                 set_off_by(fault, "transactional_appended", "abort")))
+      found.insert("records that arrive after their abort");
+    if (of->api == "EndTxn" && set_off_by(fault, "transaction_moved", "Ongoing"))
+      found.insert("an end that arrives in the next transaction");
+    if (of->api == "WriteTxnMarkers" && set_off_by(fault, "became_leader"))
+      found.insert("a marker that arrives at the next leader");
+    if (of->api == "OffsetCommit" || of->api == "TxnOffsetCommit") found.insert("a commit that arrives late");
+  }
+  return found;
+}
+
+TEST(Coordinated, WhatIsKnownToHurtIsDrawn) {
+  for (const char* name : {"default", "transactions"}) {
+    const bool own = std::string_view(name) == "transactions";
+    std::map<std::string, int> counts;
+    for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+      for (const std::string& what : hurts(generate(*find_profile(name), seed))) ++counts[what];
+    }
+    for (const char* what :
+         {"a transactions' coordinator", "a groups' coordinator", "a producer paused past its time-out",
+          "a member paused past its session", "a coordinator that goes in a transition", "a marker that is held",
+          "an end unanswered", "records that arrive after their abort", "an end that arrives in the next transaction",
+          "a marker that arrives at the next leader", "a commit that arrives late"})
+      EXPECT_GE(counts[what], own ? 15 : 4) << name << ": " << what;
+    EXPECT_GE(counts["a new instance that is late"], own ? 15 : 0);
+  }
+}
+
+// So that a fault that names one goes on naming it, whoever else goes.
+TEST(Coordinated, ClientsHaveNumbersOfTheirOwn) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    const Scenario scenario = generate(*find_profile("transactions"), seed);
+    std::set<std::int32_t> numbers;
+    const std::size_t clients = scenario.workload.producers.size() + scenario.workload.consumers.size();
+    for (const auto& client : scenario.workload.producers) numbers.insert(client.client);
+    for (const auto& client : scenario.workload.consumers) numbers.insert(client.client);
+    EXPECT_EQ(numbers.size(), clients) << seed;
+    EXPECT_FALSE(numbers.contains(0)) << seed;
+  }
+}
+
+// Coordinators' topics fit the cluster, and what shall expire is looked for within the run.
+TEST(Coordinated, SettingsFit) {
+  for (const Profile& profile : profiles()) {
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+      const Scenario scenario = generate(profile, seed);
+      for (const char* key : {"offsets.topic.replication.factor", "transaction.state.log.replication.factor"})
+        ASSERT_LE(of_cluster(scenario, key, 1), scenario.cluster.brokers) << profile.name << " seed " << seed;
+      if (!scenario.cluster.config.contains("transactional.id.expiration.ms")) continue;
+      ASSERT_LE(of_cluster(scenario, "transaction.remove.expired.transaction.cleanup.interval.ms", 3'600'000), 1'000);
+    }
+  }
+}
+
 TEST(Kinds, OfAScenarioAndOfWhatFired) {
   Scenario scenario;
   scenario.name = "s";
@@ -176,14 +310,22 @@ TEST(Kinds, OfAScenarioAndOfWhatFired) {
   FaultSpec made{.id = "c", .action = "create_topic", .at_ms = 5};
   made.topic.emplace();
   scenario.faults.push_back(made);
+  FaultSpec rule{.id = "d", .action = "message", .at_ms = std::nullopt};
+  rule.api = "EndTxn";
+  rule.when.emplace().event = "transaction_moved";
+  rule.when->match = {{.field = "state", .kind = scenarios::Condition::Kind::text, .text = "Ongoing"}};
+  scenario.faults.push_back(rule);
   const Kinds kinds = kinds_of(scenario);
-  EXPECT_EQ(kinds.actions, (std::set<std::string>{"kill", "pause"}));
+  EXPECT_EQ(kinds.apis, (std::set<std::string>{"EndTxn"}));
+  EXPECT_EQ(kinds.triggers, (std::set<std::string>{"transaction_moved Ongoing"}));
+  EXPECT_EQ(kinds.actions, (std::set<std::string>{"kill", "message", "pause"}));
   EXPECT_EQ(kinds.operations, (std::set<std::string>{"create_topic"}));
   EXPECT_EQ(kinds.settings, (std::set<std::string>{"cluster.combined", "cluster.config.broker.session.timeout.ms"}));
   scenarios::RunResult result;
   result.fired = {"b"};
   EXPECT_EQ(fired_kinds(scenario, result).actions, (std::set<std::string>{"pause"}));
   EXPECT_TRUE(fired_kinds(scenario, result).operations.empty());
+  EXPECT_TRUE(fired_kinds(scenario, result).apis.empty());
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ TEST(Signature, placeholders) {
             "brokers [#] of P (T) at # and #.#");
   EXPECT_EQ(canonical_text("offsets 4..9 of utf8-orders-1x", "orders-1"), "offsets # of utf8-T-#x");
   EXPECT_EQ(canonical_text("client-3 waits", ""), "client-# waits");
+  EXPECT_EQ(canonical_text("one-69cd2aac-5219-432e-9528-d2ac03b62b57 joins 3", ""), "one-U joins #");
 }
 
 // Real failures of one planted defect fall into a handful of kinds, not into one for each seed.

@@ -7,6 +7,7 @@ namespace verdict::storage {
 namespace {
 
 using testing::describe;
+using testing::make_producer_batch;
 using testing::ProducerBatch;
 using testing::ProducingHarness;
 
@@ -199,8 +200,11 @@ TEST_F(LogProducers, ADamagedSnapshotIsSkippedOnceAndWrittenAnew) {
     const Offset damaged = clean ? h.log->log_end() : base;
     h.runtime.disk().file(h.path(damaged.value(), ".snapshot"))[20] ^= std::byte{1};
     const Offset end = h.log->log_end();
+    h.runtime.warnings.clear();
     h.open({.clean = clean, .recovery_point = end, .high_watermark = end});
     EXPECT_EQ(h.log->recovery().snapshots_skipped, 1U);
+    ASSERT_EQ(h.runtime.warnings.size(), 1U);
+    EXPECT_TRUE(h.runtime.warnings[0].starts_with(h.path(damaged.value(), ".snapshot") + ": damaged"));
     EXPECT_TRUE(h.must_produce({.producer = 1, .sequence = 15}).duplicate);
     EXPECT_EQ(h.refusal({.producer = 2, .sequence = 19}), LogErrorKind::out_of_order_sequence);
     h.open({.clean = clean, .recovery_point = end, .high_watermark = end});
@@ -345,8 +349,11 @@ TEST_F(LogProducers, ADamagedIndexOfAbortedTransactionsIsBuiltAnew) {
       SCOPED_TRACE(path + (clean ? " clean" : " killed"));
       const auto good = *content;
       h.runtime.disk().file(path)[1] ^= std::byte{1};
+      h.runtime.warnings.clear();
       h.open({.clean = clean, .recovery_point = end, .high_watermark = end});
       EXPECT_EQ(aborted(), before);
+      ASSERT_EQ(h.runtime.warnings.size(), 1U);
+      EXPECT_TRUE(h.runtime.warnings[0].starts_with(path + ": damaged")) << h.runtime.warnings[0];
       EXPECT_GE(h.log->recovery().indexes_rebuilt, 1U);
       ASSERT_TRUE(h.runtime.run(h.log->close_cleanly()));
       EXPECT_EQ(h.runtime.disk().file(path), good);
@@ -383,6 +390,98 @@ TEST_F(LogProducers, ExpiryIsOfTheBatchesTimes) {
   h.log->expire_producers(h.runtime.wall_now());
   EXPECT_EQ(h.log->producers().find(ProducerId(1)), nullptr);
   EXPECT_NE(h.log->producers().find(ProducerId(2)), nullptr);
+}
+
+TEST_F(LogProducers, ABatchThatWrapsIsKnownAfterARestart) {
+  const auto first = h.must_produce({.sequence = INT32_MAX - 1});  // MAX - 1, MAX, 0
+  for (const bool clean : {true, false}) {
+    if (clean) {
+      stop_and_open(3);
+    } else {
+      kill_and_open(0, 3);
+    }
+    const auto again = h.must_produce({.sequence = INT32_MAX - 1});
+    EXPECT_TRUE(again.duplicate);
+    EXPECT_EQ(again.base, first.base);
+    EXPECT_EQ(h.refusal({.sequence = 2}), LogErrorKind::out_of_order_sequence);
+  }
+  EXPECT_EQ(h.must_produce({.sequence = 1}).base, Offset(3));
+}
+
+// Told once, and not of those that are known again.
+TEST_F(LogProducers, WhoIsForgottenIsTold) {
+  using Ids = std::vector<ProducerId>;
+  for (const std::int64_t id : {1, 2, 3}) h.must_produce({.producer = id, .sequence = 0});
+  h.runtime.wall_ms += 24 * 3600 * 1000 - 1;
+  h.must_produce({.producer = 3, .sequence = 3, .timestamp = h.runtime.wall_ms});
+  EXPECT_EQ(h.log->take_forgotten(), Ids());
+  h.runtime.wall_ms += 1;
+  h.log->expire_producers(h.runtime.wall_now());
+  h.must_produce({.producer = 2, .sequence = 7, .timestamp = h.runtime.wall_ms});
+  EXPECT_EQ(h.log->take_forgotten(), Ids{ProducerId(1)});
+  EXPECT_EQ(h.log->take_forgotten(), Ids());
+  h.runtime.wall_ms += 24 * 3600 * 1000;
+  stop_and_open(15);
+  EXPECT_EQ(h.log->take_forgotten(), (Ids{ProducerId(2), ProducerId(3)})) << "also of a snapshot";
+  EXPECT_EQ(state(), "");
+}
+
+// The last batches of a producer may be told again by the log, behind the snapshot that is too old.
+TEST_F(LogProducers, WhoIsKnownAgainIsNotForgotten) {
+  for (int i = 0; i < 12; ++i) h.must_produce({.sequence = i * 3});
+  ASSERT_FALSE(h.snapshots().empty());
+  h.must_produce({.sequence = 36});
+  h.runtime.wall_ms += 24 * 3600 * 1000;
+  kill_and_open(h.log->active_segment_base().value(), 39);
+  EXPECT_NE(state(), "");
+  EXPECT_TRUE(h.log->take_forgotten().empty());
+}
+
+// ---- planted defects, each beside the healthy log ----
+
+struct PlantedProducers : LogProducers, ::testing::WithParamInterface<bool> {
+  bool plant(Defect defect) {
+    if (GetParam()) h.runtime.plant(defect);
+    return GetParam();
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Both, PlantedProducers, ::testing::Bool());
+
+TEST_P(PlantedProducers, AGapInTheSequencesIsTaken) {
+  const bool planted = plant(Defect::SequenceGap);
+  h.must_produce({.sequence = 0});
+  EXPECT_EQ(h.produce({.sequence = 6}).has_value(), planted);
+  EXPECT_FALSE(h.produce({.sequence = 1}).has_value()) << "never back";
+  EXPECT_FALSE(h.produce({.epoch = 1, .sequence = 3}).has_value());
+  EXPECT_EQ(h.runtime.marks[Mark::DefectSequenceGap], planted ? 1 : 0);
+}
+
+TEST_P(PlantedProducers, AResendInAnotherLeaderEpochIsTakenAgain) {
+  const bool planted = plant(Defect::ResendNewEpoch);
+  const auto in_epoch = [&](int epoch) {
+    auto batch = make_producer_batch({.sequence = 0});
+    return h.log->append_as_leader(batch, LeaderEpoch(epoch), h.runtime.wall_now()).value();
+  };
+  EXPECT_FALSE(in_epoch(1).duplicate);
+  EXPECT_TRUE(in_epoch(1).duplicate);
+  EXPECT_EQ(in_epoch(2).duplicate, !planted);
+  EXPECT_TRUE(in_epoch(2).duplicate);
+  EXPECT_EQ(h.log->log_end(), Offset(planted ? 6 : 3));
+  EXPECT_EQ(h.runtime.marks[Mark::DefectResendNewEpoch], planted ? 1 : 0);
+}
+
+TEST_P(PlantedProducers, TheLastStableOffsetIsServedTooEarly) {
+  const bool planted = plant(Defect::LsoBeforeReplay);
+  h.must_produce({.sequence = 0, .transactional = true});
+  h.must_produce({.producer = 8, .sequence = 0});
+  EXPECT_EQ(stable(6), Offset(0));
+  kill_and_open(0, 6);
+  EXPECT_EQ(stable(6), Offset(planted ? 6 : 0));
+  h.must_produce({.producer = 8, .sequence = 3});
+  EXPECT_EQ(stable(6), Offset(0));
+  ASSERT_TRUE(h.log->assign_epoch_start(LeaderEpoch(1), h.log->log_end()));
+  EXPECT_EQ(stable(6), Offset(planted ? 6 : 0));
+  EXPECT_EQ(h.runtime.marks[Mark::DefectLsoBeforeReplay], planted ? 2 : 0);
 }
 
 // A kill at any change of the disk leaves a state that fits the log that is found.

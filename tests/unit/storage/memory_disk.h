@@ -89,7 +89,9 @@ class MemoryRuntime final : public Runtime {
   void mark(Mark mark) override { ++marks[mark]; }
   const DefectSet& defects() const override { return defects_; }
   bool logs(LogLevel) const override { return false; }
-  void log(LogLevel, std::string_view, std::string_view) override {}
+  void log(LogLevel level, std::string_view, std::string_view line) override {
+    if (level == LogLevel::warn) warnings.emplace_back(line);
+  }
   void halt(std::string_view) override { std::abort(); }
 
   // Completes at once, or later where completions are deferred.
@@ -118,6 +120,7 @@ class MemoryRuntime final : public Runtime {
   }
 
   void plant(Defect defect) { defects_.add(defect); }
+  std::vector<std::string> warnings;  // logged
 
   bool deferred = false;
   std::int64_t wall_ms = 1'700'000'000'000;

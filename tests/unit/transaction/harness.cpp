@@ -79,10 +79,13 @@ void Harness::carry_out(Effects& effects) {
       allocations.push_back(allocate->transactional_id);
     } else if (auto* arm = std::get_if<effects::ArmTimer>(&effect)) {
       timer = arm->when;
+    } else if (auto* decision = std::get_if<effects::Decided>(&effect)) {
+      decided.push_back(std::move(*decision));
     } else {
       lines.push_back(std::get<effects::Log>(effect));
     }
   }
+  marks.insert(marks.end(), effects.marks.begin(), effects.marks.end());
   while (allocate_at_once && !allocations.empty()) {
     allocated(allocations.front(), next_producer_id++);
   }

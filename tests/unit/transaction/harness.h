@@ -30,12 +30,18 @@ inline void PrintTo(const Producer& p, std::ostream* out) { *out << p.id << "/" 
 
 struct Feed final : protocol::Observer {
   void observe(const protocol::Event& event) override {
+    if (const auto* there = std::get_if<protocol::events::TransactionFound>(&event)) {
+      found.push_back(std::string(there->transactional_id) + " " + std::string(there->state) + " " +
+                      std::to_string(there->producer_id) + "/" + std::to_string(there->producer_epoch));
+      return;
+    }
     const auto& e = std::get<protocol::events::TransactionMoved>(event);
     seen.push_back(std::string(e.transactional_id) + " " + std::string(e.state) + " " + std::to_string(e.producer_id) +
                    "/" + std::to_string(e.producer_epoch) + " by " + std::to_string(e.coordinator_epoch) + " with " +
                    std::to_string(e.partitions));
   }
   std::vector<std::string> seen;
+  std::vector<std::string> found;
 };
 
 // A coordinator with a log whose appends are committed at once, a source of producer ids and a queue of markers that
@@ -82,6 +88,8 @@ class Harness {
   std::map<Token, Answer> later_answers;
   std::optional<MonoTime> timer;
   std::vector<effects::Log> lines;
+  std::vector<effects::Decided> decided;
+  std::vector<Mark> marks;
   MonoTime now{1000s};
   WallTime wall{std::chrono::milliseconds(1'700'000'000'000)};
 

@@ -83,6 +83,23 @@ TEST(AddPartitionsToTxn, VerifiesForBrokers) {
   }
 }
 
+TEST(AddPartitionsToTxn, TheDefectTakesFencedProducersToo) {
+  for (const bool planted : {false, true}) {
+    Harness h(1);
+    if (planted) h.options.defects.add(Defect::InitNoFence);
+    h.fail_over();
+    const Producer fenced = h.init("id")->producer;
+    const Producer producer = h.init("id")->producer;
+    ASSERT_EQ(producer.epoch, fenced.epoch + 1);
+    EXPECT_EQ(h.add("id", fenced, {kA0}), planted ? NONE : PRODUCER_FENCED);
+    EXPECT_THAT(h.from_broker("id", fenced, {kA0}, true), ElementsAre(planted ? NONE : PRODUCER_FENCED));
+    const Producer unborn{producer.id, static_cast<std::int16_t>(producer.epoch + 1)};
+    EXPECT_EQ(h.add("id", unborn, {kA0}), PRODUCER_FENCED);
+    EXPECT_EQ(h.add("id", producer, {kA0}), NONE);
+    EXPECT_EQ(h.end("id", fenced, true, 4)->error, PRODUCER_FENCED) << "EndTxn is another matter";
+  }
+}
+
 TEST(AddOffsetsToTxn, AddsThePartitionOfTheGroup) {
   Harness h(1);
   const Producer producer = h.init("id")->producer;

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "checker/batch_tree.h"
+#include "protocol/types.h"
+#include "runtime/time.h"
+
+// What the white box knows of groups. Their log is a partition's like others; beside it are kept the records of its
+// batches, what they come to, what each broker that coordinates decided on, and what members were told.
+namespace verdict::checker {
+
+// A group's place for a partition's offset; no group's or topic's name holds a line's end.
+inline std::string offset_key(std::string_view group, std::string_view topic, std::int32_t index) {
+  return std::string(group).append("\n").append(topic).append("-").append(std::to_string(index));
+}
+
+struct GroupRecordTruth {
+  std::int64_t at = -1;
+  std::string key;  // empty: no offset's record
+  bool removed = false;
+  std::int64_t committed = -1;
+  std::int64_t producer = -1;  // of the transaction that decides on it
+};
+
+// One offset as a log has it.
+struct OffsetTruth {
+  struct Written {
+    std::int64_t at = -1;
+    std::int64_t committed = -1;  // -1: none, or removed
+  };
+  Written plain;                         // the last one of no transaction
+  Written decided;                       // of those of committed transactions the one latest in the log
+  std::map<std::int64_t, Written> open;  // by producer
+  std::set<std::int64_t> transactional;  // values that transactions wrote, ended or not
+
+  const Written& latest() const { return decided.at > plain.at ? decided : plain; }
+};
+
+// The offsets that the log up to `head` comes to.
+struct OffsetFold {
+  BatchIndex head = kNoBatch;
+  std::map<std::string, OffsetTruth, std::less<>> offsets;
+  std::map<std::int64_t, std::set<std::string>> open;  // producer -> keys
+  std::int64_t unknown_below = 0;                      // some record below it was never announced: its node died before
+
+  void take(const GroupRecordTruth& record) {
+    if (record.key.empty()) return;
+    OffsetTruth& offset = offsets[record.key];
+    if (record.removed) {
+      offset.plain = {.at = record.at};
+      offset.open.clear();
+    } else if (record.producer < 0) {
+      offset.plain = {.at = record.at, .committed = record.committed};
+    } else {
+      offset.open[record.producer] = {.at = record.at, .committed = record.committed};
+      offset.transactional.insert(record.committed);
+      open[record.producer].insert(record.key);
+    }
+  }
+  void end(std::int64_t producer, bool committed) {
+    const auto keys = open.find(producer);
+    if (keys == open.end()) return;
+    for (const std::string& key : keys->second) {
+      OffsetTruth& offset = offsets[key];
+      const auto written = offset.open.find(producer);
+      if (written == offset.open.end()) continue;
+      if (committed && written->second.at > offset.decided.at) offset.decided = written->second;
+      offset.open.erase(written);
+    }
+    open.erase(keys);
+  }
+};
+
+// A group as one broker coordinates it, decided ahead of the commit.
+struct CoordinatedGroup {
+  std::string state;
+  std::int32_t generation = -1;
+  std::map<std::string, std::string, std::less<>> members;  // id -> group.instance.id
+};
+
+struct CoordinatorTruth {
+  std::int32_t epoch = -1;  // it has loaded in; -1: never
+  OffsetFold fold;
+  std::map<std::string, CoordinatedGroup, std::less<>> groups;
+  std::map<std::string, std::deque<OffsetTruth::Written>, std::less<>> unanswered;  // commits, by key
+};
+
+// Who owns what in the latest generation in which somebody was told so.
+struct OwnersTruth {
+  std::int32_t generation = -1;
+  std::map<std::string, std::string, std::less<>> owners;   // partition -> member id
+  std::map<std::string, std::string, std::less<>> clients;  // member id -> client.id
+  std::map<std::string, std::string, std::less<>> statics;  // group.instance.id -> member id
+};
+
+// One partition of __consumer_offsets.
+struct GroupsTruth {
+  std::int32_t newest_epoch = -1;  // that somebody has loaded in
+  std::map<NodeId, CoordinatorTruth> brokers;
+  std::map<std::string, OwnersTruth, std::less<>> told;           // by group
+  std::map<std::string, std::string, std::less<>> older_selves;   // of static members, by member id
+  std::map<std::string, std::int64_t, std::less<>> acknowledged;  // offset's key -> place of its record
+};
+
+// What coordinators answered of one offset lately.
+struct AnswersTruth {
+  struct Answer {
+    MonoTime time;
+    std::int64_t committed = -1;
+  };
+  std::deque<Answer> latest;
+  MonoTime forgotten = MonoTime::min();  // older ones were dropped
+};
+constexpr std::size_t kAnswersKept = 64;
+
+}  // namespace verdict::checker

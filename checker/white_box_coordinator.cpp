@@ -1,0 +1,234 @@
+#include <algorithm>
+
+#include "checker/white_box_state.h"
+
+// T6 and T11: what coordinators decide, against what clients asked for, and markers against what was decided.
+namespace verdict::checker {
+namespace {
+
+std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
+std::string producer(std::int64_t id, std::int16_t epoch) {
+  return "producer " + std::to_string(id) + " in epoch " + std::to_string(epoch);
+}
+
+}  // namespace
+
+// ---- what clients say ----
+
+void WhiteBoxState::transaction_begun(const ClientTransaction& t) {
+  TransactionTruth& truth = transactions;
+  BeginPlace& latest = truth.begin_of[TransactionTruth::key(t.producer_id, t.producer_epoch)];
+  truth.begins.push_back({.txn = t.txn,
+                          .producer = t.producer_id,
+                          .epoch = t.producer_epoch,
+                          .version_two = t.version_two,
+                          .begun = now.time,
+                          .before = latest});
+  latest = static_cast<BeginPlace>(truth.begins.size());
+  truth.current[static_cast<std::uint64_t>(t.process)] = latest;
+}
+
+void WhiteBoxState::transaction_asked(const ClientAsk& ask) {
+  TransactionTruth& truth = transactions;
+  const std::int32_t more = ask.settled ? -1 : 1;
+  if (ask.call == ClientAsk::Call::init) {
+    TransactionalId& id = truth.id(ask.transactional_id);
+    id.inits_open += more;
+    if (ask.settled) return;
+    id.init_asked = true;
+    id.last_init = now.time;
+    return;
+  }
+  const BeginPlace* place = truth.current.find(static_cast<std::uint64_t>(ask.process));
+  if (place == nullptr) return;
+  Begin& begin = truth.begins[*place - 1];
+  const bool commit = ask.call == ClientAsk::Call::commit;
+  (commit ? begin.commits_open : begin.aborts_open) += more;
+  (commit ? begin.commit_asked : begin.abort_asked) = true;
+}
+
+void WhiteBoxState::transactional_sent(std::int64_t process, const PartitionKey& key, std::int64_t id,
+                                       std::int16_t epoch, std::int32_t sequence) {
+  const BeginPlace* place = transactions.current.find(static_cast<std::uint64_t>(process));
+  if (place == nullptr) return;
+  const BeginPlace begin = *place;
+  transactions.begin_of_batch[batch_key(partition(key), id, epoch, sequence)] = begin;
+}
+
+std::uint64_t WhiteBoxState::batch_key(const PartitionTruth& p, std::int64_t id, std::int16_t epoch,
+                                       std::int32_t sequence) const {
+  return mix64(batch_identity(id, epoch, sequence) + static_cast<std::uint64_t>(&p - partitions.data())) >> 1;
+}
+
+// ---- what coordinators say ----
+
+void WhiteBoxState::on(const protocol::events::TransactionMoved& e) {
+  see_fence(e);
+  // Of one that is deposed, and does not know: nothing that it still appends will be committed.
+  const auto place = static_cast<std::uint32_t>(&partition(e.coordinator) - partitions.data());
+  std::int32_t& newest = transactions.coordinator_epochs[place];
+  if (e.coordinator_epoch < newest) return;
+  newest = e.coordinator_epoch;
+  TransactionalId& id = transactions.id(e.transactional_id);
+  // A begin: an abort of what never got a partition is one too, and its end.
+  const bool begins = (e.state == "Ongoing" && id.state != "Ongoing") ||
+                      ((e.state == "PrepareCommit" || e.state == "PrepareAbort") && !id.open());
+  if (begins) id.ghost = ++transactions.ghosts;
+  moved(id, e.coordinator, e.producer_id, e.producer_epoch, e.state == "Dead" ? "" : e.state);
+}
+
+void WhiteBoxState::moved(TransactionalId& id, const PartitionKey& coordinator, std::int64_t producer_id,
+                          std::int16_t epoch, std::string_view state) {
+  id.partition = static_cast<std::uint32_t>(&partition(coordinator) - partitions.data());
+  id.state = state;
+  id.producer = producer_id;
+  id.epoch = epoch;
+  transactions.id_of_producer[static_cast<std::uint64_t>(producer_id)] =
+      static_cast<std::uint32_t>(&id - transactions.ids.data()) + 1;
+}
+
+void WhiteBoxState::on(const protocol::events::CoordinatorChanged& e) {
+  const PartitionTruth& p = partition(e.partition);
+  const auto place = static_cast<std::uint32_t>(&p - partitions.data());
+  if (!e.active) {
+    transactions.active.erase({now.node, place});
+    return;
+  }
+  std::int32_t& newest = transactions.coordinator_epochs[place];
+  if (e.leader_epoch.value() < newest) return;
+  newest = e.leader_epoch.value();
+  transactions.active[{now.node, place}] = {.from = e.end.value(), .applied = {}};
+  // What an earlier coordinator moved ahead of its commit may be lost; transaction_found says what is there.
+  for (TransactionalId& id : transactions.ids) {
+    if (id.partition == place && id.producer >= 0) id.state.clear();
+  }
+}
+
+void WhiteBoxState::on(const protocol::events::TransactionFound& e) {
+  TransactionalId& id = transactions.id(e.transactional_id);
+  if (id.ghost == 0) id.ghost = ++transactions.ghosts;
+  moved(id, e.coordinator, e.producer_id, e.producer_epoch, e.state);
+  if (!id.prepared()) return;
+  const bool commit = id.state == "PrepareCommit";
+  const DecisionPlace* latest = transactions.decision_of.find(TransactionTruth::key(e.producer_id, e.producer_epoch));
+  for (DecisionPlace i = latest == nullptr ? 0 : *latest; i != 0; i = transactions.decisions[i - 1].before) {
+    if (transactions.decisions[i - 1].commit == commit && durable(transactions.decisions[i - 1])) return;
+  }
+  // Whoever decided it died before he could tell.
+  keep_decision({.commit = commit, .partition = id.partition, .ghost = id.ghost}, e.producer_id, e.producer_epoch);
+}
+
+void WhiteBoxState::keep_decision(Decision decision, std::int64_t producer_id, std::int16_t epoch) {
+  DecisionPlace& latest = transactions.decision_of[TransactionTruth::key(producer_id, epoch)];
+  decision.before = latest;
+  transactions.decisions.push_back(decision);
+  latest = static_cast<DecisionPlace>(transactions.decisions.size());
+}
+
+void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
+  PartitionTruth& p = partition(e.coordinator);
+  const Replica& r = p.replicas[slot(p, now.node)];
+  const TransactionalId& id = transactions.id(e.transactional_id);
+  const BeginPlace* begun = transactions.begin_of.find(TransactionTruth::key(e.producer_id, e.ended_epoch));
+  const BeginPlace begin = begun == nullptr ? 0 : *begun;
+  const BatchIndex at = batch_at(p, r, e.offset.value());
+  if (begin != 0) transactions.begins[begin - 1].decided = true;
+  keep_decision({.commit = e.commit,
+                 .ended_epoch = e.ended_epoch,
+                 .version = e.version,
+                 .partition = static_cast<std::uint32_t>(&p - partitions.data()),
+                 .record = at,
+                 .ghost = id.ghost,
+                 .begin = begin},
+                e.producer_id, e.producer_epoch);
+  judge_decision(p, id, begin, e);
+}
+
+// T11. Of who is no client of ours nothing is known.
+void WhiteBoxState::judge_decision(const PartitionTruth& p, const TransactionalId& id, BeginPlace place,
+                                   const protocol::events::TransactionDecided& e) {
+  if (!id.init_asked) return;
+  const std::string what = broker(now.node) + (e.commit ? " commits" : " aborts") + " the transaction of " + id.name +
+                           " (" + producer(e.producer_id, e.ended_epoch) + ")";
+  const std::string tells = "decides to " + std::string(e.commit ? "commit" : "abort") + " " + id.name;
+  const Begin* begin = place == 0 ? nullptr : &transactions.begins[place - 1];
+  if (e.cause == "timeout") {
+    if (e.open_ms <= e.timeout_ms) {
+      violate("T11", &p, e.offset.value(),
+              what + " as timed out after " + std::to_string(e.open_ms) + " ms of " + std::to_string(e.timeout_ms),
+              tells);
+    }
+    return;
+  }
+  if (e.cause == "fence") {
+    const bool asked = id.inits_open > 0 || begin == nullptr || id.last_init >= begin->begun;
+    if (!asked) violate("T11", &p, e.offset.value(), what + " though nobody asked for its id", tells);
+    return;
+  }
+  if (begin != nullptr && (e.commit ? begin->commit_asked : begin->abort_asked)) return;
+  // Excuse: before version two an end that was asked for an earlier transaction of the same epoch may be late.
+  for (BeginPlace i = place; i != 0; i = transactions.begins[i - 1].before) {
+    const Begin& earlier = transactions.begins[i - 1];
+    if (!earlier.version_two && (e.commit ? earlier.commits_open : earlier.aborts_open) > 0) return;
+  }
+  violate("T11", &p, e.offset.value(),
+          what + (begin == nullptr ? ", which its producer never began"
+                                   : ", which its producer has not asked for in transaction " +
+                                         std::to_string(begin->txn & 0xffffffff)),
+          tells);
+}
+
+bool WhiteBoxState::durable(const Decision& decision) const {
+  if (decision.record == kNoBatch) return true;
+  const PartitionTruth& p = partitions[decision.partition];
+  return end(decision.record) <= p.true_hw && on_main(p, decision.record);
+}
+
+// The latest durable one that a marker of this producer id and epoch may carry out; nullptr: none.
+const Decision* WhiteBoxState::decision_for(std::int64_t producer_id, std::int16_t epoch) {
+  const DecisionPlace* latest = transactions.decision_of.find(TransactionTruth::key(producer_id, epoch));
+  for (DecisionPlace i = latest == nullptr ? 0 : *latest; i != 0; i = transactions.decisions[i - 1].before) {
+    if (durable(transactions.decisions[i - 1])) return &transactions.decisions[i - 1];
+  }
+  return nullptr;
+}
+
+// A leader's append of a marker: T6, T3. An operator's own marker (WriteTxnMarkers) has no decision; simulated ones
+// write none.
+void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
+                                 const protocol::events::TransactionalAppended& e) {
+  const std::int64_t id = e.producer_id.value();
+  const std::uint32_t* known = transactions.id_of_producer.find(static_cast<std::uint64_t>(id));
+  if (known == nullptr || lost_decisions()) return;
+  const std::int16_t epoch = e.producer_epoch.value();
+  const Outcome outcome = e.marker == "commit" ? Outcome::commit : Outcome::abort;
+  const std::string what = broker(now.node) + " appends a marker (" + std::string(e.marker) + ") of " +
+                           producer(id, epoch) + " to " + name(p);
+  const std::string tells = "appends a marker at offset " + std::to_string(e.base.value());
+  const Decision* decision = decision_for(id, epoch);
+  if (decision == nullptr) {
+    violate("T6", &p, e.base.value(), what + ", which no coordinator has durably decided", tells);
+    return;
+  }
+  Outcome& marked = transactions.marked[decision->ghost];
+  if (marked != Outcome::none && marked != outcome) {
+    violate("T3", &p, e.base.value(), what + ", but other markers of that transaction say otherwise", tells);
+    return;
+  }
+  if (decision->commit != (outcome == Outcome::commit)) {
+    violate("T6", &p, e.base.value(),
+            what + ", whose coordinator has decided to " + (decision->commit ? "commit" : "abort"), tells);
+    return;
+  }
+  marked = outcome;
+  judge_bound(p, r, *decision, e);
+}
+
+// With C1's excuse a coordinator's log lost what was committed: from then on nobody knows what was decided.
+bool WhiteBoxState::lost_decisions() const {
+  return std::ranges::any_of(partitions, [this](const PartitionTruth& p) {
+    return (p.cut_epoch >= 0 || p.rotted) && topics[p.topic].name == "__transaction_state";
+  });
+}
+
+}  // namespace verdict::checker

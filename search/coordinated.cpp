@@ -1,0 +1,276 @@
+// Clients that coordinators serve: transactions, zombies that share an id, members of groups, and what consumes,
+// transforms and produces; how their coordinators are set, and faults of single messages and moments among them.
+#include <algorithm>
+#include <array>
+
+#include "runtime/assert.h"
+#include "search/conditions.h"
+#include "search/maker.h"
+
+namespace verdict::search {
+namespace {
+
+constexpr std::string_view kTransactions = "__transaction_state-";
+constexpr std::string_view kOffsets = "__consumer_offsets-";
+
+// The simulation's defaults (sim/cluster.cpp).
+constexpr std::int64_t kMinSessionMs = 500;
+constexpr std::int64_t kAbortTimedOutMs = 500;
+
+constexpr std::int64_t kTransformersSessionMs = 2'000;  // as scenarios/clients.cpp gives them
+
+constexpr std::array kTransactionApis{
+    Weight{"EndTxn", 8},  Weight{"AddPartitionsToTxn", 5}, Weight{"InitProducerId", 5},
+    Weight{"Produce", 6}, Weight{"WriteTxnMarkers", 9},    Weight{"FindCoordinator", 1},
+};
+constexpr std::array kGroupApis{
+    Weight{"JoinGroup", 6},    Weight{"SyncGroup", 6},   Weight{"Heartbeat", 5},
+    Weight{"OffsetCommit", 8}, Weight{"OffsetFetch", 3}, Weight{"LeaveGroup", 2},
+};
+constexpr std::array kTransformApis{
+    Weight{"TxnOffsetCommit", 9}, Weight{"AddOffsetsToTxn", 6}, Weight{"EndTxn", 6},    Weight{"WriteTxnMarkers", 6},
+    Weight{"JoinGroup", 3},       Weight{"SyncGroup", 3},       Weight{"Heartbeat", 2}, Weight{"OffsetFetch", 2},
+    Weight{"InitProducerId", 2},  Weight{"Produce", 2},
+};
+constexpr std::array kWords{
+    Weight{"transaction_moved", 12},
+    Weight{"transactional_appended", 10},
+    Weight{"committed_read", 2},
+    Weight{"last_stable_served", 2},
+};
+constexpr std::array kStates{
+    Weight{"Ongoing", 6},        Weight{"PrepareCommit", 6}, Weight{"PrepareAbort", 5},
+    Weight{"CompleteCommit", 4}, Weight{"CompleteAbort", 4}, Weight{"Empty", 2},
+};
+
+std::string numbered(std::string_view head, std::int64_t index) { return std::string(head) + std::to_string(index); }
+
+}  // namespace
+
+void Maker::coordinator_settings() {
+  scenarios::Properties& config = scenario_.cluster.config;
+  for (const Setting& setting : profile_.coordinators) {
+    if (share(profile_.setting)) config[std::string(setting.key)] = one_of(setting.values);
+  }
+  // What expires is removed within the run.
+  if (config.contains("transactional.id.expiration.ms"))
+    config.try_emplace("transaction.remove.expired.transaction.cleanup.interval.ms", "200");
+  if (has_transactions()) {
+    for (std::int64_t i = 0; i < effective("transaction.state.log.num.partitions", 1); ++i)
+      partitions_.push_back(numbered(kTransactions, i));
+  }
+  if (has_groups()) {
+    for (std::int64_t i = 0; i < effective("offsets.topic.num.partitions", 1); ++i)
+      partitions_.push_back(numbered(kOffsets, i));
+  }
+}
+
+// One that writes in transactions, with a time-out that runs out within the run, more often than not.
+void Maker::transact(ProducerSpec& load, bool pipelined) {
+  load.acks = "all";
+  load.idempotent = false;
+  load.transactional = true;
+  load.retries = ProducerSpec{}.retries;
+  load.in_flight = static_cast<std::int32_t>(within(pipelined ? 2 : 1, 5));
+  load.burst = static_cast<std::int32_t>(within(1, 6));
+  load.abort_one_in = static_cast<std::int32_t>(one_of({0, 2, 3, 8}));
+  if (share(60)) load.transaction_timeout_ms = within(150, 1'500);
+  if (share(15)) load.lives = static_cast<std::int32_t>(within(1, 4));
+}
+
+void Maker::make_members() {
+  const std::int64_t groups = share(20) ? 2 : 1;
+  const std::int64_t least = effective("group.min.session.timeout.ms", kMinSessionMs);
+  for (std::int64_t g = 0; g < groups; ++g) {
+    const std::int64_t members = within(2, 4);
+    for (std::int64_t i = 0; i < members; ++i) {
+      scenarios::ConsumerSpec reader;
+      reader.topic = scenario_.topics.front().name;
+      reader.group = g == 0 ? "readers" : "others";
+      reader.session_timeout_ms = std::max<std::int64_t>(least + within(0, 1'000), 150);
+      if (share(30)) reader.isolation = "read_committed";
+      if (share(30)) reader.poll_interval_ms = within(5, 100);
+      if (share(25)) reader.start_ms = within(1, scenario_.phases.run_ms / 2);
+      add_consumer(reader);
+    }
+  }
+}
+
+// One of everything that is committed, beside one of everything.
+void Maker::readers_of_committed() {
+  scenarios::WorkloadSpec& load = scenario_.workload;
+  load.consumers.front().isolation = "read_committed";
+  if (load_ == "transforms") load.consumers.front().topic = scenario_.topics[1].name;
+  if (load.consumers.size() == 1 && share(60)) {
+    scenarios::ConsumerSpec reader;
+    reader.topic = load.consumers.front().topic;
+    add_consumer(reader);
+  }
+}
+
+void Maker::coordinated_clients() {
+  std::vector<ProducerSpec>& producers = scenario_.workload.producers;
+  if (has_transactions()) readers_of_committed();
+  if (load_ == "groups") return make_members();
+  if (load_ == "transforms") {
+    const std::string& into = scenario_.topics[1].name;
+    if (share(30)) transact(producers.front(), true);
+    const std::int64_t count = within(2, 3);
+    for (std::int64_t i = 0; i < count; ++i) {
+      ProducerSpec load = producer(into, 0);
+      transact(load, false);
+      load.batch_bytes = ProducerSpec{}.batch_bytes;
+      load.source = scenario_.topics.front().name;
+      load.group = "billing";
+      if (share(25)) load.start_ms = within(1, scenario_.phases.run_ms / 2);
+      add_producer(std::move(load));
+    }
+    return;
+  }
+  const auto most = static_cast<std::int64_t>(producers.size());
+  const std::int64_t count = load_ == "zombies" ? 2 : within(1, std::min<std::int64_t>(most, 3));
+  for (std::int64_t i = 0; i < count; ++i) {
+    ProducerSpec& load = producers[static_cast<std::size_t>(i)];
+    transact(load, i == 0);
+    if (load_ != "zombies") continue;
+    // Each takes the id from the other; the first one ends when it notices, but for a few.
+    load.transactional_id = "shared";
+    load.lives = static_cast<std::int32_t>(i > 0 || share(20) ? 0 : within(1, 3));
+    if (i > 0) load.start_ms = within(200, std::max<std::int64_t>(scenario_.phases.run_ms * 2 / 3, 300));
+  }
+}
+
+// ---- who is who ----
+
+std::string Maker::data_partition() const {
+  const scenarios::TopicSpec& topic = scenario_.topics[load_ == "transforms" && share(60) ? 1 : 0];
+  return numbered(topic.name + "-", within(0, static_cast<std::int64_t>(topic.assignment.size()) - 1));
+}
+
+std::string Maker::transactions_partition() const {
+  return numbered(kTransactions, within(0, effective("transaction.state.log.num.partitions", 1) - 1));
+}
+
+std::string Maker::offsets_partition() const {
+  return numbered(kOffsets, within(0, effective("offsets.topic.num.partitions", 1) - 1));
+}
+
+Maker::ProducerSpec& Maker::transactional() {
+  std::vector<ProducerSpec*> all;
+  for (ProducerSpec& load : scenario_.workload.producers) {
+    if (load.transactional) all.push_back(&load);
+  }
+  VERDICT_ASSERT(!all.empty(), "a run with transactions has who makes them");
+  return *all[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(all.size()) - 1))];
+}
+
+std::int32_t Maker::member() const {
+  std::vector<std::int32_t> all;
+  for (const ProducerSpec& load : scenario_.workload.producers) {
+    if (!load.group.empty()) all.push_back(load.client);
+  }
+  for (const scenarios::ConsumerSpec& load : scenario_.workload.consumers) {
+    if (!load.group.empty()) all.push_back(load.client);
+  }
+  VERDICT_ASSERT(!all.empty(), "a run with groups has members");
+  return all[static_cast<std::size_t>(within(0, static_cast<std::int64_t>(all.size()) - 1))];
+}
+
+std::int64_t Maker::session_of(std::int32_t client) const {
+  const auto& consumers = scenario_.workload.consumers;
+  const auto found = std::ranges::find(consumers, client, &scenarios::ConsumerSpec::client);
+  return found == consumers.end() ? kTransformersSessionMs : found->session_timeout_ms;
+}
+
+std::int64_t Maker::patience(const ProducerSpec& load) const {
+  return load.transaction_timeout_ms +
+         effective("transaction.abort.timed.out.transaction.cleanup.interval.ms", kAbortTimedOutMs);
+}
+
+// ---- moments and messages ----
+
+Maker::Trigger Maker::moved(const std::string& id, std::string_view state) {
+  Trigger trigger;
+  trigger.event = "transaction_moved";
+  trigger.match = {text("state", std::string(state))};
+  if (!id.empty()) trigger.match.push_back(text("transactional_id", id));
+  trigger.nth = static_cast<std::int32_t>(share(50) ? 1 : within(2, 6));
+  return trigger;
+}
+
+// By the leader, which is before anybody was told of it. `marker`: "" records, "commit", "abort".
+Maker::Trigger Maker::appended(std::string_view marker) {
+  const std::string partition = has_groups() && share(40) ? offsets_partition() : data_partition();
+  Trigger trigger;
+  trigger.event = "transactional_appended";
+  trigger.match = {text("partition", partition), text("marker", std::string(marker)),
+                   text("node", leader_of(partition))};
+  trigger.nth = static_cast<std::int32_t>(share(50) ? 1 : within(2, 12));
+  return trigger;
+}
+
+Maker::Trigger Maker::coordinated_trigger() {
+  Trigger trigger;
+  const std::string_view word = has_transactions() ? weighted(kWords) : std::string_view();
+  if (word == "transaction_moved") {
+    trigger = moved("", weighted(kStates));
+    if (share(25)) trigger.match.push_back(at_least("coordinator_epoch", 1));
+  } else if (word == "transactional_appended") {
+    constexpr std::array kMarkers{Weight{"", 4}, Weight{"commit", 3}, Weight{"abort", 3}};
+    trigger = appended(weighted(kMarkers));
+  } else if (!word.empty()) {
+    trigger.event = word;
+    trigger.match = {text("partition", data_partition())};
+    trigger.nth = static_cast<std::int32_t>(within(1, 20));
+  } else {  // a group's coordinator writes what it was asked for
+    trigger.event = share(70) ? "batch_appended" : "became_leader";
+    trigger.match = {text("partition", offsets_partition())};
+    if (trigger.event == "batch_appended") {
+      trigger.match.push_back(text("role", share(70) ? "leader" : "follower"));
+      trigger.nth = static_cast<std::int32_t>(within(1, 20));
+    }
+  }
+  trigger.not_before_ms = moment(300);
+  if (share(50)) trigger.after_us = share(60) ? within(1, 3'000) : within(1, 50'000);
+  return trigger;
+}
+
+// Between a client and its coordinator, or between the coordinator and whom it sends its markers.
+void Maker::coordinated_message(FaultSpec& fault) {
+  fault.api = load_ == "transforms" ? weighted(kTransformApis)
+              : load_ == "groups"   ? weighted(kGroupApis)
+                                    : weighted(kTransactionApis);
+  fault.side = share(50) ? "request" : "response";
+  const bool of_group =
+      std::ranges::find(kGroupApis, fault.api, &Weight::name) != kGroupApis.end() || fault.api == "TxnOffsetCommit";
+  std::string server = of_group             ? offsets_partition()
+                       : has_transactions() ? transactions_partition()
+                                            : data_partition();
+  std::string client = "clients";
+  if (fault.api == "Produce") server = data_partition();
+  if (fault.api == "WriteTxnMarkers") {
+    client = share(50) ? leader_of(transactions_partition()) : std::string();
+    server = has_groups() && share(40) ? offsets_partition() : data_partition();
+  } else if (share(60)) {
+    client = "client(" + std::to_string(of_group && has_groups() ? member() : transactional().client) + ")";
+  }
+  const std::string broker = share(70) ? leader_of(server) : std::string();
+  fault.from = fault.side == "request" ? client : broker;
+  fault.to = fault.side == "request" ? broker : client;
+  const std::int64_t effect = within(0, 9);
+  fault.effect = effect < 5 ? "hold" : effect < 7 ? "delay" : "reset";
+  if (fault.effect == "delay") fault.delay_ms = within(5, 800);
+  fault.nth = static_cast<std::int32_t>(within(1, 4));
+  fault.count = static_cast<std::int32_t>(share(25) ? kAllFrames : within(1, 3));
+  fault.for_ms = within(50, 2'000);
+}
+
+void Maker::coordinated_pattern() {
+  std::vector<Weight> known;
+  if (has_transactions())
+    known.insert(known.end(), profile_.transaction_patterns.begin(), profile_.transaction_patterns.end());
+  if (has_groups()) known.insert(known.end(), profile_.group_patterns.begin(), profile_.group_patterns.end());
+  pattern(weighted(known));
+}
+
+}  // namespace verdict::search

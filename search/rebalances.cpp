@@ -1,0 +1,128 @@
+// What hurts groups: members that stand still while others take their place, coordinators that go in a rebalance, and
+// commits that arrive in another generation than they left in.
+#include <algorithm>
+#include <array>
+
+#include "search/conditions.h"
+#include "search/maker.h"
+
+namespace verdict::search {
+namespace {
+
+std::string client(std::int32_t number) { return "client(" + std::to_string(number) + ")"; }
+
+}  // namespace
+
+// Past its session, so that others rebalance without it; then it goes on with what it was about to commit.
+void Maker::paused_member() {
+  const std::int32_t number = member();
+  const std::int64_t session = session_of(number);
+  const std::int64_t at = moment(session + 300);
+  make_time(at + session + 1'200);
+  FaultSpec& still = add("pause");
+  still.target = client(number);
+  still.for_ms = share(75) ? session + within(0, 900) : within(50, session);
+  if (share(50)) {
+    still.at_ms = at;
+  } else {  // as it has committed, or is about to
+    Trigger& when = still.when.emplace();
+    const std::string partition = offsets_partition();
+    when.event = "batch_appended";
+    when.match = {text("partition", partition), text("role", "leader")};
+    when.nth = static_cast<std::int32_t>(within(1, 6));
+    when.not_before_ms = at;
+    when.after_us = within(0, 5'000);
+  }
+  if (share(30)) {
+    const std::int32_t other = member();
+    FaultSpec& again = add("pause");
+    again.target = client(other);
+    again.at_ms = at + session + within(0, 700);
+    again.for_ms = session_of(other) + within(0, 500);
+  }
+  if (share(30)) unseat(offsets_partition(), at + session + within(0, 700));
+}
+
+// A member goes, and in the rebalance that follows its coordinator.
+void Maker::dying_rebalance() {
+  const std::int32_t number = member();
+  const std::int64_t session = session_of(number);
+  const std::int64_t at = moment(session + 500);
+  make_time(at + session + 1'200);
+  const std::int64_t how = within(0, 9);
+  FaultSpec& begins = add(how < 2 ? "kill" : how < 6 ? "pause" : "message");
+  begins.at_ms = at;
+  if (begins.action == "message") {
+    begins.api = share(60) ? "Heartbeat" : "SyncGroup";
+    begins.side = "request";
+    begins.from = client(number);
+    begins.effect = "hold";
+    begins.count = kAllFrames;
+    begins.for_ms = session + within(0, 900);
+  } else {
+    begins.target = client(number);
+    if (begins.action == "pause") begins.for_ms = session + within(0, 900);
+  }
+  const std::string partition = offsets_partition();
+  unseat(partition, at + session + within(0, 500));
+  if (share(40)) unseat(partition, at + session + within(300, 1'200));
+}
+
+// A commit of one generation arrives in another: of the member itself, or of the transaction that it makes.
+void Maker::late_commit() {
+  const std::int32_t number = member();
+  const std::int64_t session = session_of(number);
+  const std::int64_t at = moment(session + 300);
+  make_time(at + session + 1'500);
+  const std::string partition = offsets_partition();
+  FaultSpec& hold = add("message");
+  const std::string id = hold.id;
+  hold.at_ms = at;
+  hold.api = load_ == "transforms" ? "TxnOffsetCommit" : "OffsetCommit";
+  hold.side = share(80) ? "request" : "response";
+  (hold.side == "request" ? hold.from : hold.to) = client(number);
+  hold.effect = "hold";
+  hold.nth = static_cast<std::int32_t>(within(1, 3));
+  hold.for_ms = session + within(0, 1'500);
+  if (share(60)) {  // it hears nothing either, so that its session ends
+    FaultSpec& still = add("pause");
+    still.at_ms = at + within(10, 200);
+    still.target = client(number);
+    still.for_ms = session + within(0, 900);
+  }
+  if (share(40)) {
+    FaultSpec& release = add("release");
+    release.of = id;
+    Trigger& when = release.when.emplace();
+    when.event = "batch_appended";
+    when.match = {text("partition", partition), text("role", "leader")};
+    when.nth = static_cast<std::int32_t>(within(1, 8));
+    when.not_before_ms = at + within(session / 2, session + 500);
+    when.after_us = within(0, 50'000);
+  }
+  if (share(30)) unseat(partition, at + within(0, session + 500));
+}
+
+// One that joins, or is told what it got, is late, while the others go on.
+void Maker::late_join() {
+  const std::int64_t at = moment(1'000);
+  const std::int32_t number = member();
+  FaultSpec& hold = add("message");
+  hold.at_ms = at;
+  hold.api = share(50) ? "JoinGroup" : "SyncGroup";
+  hold.side = share(40) ? "request" : "response";
+  (hold.side == "request" ? hold.from : hold.to) = client(number);
+  hold.effect = share(60) ? "hold" : share(50) ? "delay" : "reset";
+  if (hold.effect == "delay") hold.delay_ms = within(50, 1'200);
+  hold.count = static_cast<std::int32_t>(within(1, 3));
+  hold.for_ms = within(200, 2'500);
+  // Something must make them join again.
+  const std::int32_t other = member();
+  FaultSpec& still = add("pause");
+  still.at_ms = at;
+  still.target = client(other);
+  still.for_ms = session_of(other) + within(0, 600);
+  if (share(40)) unseat(offsets_partition(), at + within(0, 1'200));
+}
+
+}  // namespace verdict::search

@@ -1,0 +1,100 @@
+#include <array>
+
+#include "tests/unit/group/harness.h"
+
+// Defects that can be planted here, each beside what the coordinator does without it; and what the feed says of groups.
+namespace verdict::group {
+namespace {
+
+GroupCoordinator::Options with(std::optional<Defect> defect) {
+  GroupCoordinator::Options options;
+  if (defect) options.defects.add(*defect);
+  return options;
+}
+constexpr std::array<std::optional<Defect>, 2> without_and_with(Defect defect) { return {std::nullopt, defect}; }
+
+TEST(PlantedInGroups, NoGenerationFence) {
+  for (const auto& defect : without_and_with(Defect::NoGenerationFence)) {
+    Harness h(with(defect));
+    const auto ids = h.stable(2);
+    EXPECT_EQ(h.commit("t", 0, 1, {.member = ids[1], .generation = 1}), ErrorCode::NONE);
+    EXPECT_FALSE(h.marks.contains(Mark::DefectNoGenerationFence) || h.marks.contains(Mark::StaleMemberRefused));
+    h.leave({{.member = ids[1]}});
+    EXPECT_EQ(h.commit("t", 0, 2, {.member = ids[1], .generation = 1}),
+              defect ? ErrorCode::NONE : ErrorCode::UNKNOWN_MEMBER_ID);
+    EXPECT_EQ(h.fetch("t", 0).offset, defect ? 2 : 1);
+    EXPECT_EQ(h.txn_commit(7, "t", 0, 3, {.member = ids[0], .generation = 9}),
+              defect ? ErrorCode::NONE : ErrorCode::ILLEGAL_GENERATION);
+    EXPECT_EQ(h.marks.contains(Mark::DefectNoGenerationFence), defect.has_value());
+    EXPECT_NE(h.marks.contains(Mark::StaleMemberRefused), defect.has_value());
+  }
+}
+
+TEST(PlantedInGroups, Kafka8500) {
+  for (const auto& defect : without_and_with(Defect::Kafka8500)) {
+    Harness h(with(defect));
+    const auto ids = h.stable(2, {.instance = ""});
+    // In a stable group the id is replaced all the same.
+    const Token stable = h.join({.instance = "i1"});
+    const std::string second(h.joined(stable).member_id);
+    EXPECT_NE(second, ids[1]);
+    EXPECT_FALSE(h.marks.contains(Mark::DefectKafka8500));
+    h.join({.member = ids[0], .instance = "i0"});
+    EXPECT_EQ(h.state(), "PreparingRebalance");
+    const Token anew = h.join({.instance = "i1"});
+    EXPECT_EQ(h.joined(anew).generation_id, 2);
+    EXPECT_EQ(h.joined(anew).member_id == second, defect.has_value());
+    EXPECT_EQ(h.heartbeat(second, 2, "i1"), defect ? ErrorCode::NONE : ErrorCode::FENCED_INSTANCE_ID);
+    EXPECT_EQ(h.marks.contains(Mark::DefectKafka8500), defect.has_value());
+  }
+}
+
+TEST(PlantedInGroups, Kafka10284) {
+  for (const auto& defect : without_and_with(Defect::Kafka10284)) {
+    Harness h(with(defect));
+    const auto ids = h.stable(2, {.instance = ""});
+    const Token token = h.join({.instance = "i1"});
+    const std::string now(h.joined(token).member_id);
+    EXPECT_EQ(h.heartbeat(now, 1, "i1"), ErrorCode::NONE);
+    Harness next({}, h.log);
+    EXPECT_EQ(next.heartbeat(now, 1, "i1"), defect ? ErrorCode::FENCED_INSTANCE_ID : ErrorCode::NONE);
+    EXPECT_EQ(h.marks.contains(Mark::DefectKafka10284), defect.has_value());
+  }
+}
+
+struct Feed final : protocol::Observer {
+  void observe(const protocol::Event& event) override {
+    using namespace protocol::events;  // tidy: allow using-namespace: a list of events
+    if (const auto* moved = std::get_if<GroupMoved>(&event)) {
+      told.push_back(std::string(moved->state) + " " + std::to_string(moved->generation) + " of " +
+                     std::to_string(moved->members));
+    } else if (const auto* member = std::get_if<GroupMemberMoved>(&event)) {
+      told.push_back(std::string(member->change) + " " + std::string(member->instance));
+    } else if (const auto* commit = std::get_if<GroupCommitDecided>(&event)) {
+      told.push_back("commit in " + std::to_string(commit->generation) + ": " + std::to_string(commit->error_code));
+    } else if (std::holds_alternative<GroupsLoaded>(event)) {
+      told.emplace_back("loaded");
+    }
+  }
+  std::vector<std::string> told;
+};
+
+TEST(GroupFeed, TellsWhatIsDecided) {
+  Feed feed;
+  Harness h({}, {}, MonoTime{1000s}, &feed);
+  const auto ids = h.stable(1, {.instance = ""});
+  h.join({.instance = "i0"});
+  h.commit("t", 0, 1, {.member = ids[0], .generation = 1});
+  h.wait(20'000);
+  h.delete_group();
+  EXPECT_EQ(feed.told,
+            (std::vector<std::string>{"loaded", "joined i0", "PreparingRebalance 0 of 1", "CompletingRebalance 1 of 1",
+                                      "Stable 1 of 1", "replaced i0", "commit in 1: 25", "removed i0",
+                                      "PreparingRebalance 1 of 0", "Empty 2 of 0", "Dead 2 of 0"}));
+  Feed next;
+  Harness other({}, h.log, MonoTime{1000s}, &next);
+  EXPECT_EQ(next.told, std::vector<std::string>{"loaded"});
+}
+
+}  // namespace
+}  // namespace verdict::group

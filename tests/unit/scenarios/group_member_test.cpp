@@ -1,0 +1,146 @@
+// Members of a group against a simulated broker; and a group that never comes to rest.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "protocol/client/admin.h"
+#include "protocol/client/group.h"
+#include "scenarios/runner.h"
+#include "scenarios/scenario.h"
+#include "sim/cluster.h"
+#include "sim/node.h"
+#include "sim/world.h"
+#include "tests/unit/sim/add_process.h"
+
+namespace verdict::client {
+namespace {
+
+struct Heard final : GroupListener {
+  void revoked(const std::vector<TopicPartition>& partitions, bool lost) override {
+    for (const TopicPartition& one : partitions) gave_up.push_back(one.partition);
+    losses += lost ? 1 : 0;
+  }
+  void assigned(std::int32_t, const std::vector<TopicPartition>& partitions) override {
+    has.clear();
+    for (const TopicPartition& one : partitions) has.push_back(one.partition);
+    ++assignments;
+  }
+  std::vector<std::int32_t> has, gave_up;
+  int losses = 0, assignments = 0;
+};
+
+struct Machine final : sim::Process {
+  explicit Machine(Runtime& of) : runtime(of), admin(of, options()), scope(of) {}
+  static ClientOptions options() {
+    ClientOptions client;
+    client.bootstrap = {{.host = "broker-1", .port = sim::kBrokerPort}};
+    client.request_timeout = 1s;
+    client.retry_backoff = 10ms;
+    client.retry_backoff_max = 50ms;
+    return client;
+  }
+  GroupMember& join(std::size_t who, Assignor assignor, std::string instance = "") {
+    GroupOptions group{.group = "g", .instance = std::move(instance), .topics = {"t"}};
+    group.session_timeout = 2s;
+    group.rebalance_timeout = 2s;
+    group.heartbeat_interval = 100ms;
+    group.assignor = assignor;
+    members[who] = std::make_unique<GroupMember>(runtime, options(), group, heard[who]);
+    return *members[who];
+  }
+
+  Runtime& runtime;
+  Admin admin;
+  Heard heard[2];
+  std::unique_ptr<GroupMember> members[2];
+  bool done = false;
+  Scope scope;
+};
+
+Task<void> create_topic(Machine* m) {
+  NewTopic topic;
+  topic.name = "t";
+  topic.partitions = 4;
+  topic.replication_factor = 1;
+  for (bool made = false; !made;) {
+    const auto created = co_await m->admin.create_topic(topic, m->runtime.now() + 5s);
+    made = created.has_value();
+  }
+  m->done = true;
+}
+
+class Members : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    const sim::NodeIndex at = sim::testing::add_process(world, "client", m);
+    cluster.start_all();
+    world.start(at);
+    ASSERT_EQ(world.run_until([&] { return m != nullptr; }, world.now() + 1s), sim::RunEnd::stopped);
+    m->scope.spawn(create_topic(m));
+    wait([&] { return m->done; });
+  }
+  template <class Done>
+  void wait(Done done) {
+    ASSERT_EQ(world.run_until(done, world.now() + 20s), sim::RunEnd::stopped);
+  }
+  bool settled() const { return m->members[0]->settled() && m->members[1]->settled(); }
+
+  sim::World world{{.seed = 3}};
+  sim::Cluster cluster{world, {.brokers = 1}, nullptr};
+  Machine* m = nullptr;
+};
+
+TEST_F(Members, EagerOnesGiveUpAllBeforeTheyJoinAgain) {
+  m->join(0, Assignor::range);
+  wait([&] { return m->heard[0].has.size() == 4; });
+  m->join(1, Assignor::range);
+  wait([&] { return m->heard[1].assignments > 0 && settled(); });
+  EXPECT_EQ(m->heard[0].gave_up, (std::vector<std::int32_t>{0, 1, 2, 3}));
+  EXPECT_EQ(m->heard[0].has.size() + m->heard[1].has.size(), 4U);
+}
+
+TEST_F(Members, CooperativeOnesGiveUpWhatMovesAndJoinAgain) {
+  m->join(0, Assignor::cooperative_sticky);
+  wait([&] { return m->heard[0].has.size() == 4; });
+  m->join(1, Assignor::cooperative_sticky);
+  wait([&] { return m->heard[1].has.size() == 2 && settled(); });
+  EXPECT_EQ(m->heard[0].has, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_EQ(m->heard[0].gave_up, (std::vector<std::int32_t>{2, 3}));
+  EXPECT_EQ(m->heard[1].has, (std::vector<std::int32_t>{2, 3}));
+  EXPECT_TRUE(m->heard[1].gave_up.empty());
+  EXPECT_EQ(m->heard[1].assignments, 2) << "nothing in the first round";
+}
+
+TEST_F(Members, AStaticOneIsEndedByItsSuccessor) {
+  GroupMember& older = m->join(0, Assignor::range, "one");
+  wait([&] { return m->heard[0].has.size() == 4; });
+  GroupMember& newer = m->join(1, Assignor::range, "one");
+  wait([&] { return older.fenced(); });
+  EXPECT_EQ(m->heard[0].losses, 1);
+  EXPECT_FALSE(older.settled());
+  wait([&] { return newer.settled(); });
+  EXPECT_EQ(m->heard[1].has.size(), 4U);
+  EXPECT_EQ(newer.membership().generation, 1) << "nobody rebalanced";
+}
+
+}  // namespace
+}  // namespace verdict::client
+
+namespace verdict::scenarios {
+namespace {
+
+TEST(GroupsAfterTheHeal, WhoFindsNoPlaceIsV6) {
+  for (const char* room : {"1", "2"}) {
+    const auto scenario = parse_scenario(
+        R"j({"version":1,"name":"a","cluster":{"config":{"group.max.size":")j" + std::string(room) +
+        R"j("}},"workload":{"producers":[{}],"consumers":[{"group":"g"},{"group":"g"}]},"phases":{"run_ms":2000}})j");
+    ASSERT_TRUE(scenario.has_value()) << scenario.error().text();
+    const RunResult result = run(*scenario, 1);
+    EXPECT_EQ(result.invariant, std::string(room) == "1" ? "V6" : "") << result.sentence;
+  }
+}
+
+}  // namespace
+}  // namespace verdict::scenarios
