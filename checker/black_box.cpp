@@ -64,6 +64,10 @@ void BlackBox::State::report(std::string_view what, const Log& l, std::int64_t o
   result.anomalies.push_back({what, allowed, std::move(sentence), l.topic, l.partition, offset, std::move(ops), 1});
 }
 
+bool BlackBox::State::reported(std::string_view what) const {
+  return std::ranges::any_of(result.anomalies, [&](const Anomaly& a) { return a.name == what && !a.allowed; });
+}
+
 void BlackBox::State::send(const HistoryEntry& e) {
   std::uint32_t& index = under_way[static_cast<std::uint64_t>(e.op)];
   if (index == 0) {
@@ -239,6 +243,7 @@ void BlackBox::State::poll(const HistoryEntry& e) {
   polls.push_back({.op = e.op,
                    .time_ns = e.time_ns,
                    .since_ns = reader.placed ? reader.since_ns : e.time_ns,
+                   .from = from,
                    .next = reader.next,
                    .process = who,
                    .log = number,

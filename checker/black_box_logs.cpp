@@ -170,6 +170,14 @@ void BlackBox::State::judge_log(std::uint32_t number) {
   judge_ends(number);
 }
 
+// Whose reader came past the offset first.
+std::int64_t BlackBox::State::passing_poll(std::uint32_t number, std::int64_t offset, bool committed) const {
+  const auto found = std::ranges::find_if(polls, [&](const Poll& p) {
+    return p.log == number && p.read_committed == committed && p.from <= offset && offset < p.next;
+  });
+  return found == polls.end() ? -1 : found->op;
+}
+
 void BlackBox::State::judge_sends(std::uint32_t number) {
   Log& l = logs[number];
   const std::int64_t highest = l.reads.empty() ? -1 : l.reads.back().offset;
@@ -191,11 +199,13 @@ void BlackBox::State::judge_sends(std::uint32_t number) {
     }
     if (s.is_read || s.may_go) continue;
     if (s.offset > highest) ++result.unseen;
-    const Range* passed = range_with(l.covered, s.offset);
-    if (passed == nullptr && (s.txn == 0 || transactions[s.txn].committed()))
-      passed = range_with(l.covered_committed, s.offset);
-    if (passed == nullptr) continue;
-    report(s.txn != 0 && transactions[s.txn].seen ? "G1b" : "lost-write", l, s.offset, {s.op, polls[passed->poll].op},
+    const bool by_all = range_with(l.covered, s.offset) != nullptr;
+    const bool told = s.txn == 0 || transactions[s.txn].committed();
+    if (!by_all && (!told || range_with(l.covered_committed, s.offset) == nullptr)) continue;
+    const std::string_view what = s.txn != 0 && transactions[s.txn].seen ? "G1b" : "lost-write";
+    std::vector<std::int64_t> ops{s.op};
+    if (!reported(what)) ops.push_back(passing_poll(number, s.offset, !by_all));
+    report(what, l, s.offset, std::move(ops),
            "acknowledged value " + text(s.value) + " at offset " + text(s.offset) + " of " + name(l) +
                " is never read, though readers passed it");
   }

@@ -37,8 +37,8 @@ static_assert(sizeof(Send) <= 56);
 
 struct Poll {
   std::int64_t op, time_ns;
-  std::int64_t since_ns;  // when its reader's position was set
-  std::int64_t next;      // the position behind it
+  std::int64_t since_ns;    // when its reader's position was set
+  std::int64_t from, next;  // the positions before and behind it
   std::uint32_t process, log, line;
   bool read_committed;
 };
@@ -153,6 +153,7 @@ struct BlackBox::State {
   static std::string name(const Log& l) { return l.topic + "-" + std::to_string(l.partition); }
   void report(std::string_view what, const Log& l, std::int64_t offset, std::vector<std::int64_t> ops,
               std::string sentence, bool allowed = false);
+  bool reported(std::string_view what) const;  // as a failure
 
   void take(Log& l, Reader& reader, const Read& read);
   void send(const HistoryEntry& e);
@@ -180,6 +181,7 @@ struct BlackBox::State {
   void judge_log(std::uint32_t number);
   void judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what);
   void judge_sends(std::uint32_t number);
+  std::int64_t passing_poll(std::uint32_t number, std::int64_t offset, bool committed) const;
   void judge_order(std::uint32_t number);
   void judge_ends(std::uint32_t number);
   void measure_lag();
