@@ -25,6 +25,7 @@ class GroupPartition final
       : MachinePartition(std::move(context), std::move(partition), epoch, std::move(options), observer) {}
 
   void topics_deleted(std::span<const std::string> names);
+  void topics_changed(std::span<const std::string> names, bool any_created);
 
  private:
   friend MachinePartition;
@@ -40,6 +41,11 @@ class GroupPartition final
   void run(const group::effects::Log& effect);
 };
 
+// Bits of AclOperation, without an authorizer: all that a group knows.
+constexpr std::int32_t kGroupOperations = 0x0d48;
+
+std::string host_of(Exchange& exchange);  // Kafka's form of a client's address
+
 // The requests that a group coordinator answers.
 class GroupRequests {
  public:
@@ -48,7 +54,7 @@ class GroupRequests {
   GroupRequests& operator=(const GroupRequests&) = delete;
 
   void role_changed(const PartitionPtr& partition) { set_.role_changed(partition); }
-  void topics_deleted(const std::vector<std::string>& names);
+  void topics_changed(const protocol::MetadataDelta& delta);
   CoordinatorSet& coordinators() { return set_; }
 
   bool handle(const ExchangePtr& exchange);  // false: not one of these requests
@@ -69,6 +75,9 @@ class GroupRequests {
   void describe(const ExchangePtr& exchange);
   void remove(const ExchangePtr& exchange);
   void list(const ExchangePtr& exchange);
+  bool serves_consumer_protocol() const;
+  void consumer_heartbeat(const ExchangePtr& exchange);
+  void describe_consumers(const ExchangePtr& exchange);
 
   BrokerContext* context_;
   Scope scope_;
