@@ -270,6 +270,29 @@ struct ConfigParser {
     }
   }
 
+  // What members of the consumer protocol are told has limits of its own.
+  void check_consumer_groups(std::string_view file) {
+    const BrokerConfig& config = loaded.config;
+    const auto at_least = [&](std::string_view name, std::string_view least, std::int64_t more = 0) {
+      if (config.integer(name) < config.integer(least) + more) {
+        problem(origin_of(name, file), std::string(name) + "=" + config.text(name) + " (allowed: " +
+                                           (more == 0 ? "at least " : "more than ") + std::string(least) + "=" +
+                                           config.text(least) + ")");
+      }
+    };
+    for (const std::string what : {"heartbeat.interval.ms", "session.timeout.ms"}) {
+      const std::string prefix = "group.consumer.";
+      at_least(prefix + "max." + what, prefix + "min." + what);
+      at_least(prefix + what, prefix + "min." + what);
+      at_least(prefix + "max." + what, prefix + what);
+    }
+    at_least("group.consumer.session.timeout.ms", "group.consumer.heartbeat.interval.ms", 1);
+    if (config.list("group.consumer.assignors").empty()) {
+      problem(origin_of("group.consumer.assignors", file),
+              "group.consumer.assignors is empty (allowed: uniform, range or both, comma-separated)");
+    }
+  }
+
   void check_roles(std::string_view file) {
     const BrokerConfig& config = loaded.config;
     if (!config.given("process.roles")) {
@@ -347,6 +370,7 @@ std::expected<BrokerConfig::Loaded, std::vector<ConfigProblem>> BrokerConfig::pa
   if (parser.problems.empty()) {
     parser.check_protocols(file);
     parser.check_roles(file);
+    parser.check_consumer_groups(file);
   }
   if (!parser.problems.empty()) {
     return std::unexpected(std::move(parser.problems));

@@ -16,6 +16,7 @@ using enum ConfigUpdate;
 
 constexpr std::string_view kCompressions = "uncompressed|zstd|lz4|snappy|gzip|producer";
 constexpr std::string_view kPolicies = "compact|delete";
+constexpr std::string_view kAssignors = "uniform|range";
 constexpr std::string_view kGroupProtocols = "classic|consumer|streams|share";
 constexpr std::string_view kMigrationPolicies = "bidirectional|upgrade|downgrade|disabled";
 constexpr std::string_view kTimestampTypes = "CreateTime|LogAppendTime";
@@ -36,7 +37,7 @@ constexpr auto kBrokerKeys = std::to_array<ConfigKey>({
     {"default.replication.factor", int32, "1", read_only, 1, 32767},
     {"delete.topic.enable", boolean, "true"},
     {"fetch.max.bytes", int32, "57671680", read_only, 1024, kInt32Max},
-    {"group.consumer.assignors", list, "uniform,range"},
+    {"group.consumer.assignors", list, "uniform,range", read_only, kNone, kNone, kAssignors},
     {"group.consumer.heartbeat.interval.ms", int32, "5000", read_only, 1, kInt32Max},
     {"group.consumer.max.heartbeat.interval.ms", int32, "15000", read_only, 1, kInt32Max},
     {"group.consumer.max.session.timeout.ms", int32, "60000", read_only, 1, kInt32Max},

@@ -140,11 +140,7 @@ Task<void> BrokerNode::publish(const protocol::MetadataDelta* delta) {
   const protocol::BrokerRegistration* self = metadata_->image().broker(config_->node_id());
   if (self != nullptr && self->epoch == lifecycle_->epoch()) first_publish_ = false;
   if (!delta->features.empty()) transactions_->features_changed();
-  if (!delta->topics_removed.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [id, topic] : delta->topics_removed) names.push_back(topic.name);
-    groups_->topics_deleted(names);
-  }
+  groups_->topics_changed(*delta);
   lifecycle_->beat_now();
 }
 

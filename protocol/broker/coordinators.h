@@ -29,9 +29,6 @@ constexpr bool is_internal_topic(std::string_view topic) {
   return topic == kOffsetsTopic || topic == kTransactionsTopic || topic == kShareStateTopic;
 }
 
-// Java's String.hashCode of the text that these bytes are in Java: UTF-16, with U+FFFD for what is no UTF-8.
-std::int32_t java_hash(std::string_view utf8);
-
 // 0 <= .. < partitions, which is > 0.
 std::int32_t coordinator_partition(std::string_view key, std::int32_t partitions);
 

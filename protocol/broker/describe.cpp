@@ -55,6 +55,8 @@ constexpr std::array kApis{
     ApiRange{wire::ApiKey::DescribeProducers, 0, 0},
     ApiRange{wire::ApiKey::DescribeTransactions, 0, 0},
     ApiRange{wire::ApiKey::ListTransactions, 0, 2},
+    ApiRange{wire::ApiKey::ConsumerGroupHeartbeat, 0, 1},
+    ApiRange{wire::ApiKey::ConsumerGroupDescribe, 0, 1},
 };
 
 // Bits of AclOperation, without an authorizer: everything that the resource knows.

@@ -9,8 +9,6 @@ namespace verdict::broker {
 namespace {
 
 constexpr int kGroupsFrom = 8;  // OffsetFetch
-constexpr std::int32_t kGroupOperations =
-    0x0d48;  // bits of AclOperation, without an authorizer: all that a group knows
 
 // ---- OffsetFetch ----
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "protocol/broker/coordinators.h"
@@ -29,6 +30,14 @@ group::GroupCoordinator::Options options_of(const BrokerContext& context) {
   options.offset_metadata_max_bytes = number("offset.metadata.max.bytes");
   options.offsets_retention_ms = config.integer("offsets.retention.minutes") * 60'000;
   options.offsets_retention_check_interval_ms = ms("offsets.retention.check.interval.ms");
+  options.consumer_session_timeout_ms = number("group.consumer.session.timeout.ms");
+  options.consumer_heartbeat_interval_ms = number("group.consumer.heartbeat.interval.ms");
+  options.consumer_max_size = number("group.consumer.max.size");
+  options.consumer_assignors = config.list("group.consumer.assignors");
+  const std::string policy = config.text("group.consumer.migration.policy");
+  options.consumer_upgrade = policy == "bidirectional" || policy == "upgrade";
+  options.consumer_downgrade = policy == "bidirectional" || policy == "downgrade";
+  options.image = &context.image;
   options.defects = context.runtime.defects();
   return options;
 }
@@ -60,6 +69,10 @@ void GroupPartition::marker(const CoordinatorProducer& producer, bool committed)
 
 void GroupPartition::topics_deleted(std::span<const std::string> names) {
   if (state() == State::active) step(group::events_in::TopicsDeleted{names});
+}
+
+void GroupPartition::topics_changed(std::span<const std::string> names, bool any_created) {
+  if (state() == State::active) step(group::events_in::TopicsChanged{.names = names, .any_created = any_created});
 }
 
 void GroupPartition::run(const group::effects::Append& effect) {
@@ -107,8 +120,19 @@ Task<void> GroupRequests::stop() {
   co_await set_.stop();
 }
 
-void GroupRequests::topics_deleted(const std::vector<std::string>& names) {
-  set_.each([&](GroupPartition& partition) { partition.topics_deleted(names); });
+void GroupRequests::topics_changed(const protocol::MetadataDelta& delta) {
+  std::vector<std::string> removed;
+  for (const auto& [id, topic] : delta.topics_removed) removed.push_back(topic.name);
+  std::set<std::string> changed(removed.begin(), removed.end());
+  for (const PartitionKey& key : delta.partitions) {
+    if (const protocol::TopicImage* topic = context_->image.topic(key.topic)) changed.insert(topic->name);
+  }
+  if (changed.empty()) return;
+  const std::vector<std::string> names(changed.begin(), changed.end());
+  set_.each([&](GroupPartition& partition) {
+    if (!removed.empty()) partition.topics_deleted(removed);
+    partition.topics_changed(names, !delta.topics_created.empty());
+  });
 }
 
 bool GroupRequests::handle(const ExchangePtr& exchange) {
@@ -146,21 +170,22 @@ bool GroupRequests::handle(const ExchangePtr& exchange) {
     case wire::ApiKey::ListGroups:
       list(exchange);
       break;
+    case wire::ApiKey::ConsumerGroupHeartbeat:
+      consumer_heartbeat(exchange);
+      break;
+    case wire::ApiKey::ConsumerGroupDescribe:
+      describe_consumers(exchange);
+      break;
     default:
       return false;
   }
   return true;
 }
 
-namespace {
-
-// Kafka's form of a client's address.
 std::string host_of(Exchange& exchange) {
   const std::string& peer = exchange.connection().peer();
   return "/" + peer.substr(0, peer.rfind(':'));
 }
-
-}  // namespace
 
 template <class Event, class Request, class Response>
 void GroupRequests::one_group(const ExchangePtr& exchange) {

@@ -26,6 +26,7 @@ class GroupPartition final
         observer_(observer) {}
 
   void topics_deleted(std::span<const std::string> names);
+  void topics_changed(std::span<const std::string> names, bool any_created);
 
  private:
   friend MachinePartition;
@@ -45,6 +46,11 @@ class GroupPartition final
   protocol::Observer* observer_;
 };
 
+// Bits of AclOperation, without an authorizer: all that a group knows.
+constexpr std::int32_t kGroupOperations = 0x0d48;
+
+std::string host_of(Exchange& exchange);  // Kafka's form of a client's address
+
 // The requests that a group coordinator answers.
 class GroupRequests {
  public:
@@ -53,7 +59,7 @@ class GroupRequests {
   GroupRequests& operator=(const GroupRequests&) = delete;
 
   void role_changed(const PartitionPtr& partition) { set_.role_changed(partition); }
-  void topics_deleted(const std::vector<std::string>& names);
+  void topics_changed(const protocol::MetadataDelta& delta);
   CoordinatorSet& coordinators() { return set_; }
 
   bool handle(const ExchangePtr& exchange);  // false: not one of these requests
@@ -74,6 +80,9 @@ class GroupRequests {
   void describe(const ExchangePtr& exchange);
   void remove(const ExchangePtr& exchange);
   void list(const ExchangePtr& exchange);
+  bool serves_consumer_protocol() const;
+  void consumer_heartbeat(const ExchangePtr& exchange);
+  void describe_consumers(const ExchangePtr& exchange);
   // For the feed, as an answer leaves (group_announcements.cpp).
   template <class Request, class Response>
   void told(const Exchange&, const Request&, const Response&) const {}

@@ -16,7 +16,6 @@
 // One group of the classic protocol: who is in it, in which state and generation it is. No clock, timer or record.
 namespace verdict::group {
 
-using wire::ErrorCode;
 using Blob = std::vector<std::byte>;
 
 constexpr std::string_view kConsumerProtocolType = "consumer";

@@ -45,14 +45,14 @@ void GroupCoordinator::State::log(Turn& turn, std::string text) {
 }
 
 // At least a millisecond ahead: what a timer leads to may set it again at once.
-void GroupCoordinator::State::set_timer(TimerKind kind, const ClassicGroup& group, std::string_view member,
+void GroupCoordinator::State::set_timer(TimerKind kind, std::string_view group, std::string_view member,
                                         std::int64_t ms, Turn& turn) {
-  timers.set({.kind = kind, .group = group.id(), .member = std::string(member)},
+  timers.set({.kind = kind, .group = std::string(group), .member = std::string(member)},
              turn.now + from_ms(std::max<std::int64_t>(ms, 1)));
 }
 
-void GroupCoordinator::State::cancel_timer(TimerKind kind, const ClassicGroup& group, std::string_view member) {
-  timers.cancel({.kind = kind, .group = group.id(), .member = std::string(member)});
+void GroupCoordinator::State::cancel_timer(TimerKind kind, std::string_view group, std::string_view member) {
+  timers.cancel({.kind = kind, .group = std::string(group), .member = std::string(member)});
 }
 
 // Sessions are mostly prolonged: a timer that rings early finds nothing to do and is set anew.
@@ -69,6 +69,11 @@ ClassicGroup* GroupCoordinator::State::find(std::string_view id) {
   return found == groups.end() ? nullptr : &found->second;
 }
 
+const ClassicGroup* GroupCoordinator::State::find(std::string_view id) const {
+  const auto found = groups.find(id);
+  return found == groups.end() ? nullptr : &found->second;
+}
+
 ClassicGroup& GroupCoordinator::State::find_or_create(std::string_view id, std::int64_t wall_ms) {
   if (ClassicGroup* group = find(id)) {
     return *group;
@@ -76,6 +81,12 @@ ClassicGroup& GroupCoordinator::State::find_or_create(std::string_view id, std::
   ClassicGroup fresh{std::string(id)};
   fresh.set_state_timestamp(WallTime(std::chrono::milliseconds(wall_ms)));
   return groups.emplace(std::string(id), std::move(fresh)).first->second;
+}
+
+void GroupCoordinator::State::ensure_group(std::string_view id, std::int64_t wall_ms) {
+  if (find_consumers(id) == nullptr) {
+    find_or_create(id, wall_ms);
+  }
 }
 
 void GroupCoordinator::State::forget(std::string_view id) {
@@ -115,12 +126,12 @@ void GroupCoordinator::State::remove_offset(std::string_view group, std::string_
 
 void GroupCoordinator::State::end_transaction(Producer producer, bool committed, std::int64_t wall_ms) {
   for (const std::string& group : offsets.end(producer.id, committed)) {
-    find_or_create(group, wall_ms);
+    ensure_group(group, wall_ms);
   }
 }
 
 GroupCoordinator::GroupCoordinator(Options options, protocol::Observer* observer)
-    : state_(std::make_unique<State>(options, observer)) {}
+    : state_(std::make_unique<State>(std::move(options), observer)) {}
 GroupCoordinator::~GroupCoordinator() = default;
 
 std::expected<void, std::string> GroupCoordinator::replay(std::span<const std::byte> key,
@@ -134,7 +145,7 @@ std::expected<void, std::string> GroupCoordinator::replay(std::span<const std::b
   }
   if (auto* offset = std::get_if<OffsetRecord>(&*read)) {
     if (offset->value) {
-      s.find_or_create(offset->group, record_timestamp_ms);
+      s.ensure_group(offset->group, record_timestamp_ms);
       s.put(offset->group, offset->topic, offset->partition, std::move(*offset->value), transactional);
     } else {
       s.offsets.remove(offset->group, offset->topic, offset->partition);
@@ -142,8 +153,11 @@ std::expected<void, std::string> GroupCoordinator::replay(std::span<const std::b
   } else if (auto* group = std::get_if<GroupRecord>(&*read)) {
     s.forget(group->group);
     if (group->value) {
+      s.forget_consumers(group->group);
       s.groups.emplace(group->group, std::move(*group->value));
     }
+  } else if (auto* consumer = std::get_if<ConsumerRecord>(&*read)) {
+    s.replay(std::move(*consumer));
   } else {
     ++s.skipped_records;
   }
@@ -158,9 +172,10 @@ void GroupCoordinator::replay_marker(Producer producer, bool committed) {
 void GroupCoordinator::loaded(MonoTime now, WallTime wall, Effects& out) {
   State& s = *state_;
   Turn turn{now, wall, out};
-  s.log(turn, fmt::format("loaded {} groups; {} records are of kinds that are not supported", s.groups.size(),
-                          s.skipped_records));
+  s.log(turn, fmt::format("loaded {} classic and {} consumer groups; {} records are of kinds that are not supported",
+                          s.groups.size(), s.consumers.size(), s.skipped_records));
   s.announce_loaded();
+  s.note_new_topics();
   for (auto& [id, group] : s.groups) {
     group.read_subscriptions();
     for (const auto& [member_id, member] : group.members()) {
@@ -169,6 +184,9 @@ void GroupCoordinator::loaded(MonoTime now, WallTime wall, Effects& out) {
     if (group.members().size() > static_cast<std::size_t>(s.options.group_max_size)) {
       s.prepare_rebalance(group, "the group is larger than group.max.size allows", turn);
     }
+  }
+  for (const auto& [id, group] : s.consumers) {
+    s.resume(group, turn);
   }
   s.timers.set({.kind = TimerKind::retention}, now + from_ms(s.options.offsets_retention_check_interval_ms));
   s.arm(turn);
@@ -246,28 +264,57 @@ void GroupCoordinator::step(const events_in::Marker& event, MonoTime, WallTime w
   state_->end_transaction(event.producer, event.committed, to_ms(wall));
 }
 
+void GroupCoordinator::step(const events_in::ConsumerHeartbeat& event, MonoTime now, WallTime wall, Effects& out) {
+  Turn turn{now, wall, out};
+  state_->consumer_heartbeat(event, turn);
+  state_->arm(turn);
+}
+
+void GroupCoordinator::step(const events_in::DescribeConsumerGroup& event, MonoTime now, WallTime wall, Effects& out) {
+  Turn turn{now, wall, out};
+  state_->describe(event, turn);
+}
+
+void GroupCoordinator::step(const events_in::TopicsChanged& event, MonoTime, WallTime, Effects&) {
+  state_->topics_changed(event);
+}
+
+void GroupCoordinator::State::ring(const TimerKey& due, Turn& turn) {
+  switch (due.kind) {
+    case TimerKind::retention:
+      expire_offsets(turn);
+      timers.set(due, turn.now + from_ms(std::max<std::int64_t>(options.offsets_retention_check_interval_ms, 1)));
+      return;
+    case TimerKind::consumer_session:
+    case TimerKind::revocation:
+    case TimerKind::classic_join:
+    case TimerKind::classic_sync:
+      return end_of_consumer(due, turn);
+    case TimerKind::join:
+    case TimerKind::sync:
+    case TimerKind::session:
+      break;
+  }
+  ClassicGroup* group = find(due.group);
+  if (group == nullptr) {
+    return;
+  }
+  if (due.kind == TimerKind::session) {
+    end_of_session(*group, due.member, turn);
+  } else if (due.kind == TimerKind::sync) {
+    end_of_sync_wait(*group, turn);
+  } else if (group->initial_delay) {
+    end_of_initial_delay(*group, turn);
+  } else {
+    complete_join(*group, turn);
+  }
+}
+
 void GroupCoordinator::step(const events_in::Tick&, MonoTime now, WallTime wall, Effects& out) {
   State& s = *state_;
   Turn turn{now, wall, out};
   while (const auto due = s.timers.take_due(now)) {
-    if (due->kind == TimerKind::retention) {
-      s.expire_offsets(turn);
-      s.timers.set(*due, now + from_ms(std::max<std::int64_t>(s.options.offsets_retention_check_interval_ms, 1)));
-      continue;
-    }
-    ClassicGroup* group = s.find(due->group);
-    if (group == nullptr) {
-      continue;
-    }
-    if (due->kind == TimerKind::session) {
-      s.end_of_session(*group, due->member, turn);
-    } else if (due->kind == TimerKind::sync) {
-      s.end_of_sync_wait(*group, turn);
-    } else if (group->initial_delay) {
-      s.end_of_initial_delay(*group, turn);
-    } else {
-      s.complete_join(*group, turn);
-    }
+    s.ring(*due, turn);
   }
   s.arm(turn);
 }

@@ -14,6 +14,9 @@
 
 #include "protocol/events.h"
 #include "protocol/wire/codec.h"
+#include "protocol/wire/errors.h"
+#include "protocol/wire/gen/consumer_group_describe.h"
+#include "protocol/wire/gen/consumer_group_heartbeat.h"
 #include "protocol/wire/gen/delete_groups.h"
 #include "protocol/wire/gen/describe_groups.h"
 #include "protocol/wire/gen/heartbeat.h"
@@ -30,14 +33,19 @@
 #include "runtime/uuid.h"
 
 // The group coordinator of one partition of __consumer_offsets: members, generations and assignments of the classic
-// protocol, committed offsets, those of open transactions, and their expiry. What Kafka's GroupCoordinatorShard
-// decides.
+// protocol, members and assignments of the consumer protocol (KIP-848), groups that go from one to the other, committed
+// offsets, those of open transactions, and their expiry. What Kafka's GroupCoordinatorShard decides.
 //
 // It decides on its own state at once, ahead of the commit. Whoever carries out its effects sends an answer only when
 // all that was appended before it is committed; if an append fails or leadership is lost, this object is dropped, its
 // open tokens are answered NOT_COORDINATOR from outside, and a new one replays the log.
+namespace verdict::protocol {
+class MetadataImage;
+}
+
 namespace verdict::group {
 
+using wire::ErrorCode;
 using Token = std::uint64_t;  // the shell's name for a request
 
 // The request belongs to the caller and must live through step() only. client_host in Kafka's form: "/127.0.0.1".
@@ -95,9 +103,25 @@ struct DeleteGroup {
   Token token = 0;
   std::string_view group_id;
 };
+struct ConsumerHeartbeat {  // one that check_heartbeat() has nothing against
+  Token token = 0;
+  int version = 0;
+  std::string_view client_id;
+  std::string_view client_host;
+  const wire::ConsumerGroupHeartbeatRequest& request;
+  Uuid random;  // the id of a member that brings none
+};
+struct DescribeConsumerGroup {
+  Token token = 0;
+  std::string_view group_id;
+};
 
 struct TopicsDeleted {
   std::span<const std::string> names;
+};
+struct TopicsChanged {  // Options::image has changed: partitions, replicas, or there is no such topic any more
+  std::span<const std::string> names;
+  bool any_created = false;
 };
 struct Marker {  // the end of a transaction was appended to this partition
   Producer producer;
@@ -108,12 +132,14 @@ struct Tick {};
 }  // namespace events_in
 
 // OffsetFetch: exactly one element in `groups`, whatever the version. DescribeGroup and DeleteGroup: one as well.
-using Response = std::variant<wire::Message<wire::JoinGroupResponse>, wire::Message<wire::SyncGroupResponse>,
-                              wire::Message<wire::HeartbeatResponse>, wire::Message<wire::LeaveGroupResponse>,
-                              wire::Message<wire::OffsetCommitResponse>, wire::Message<wire::TxnOffsetCommitResponse>,
-                              wire::Message<wire::OffsetFetchResponse>, wire::Message<wire::OffsetDeleteResponse>,
-                              wire::Message<wire::DescribeGroupsResponse>, wire::Message<wire::DeleteGroupsResponse>,
-                              wire::Message<wire::ListGroupsResponse>>;
+using Response =
+    std::variant<wire::Message<wire::JoinGroupResponse>, wire::Message<wire::SyncGroupResponse>,
+                 wire::Message<wire::HeartbeatResponse>, wire::Message<wire::LeaveGroupResponse>,
+                 wire::Message<wire::OffsetCommitResponse>, wire::Message<wire::TxnOffsetCommitResponse>,
+                 wire::Message<wire::OffsetFetchResponse>, wire::Message<wire::OffsetDeleteResponse>,
+                 wire::Message<wire::DescribeGroupsResponse>, wire::Message<wire::DeleteGroupsResponse>,
+                 wire::Message<wire::ListGroupsResponse>, wire::Message<wire::ConsumerGroupHeartbeatResponse>,
+                 wire::Message<wire::ConsumerGroupDescribeResponse>>;
 
 namespace effects {
 
@@ -141,6 +167,14 @@ struct Effects {
   std::vector<Mark> marks;   // for Runtime::mark
 };
 
+struct Refusal {
+  ErrorCode error = ErrorCode::NONE;
+  std::string message;  // empty: none
+};
+// What Kafka refuses before it looks for a coordinator.
+std::optional<Refusal> check_heartbeat(const wire::ConsumerGroupHeartbeatRequest& request, int version,
+                                       std::span<const std::string> assignors);
+
 class GroupCoordinator {
  public:
   struct Options {  // by Kafka's properties, with its defaults
@@ -152,6 +186,16 @@ class GroupCoordinator {
     std::int64_t offsets_retention_ms = 604'800'000;
     std::int64_t offsets_retention_check_interval_ms = 600'000;
     std::size_t max_batch_bytes = 1'048'588;  // of __consumer_offsets (max.message.bytes): larger ones are refused
+    // Of the consumer protocol.
+    std::int32_t consumer_session_timeout_ms = 45'000;
+    std::int32_t consumer_heartbeat_interval_ms = 5'000;
+    std::int32_t consumer_max_size = std::numeric_limits<std::int32_t>::max();
+    std::vector<std::string> consumer_assignors = {"uniform", "range"};  // the first where members name none
+    bool consumer_upgrade = true;    // a classic group becomes a consumer group when such a member comes
+    bool consumer_downgrade = true;  // and a classic one again when its last goes
+    std::int32_t consumer_regex_refresh_ms = 600'000;
+    // The cluster's topics. It may be ahead of the TopicsChanged that says so; null: there are none.
+    const protocol::MetadataImage* image = nullptr;
     DefectSet defects;
     // Who it is, for the feed.
     PartitionKey partition;
@@ -163,8 +207,8 @@ class GroupCoordinator {
   GroupCoordinator(const GroupCoordinator&) = delete;
   GroupCoordinator& operator=(const GroupCoordinator&) = delete;
 
-  // Before loaded(): all records of the log in order, then loaded(). Records of types that Kafka 4.1 has for other
-  // kinds of groups, and unknown ones, are skipped. An error is a sentence: the log is damaged, and this object of no
+  // Before loaded(): all records of the log in order, then loaded(). Records of types that Kafka 4.1 has for share and
+  // streams groups, and unknown ones, are skipped. An error is a sentence: the log is damaged, and this object of no
   // use.
   std::expected<void, std::string> replay(std::span<const std::byte> key,
                                           std::optional<std::span<const std::byte>> value,
@@ -183,7 +227,10 @@ class GroupCoordinator {
   void step(const events_in::DescribeGroup&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::DeleteGroup&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::ListGroups&, MonoTime now, WallTime wall, Effects&);
+  void step(const events_in::ConsumerHeartbeat&, MonoTime now, WallTime wall, Effects&);
+  void step(const events_in::DescribeConsumerGroup&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::TopicsDeleted&, MonoTime now, WallTime wall, Effects&);
+  void step(const events_in::TopicsChanged&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::Marker&, MonoTime now, WallTime wall, Effects&);
   void step(const events_in::Tick&, MonoTime now, WallTime wall, Effects&);
 

@@ -91,12 +91,19 @@ void GroupCoordinator::State::join(const events_in::JoinGroup& event, Turn& turn
   }
   const bool unknown = request.member_id.empty();
   ClassicGroup* group = find(request.group_id);
+  const ConsumerGroup* consumer = find_consumers(request.group_id);
+  if (consumer != nullptr && !consumer->empty()) {
+    return join_consumers(event, turn);
+  }
   if (group == nullptr && !unknown) {
     return refuse(ErrorCode::UNKNOWN_MEMBER_ID, request.member_id);
   }
-  if (group == nullptr) {
+  if (group == nullptr) {  // a consumer group without members makes way
+    std::vector<LogRecord> records = consumer == nullptr ? std::vector<LogRecord>{} : tombstones(*consumer);
+    forget_consumers(request.group_id);
     group = &find_or_create(request.group_id, to_ms(turn.wall));
-    append({group_record(*group)}, turn);
+    records.push_back(group_record(*group));
+    append(std::move(records), turn);
   }
   if (!accepts(*group, request.member_id)) {
     if (group->has(request.member_id)) {

@@ -13,6 +13,10 @@ namespace {
 constexpr int kSyncNamesProtocol = 5;  // KIP-559
 constexpr int kLeaveNamesMembers = 3;  // KIP-345
 
+bool names_protocol(const events_in::SyncGroup& event) {
+  return event.version < kSyncNamesProtocol || (event.request.protocol_type && event.request.protocol_name);
+}
+
 bool differs(std::optional<std::string_view> asked, const std::optional<std::string>& is) {
   return asked && is && *asked != *is;
 }
@@ -33,7 +37,7 @@ void GroupCoordinator::State::answer_sync(const ClassicGroup& group, const Membe
 
 ErrorCode GroupCoordinator::State::check_sync(const events_in::SyncGroup& event, const ClassicGroup* group) const {
   const auto& request = event.request;
-  if (event.version >= kSyncNamesProtocol && (!request.protocol_type || !request.protocol_name)) {
+  if (!names_protocol(event)) {
     return ErrorCode::INCONSISTENT_GROUP_PROTOCOL;
   }
   if (request.group_id.empty()) {
@@ -64,6 +68,10 @@ void GroupCoordinator::State::synced(ClassicGroup& group, std::string_view membe
 void GroupCoordinator::State::sync(const events_in::SyncGroup& event, Turn& turn) {
   const Waiting call{.token = event.token, .version = event.version};
   ClassicGroup* group = find(event.request.group_id);
+  const ConsumerGroup* consumer = find_consumers(event.request.group_id);
+  if (consumer != nullptr && names_protocol(event)) {
+    return sync_consumers(event, *consumer, turn);
+  }
   if (const ErrorCode error = check_sync(event, group); error != ErrorCode::NONE) {
     return refuse_sync(call, error, turn);
   }
@@ -106,6 +114,9 @@ ErrorCode GroupCoordinator::State::heartbeat(const wire::HeartbeatRequest& reque
   if (request.group_id.empty()) {
     return ErrorCode::INVALID_GROUP_ID;
   }
+  if (const ConsumerGroup* consumer = find_consumers(request.group_id)) {
+    return heartbeat_consumers(request, *consumer, turn);
+  }
   const ClassicGroup* group = find(request.group_id);
   if (group == nullptr) {
     return ErrorCode::UNKNOWN_MEMBER_ID;
@@ -145,6 +156,9 @@ void GroupCoordinator::State::leave(const events_in::LeaveGroup& event, Turn& tu
   const auto& request = event.request;
   if (request.group_id.empty()) {
     return respond(event.token, wire::LeaveGroupResponse{.error_code = code(ErrorCode::INVALID_GROUP_ID)}, turn);
+  }
+  if (const ConsumerGroup* consumer = find_consumers(request.group_id)) {
+    return leave_consumers(event, *consumer, turn);
   }
   ClassicGroup* group = find(request.group_id);
   wire::LeaveGroupRequest::MemberIdentity sole{.member_id = request.member_id};

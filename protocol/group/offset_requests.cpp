@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <utility>
@@ -39,6 +41,11 @@ bool expired(const CommittedOffset& offset, const ClassicGroup& group, std::int6
   return now_ms >= saturating_add(from_empty ? *group.state_timestamp_ms() : offset.commit_timestamp_ms, retention_ms);
 }
 
+// They expire by the time of their commit, of topics that no member subscribes to.
+bool expired(const CommittedOffset& offset, std::int64_t now_ms, std::int64_t retention_ms) {
+  return now_ms >= offset.expire_timestamp_ms.value_or(saturating_add(offset.commit_timestamp_ms, retention_ms));
+}
+
 bool may_expire(const ClassicGroup& group) {
   return !group.protocol_type() || group.is(GroupState::empty) ||
          (group.is(GroupState::stable) && group.uses_consumer_protocol());
@@ -67,6 +74,8 @@ void GroupCoordinator::State::commit(const events_in::OffsetCommit& event, Turn&
   ErrorCode error = ErrorCode::NONE;
   if (group != nullptr) {
     error = group->check_commit(request.member_id, request.group_instance_id, generation, /*transactional=*/false);
+  } else if (const ConsumerGroup* consumer = find_consumers(request.group_id)) {
+    error = consumer->check_commit(request.member_id, generation, event.version);
   } else if (generation >= 0) {
     error = event.version >= kCommitNamesMissingGroup ? ErrorCode::GROUP_ID_NOT_FOUND : ErrorCode::ILLEGAL_GENERATION;
   }
@@ -91,6 +100,8 @@ void GroupCoordinator::State::commit(const events_in::TxnOffsetCommit& event, Tu
   } else if (group != nullptr) {
     error = group->check_commit(request.member_id, request.group_instance_id, request.generation_id,
                                 /*transactional=*/true);
+  } else if (const ConsumerGroup* consumer = find_consumers(request.group_id)) {
+    error = consumer->check_transactional_commit(request.member_id, request.group_instance_id, request.generation_id);
   } else if (request.generation_id >= 0) {
     error = ErrorCode::ILLEGAL_GENERATION;
   }
@@ -144,7 +155,7 @@ void GroupCoordinator::State::write_offsets(Token token, const Request& request,
     return write_offsets<Response>(token, request, ErrorCode::UNKNOWN_SERVER_ERROR, expire_ms, producer, turn);
   }
   if (!writes.empty()) {
-    find_or_create(request.group_id, to_ms(turn.wall));
+    ensure_group(request.group_id, to_ms(turn.wall));
   }
   for (Write& write : writes) {
     put(request.group_id, write.topic, write.partition, std::move(write.offset), producer);
@@ -157,12 +168,20 @@ void GroupCoordinator::State::fetch(const events_in::OffsetFetch& event, Turn& t
   using Topics = wire::OffsetFetchResponse::OffsetFetchResponseTopics;
   using Partitions = wire::OffsetFetchResponse::OffsetFetchResponsePartitions;
   const std::string_view id = event.group.group_id;
-  const bool exists = find(id) != nullptr;
+  const ConsumerGroup* consumer = find_consumers(id);
+  if (const ErrorCode error = consumer == nullptr
+                                  ? ErrorCode::NONE
+                                  : consumer->check_fetch(event.group.member_id, event.group.member_epoch);
+      error != ErrorCode::NONE) {
+    wire::OffsetFetchResponse::OffsetFetchResponseGroup group{.group_id = id, .error_code = code(error)};
+    return respond(event.token, wire::OffsetFetchResponse{.groups = std::span(&group, 1)}, turn);
+  }
+  const bool there = exists(id);
   const auto answer = [&](std::string_view topic, std::int32_t partition) {
     Partitions out{.partition_index = partition, .committed_offset = -1};
     if (event.require_stable && offsets.has_pending(id, topic, partition)) {
       out.error_code = code(ErrorCode::UNSTABLE_OFFSET_COMMIT);
-    } else if (const CommittedOffset* found = exists ? offsets.find(id, topic, partition) : nullptr) {
+    } else if (const CommittedOffset* found = there ? offsets.find(id, topic, partition) : nullptr) {
       out.committed_offset = found->offset;
       out.committed_leader_epoch = found->leader_epoch;
       out.metadata = found->metadata;
@@ -179,7 +198,7 @@ void GroupCoordinator::State::fetch(const events_in::OffsetFetch& event, Turn& t
       }
       topics.push_back({.name = asked.name, .partitions = partitions});
     }
-  } else if (const GroupOffsets* all = exists ? offsets.of(id) : nullptr) {
+  } else if (const GroupOffsets* all = there ? offsets.of(id) : nullptr) {
     for (const auto& [topic, committed] : *all) {
       const auto partitions = arena.make_span<Partitions>(committed.size());
       std::size_t i = 0;
@@ -198,9 +217,10 @@ void GroupCoordinator::State::delete_offsets(const events_in::OffsetDelete& even
   using Partition = wire::OffsetDeleteResponse::OffsetDeleteResponsePartition;
   const auto& request = event.request;
   const ClassicGroup* group = find(request.group_id);
-  const ErrorCode error = request.group_id.empty() ? ErrorCode::INVALID_GROUP_ID
-                          : group == nullptr       ? ErrorCode::GROUP_ID_NOT_FOUND
-                          : !group->is(GroupState::empty) && !group->uses_consumer_protocol()
+  const ConsumerGroup* consumer = find_consumers(request.group_id);
+  const ErrorCode error = request.group_id.empty()                  ? ErrorCode::INVALID_GROUP_ID
+                          : group == nullptr && consumer == nullptr ? ErrorCode::GROUP_ID_NOT_FOUND
+                          : group != nullptr && !group->is(GroupState::empty) && !group->uses_consumer_protocol()
                               ? ErrorCode::NON_EMPTY_GROUP
                               : ErrorCode::NONE;
   if (error != ErrorCode::NONE) {
@@ -210,15 +230,15 @@ void GroupCoordinator::State::delete_offsets(const events_in::OffsetDelete& even
   std::vector<LogRecord> records;
   std::vector<Topic> topics;
   for (const auto& asked : request.topics) {
-    const bool subscribed = group->is_subscribed(asked.name);
+    const bool subscribed = group != nullptr ? group->is_subscribed(asked.name) : consumer->is_subscribed(asked.name);
     const auto partitions = arena.make_span<Partition>(asked.partitions.size());
     for (std::size_t i = 0; i < partitions.size(); ++i) {
       const std::int32_t index = asked.partitions[i].partition_index;
       partitions[i] = {.partition_index = index,
                        .error_code = code(subscribed ? ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC : ErrorCode::NONE)};
-      if (!subscribed && (offsets.find(group->id(), asked.name, index) != nullptr ||
-                          offsets.has_pending(group->id(), asked.name, index))) {
-        remove_offset(group->id(), asked.name, index, records);
+      if (!subscribed && (offsets.find(request.group_id, asked.name, index) != nullptr ||
+                          offsets.has_pending(request.group_id, asked.name, index))) {
+        remove_offset(request.group_id, asked.name, index, records);
       }
     }
     topics.push_back({.name = asked.name, .partitions = partitions});
@@ -254,6 +274,21 @@ bool GroupCoordinator::State::expire_offsets_of(const ClassicGroup& group, std::
   return none_left;
 }
 
+bool GroupCoordinator::State::expire_offsets_of(const ConsumerGroup& group, std::int64_t now_ms,
+                                                std::vector<LogRecord>& records) {
+  bool none_left = !offsets.has_open_transaction(group.id());
+  for (const auto& [topic, partition] : offsets.places(group.id())) {
+    const CommittedOffset* committed = offsets.find(group.id(), topic, partition);
+    if (committed == nullptr || offsets.has_pending(group.id(), topic, partition) || group.is_subscribed(topic) ||
+        !expired(*committed, now_ms, options.offsets_retention_ms)) {
+      none_left = false;
+      continue;
+    }
+    remove_offset(group.id(), topic, partition, records);
+  }
+  return none_left;
+}
+
 void GroupCoordinator::State::expire_offsets(Turn& turn) {
   std::vector<LogRecord> records;
   std::vector<std::string> gone;
@@ -264,13 +299,19 @@ void GroupCoordinator::State::expire_offsets(Turn& turn) {
       gone.push_back(id);
     }
   }
+  for (const auto& [id, group] : consumers) {
+    if (expire_offsets_of(group, to_ms(turn.wall), records) && group.empty()) {
+      std::ranges::move(tombstones(group), std::back_inserter(records));
+      gone.push_back(id);
+    }
+  }
   for (const std::string& id : gone) {
     removed(id, find(id)->generation());
     forget(id);
+    forget_consumers(id);
   }
   if (!records.empty()) {
-    log(turn,
-        fmt::format("{} tombstones for expired offsets and {} groups", records.size() - gone.size(), gone.size()));
+    log(turn, fmt::format("{} tombstones for expired offsets and {} groups", records.size(), gone.size()));
   }
   append_in_parts(std::move(records), turn);
 }

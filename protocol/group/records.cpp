@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/group/record_codec.h"
 #include "protocol/wire/gen/group_records.h"
 #include "protocol/wire/reader.h"
 #include "runtime/assert.h"
@@ -16,43 +17,6 @@ constexpr int kOffsetValueVersion = 4;
 constexpr int kExpiringOffsetValueVersion = 1;
 constexpr int kGroupValueVersion = 3;
 constexpr std::int16_t kLegacyOffsetKey = 0;
-
-template <class T>
-Blob encoded(const T& value, int version, std::int16_t prefix) {
-  Blob out{static_cast<std::byte>(prefix >> 8), static_cast<std::byte>(prefix & 0xff)};
-  const auto done = wire::append(out, value, version);
-  VERDICT_ASSERT(done.has_value(), T::message_name);
-  return out;
-}
-
-template <class T>
-Blob key_of(const T& key) {
-  return encoded(key, 0, T::api_key);
-}
-template <class T>
-Blob value_of(const T& value, int version) {
-  return encoded(value, version, static_cast<std::int16_t>(version));
-}
-
-template <class T>
-std::expected<void, std::string> decode_value(wire::Arena& arena, std::span<const std::byte> bytes, T& out) {
-  const std::string name(T::message_name);
-  if (bytes.size() < 2) {
-    return std::unexpected(name + ": a value of " + std::to_string(bytes.size()) + " bytes has no version");
-  }
-  const auto version = wire::load_big_endian<std::int16_t>(bytes.data());
-  if (version < T::lowest_version || version > T::highest_version) {
-    return std::unexpected(name + ": version " + std::to_string(version) + " is unknown");
-  }
-  if (!wire::decode_exact(arena, bytes.subspan(2), version, out)) {
-    return std::unexpected(name + ": a malformed value of version " + std::to_string(version));
-  }
-  return {};
-}
-
-std::optional<std::string> owned(std::optional<std::string_view> text) {
-  return text ? std::optional<std::string>(*text) : std::nullopt;
-}
 
 std::expected<ReadRecord, std::string> read_offset(std::span<const std::byte> body,
                                                    std::optional<std::span<const std::byte>> value) {
@@ -183,8 +147,16 @@ std::expected<ReadRecord, std::string> read_record(std::span<const std::byte> ke
     case wire::GroupMetadataKey::api_key:
       return read_group(key.subspan(2), value);
     default:
-      return OtherRecord{.type = type};
+      break;
   }
+  if (!is_consumer_record(type)) {
+    return OtherRecord{.type = type};
+  }
+  auto read = read_consumer_record(type, key.subspan(2), value);
+  if (!read) {
+    return std::unexpected(read.error());
+  }
+  return std::move(*read);
 }
 
 std::size_t batch_bytes(std::span<const LogRecord> records) {

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "protocol/group/classic_group.h"
+#include "protocol/group/consumer_records.h"
 #include "protocol/group/coordinator.h"
 #include "protocol/group/offsets.h"
 
@@ -35,7 +36,7 @@ struct GroupRecord {
 struct OtherRecord {  // of a type that is not ours
   std::int16_t type = 0;
 };
-using ReadRecord = std::variant<OffsetRecord, GroupRecord, OtherRecord>;
+using ReadRecord = std::variant<OffsetRecord, GroupRecord, ConsumerRecord, OtherRecord>;
 std::expected<ReadRecord, std::string> read_record(std::span<const std::byte> key,
                                                    std::optional<std::span<const std::byte>> value);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <expected>
 #include <map>
 #include <optional>
 #include <string>
@@ -8,7 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/group/assignors.h"
 #include "protocol/group/classic_group.h"
+#include "protocol/group/consumer_group.h"
+#include "protocol/group/consumer_records.h"
 #include "protocol/group/coordinator.h"
 #include "protocol/group/offsets.h"
 #include "protocol/group/timers.h"
@@ -21,8 +25,22 @@ struct Turn {  // one step
   Effects& out;
 };
 
+// What is decided on one consumer group, before it is done: a record that can't be written undoes it all.
+struct Work {
+  std::string id;
+  const ConsumerGroup* existing = nullptr;  // as it is
+  std::optional<ConsumerGroup> made;        // or will be: no group of the coordinator's yet
+  std::vector<LogRecord> records;           // what makes way for it, and makes it
+  std::vector<ConsumerChange> changes;
+  bool looked_at_metadata = false;
+
+  const ConsumerGroup& group() const { return made ? *made : *existing; }
+};
+
+using ClientAssignment = std::optional<Assignment>;  // what a member says that it has; none: it says nothing
+
 struct GroupCoordinator::State {
-  State(Options o, protocol::Observer* to) : options(o), observer(to) {}
+  State(Options o, protocol::Observer* to) : options(std::move(o)), observer(to) {}
 
   // ---- the feed (announcements.cpp) ----
   void announce_loaded() const;
@@ -41,13 +59,27 @@ struct GroupCoordinator::State {
     turn.out.list.push_back(effects::Respond{.token = token, .response = wire::Message<T>::copy(value)});
   }
   void log(Turn&, std::string text);
-  void set_timer(TimerKind kind, const ClassicGroup&, std::string_view member, std::int64_t ms, Turn&);
-  void cancel_timer(TimerKind kind, const ClassicGroup&, std::string_view member = {});
+  void set_timer(TimerKind kind, std::string_view group, std::string_view member, std::int64_t ms, Turn&);
+  void set_timer(TimerKind kind, const ClassicGroup& group, std::string_view member, std::int64_t ms, Turn& turn) {
+    set_timer(kind, group.id(), member, ms, turn);
+  }
+  void cancel_timer(TimerKind kind, std::string_view group, std::string_view member);
+  void cancel_timer(TimerKind kind, const ClassicGroup& group, std::string_view member = {}) {
+    cancel_timer(kind, group.id(), member);
+  }
+  void ring(const TimerKey& due, Turn&);
   void arm(Turn&);
 
   ClassicGroup* find(std::string_view id);
+  const ClassicGroup* find(std::string_view id) const;
+  const ConsumerGroup* find_consumers(std::string_view id) const;
+  bool exists(std::string_view id) { return find(id) != nullptr || find_consumers(id) != nullptr; }
+  void ensure_group(std::string_view id, std::int64_t wall_ms);  // a classic one, if there is none
   ClassicGroup& find_or_create(std::string_view id, std::int64_t wall_ms);
-  void forget(std::string_view id);  // the group, not its offsets
+  void forget(std::string_view id);  // the classic group, not its offsets
+  void forget_consumers(std::string_view id);
+  void replay(ConsumerRecord record);
+  void resume(const ConsumerGroup&, Turn&);  // after it was loaded
   void put(std::string_view group, std::string_view topic, std::int32_t partition, CommittedOffset offset,
            std::optional<Producer> transactional);
   void remove_offset(std::string_view group, std::string_view topic, std::int32_t partition,
@@ -103,16 +135,78 @@ struct GroupCoordinator::State {
   void topics_deleted(std::span<const std::string> names, Turn&);
   void expire_offsets(Turn&);
   bool expire_offsets_of(const ClassicGroup&, std::int64_t now_ms, std::vector<LogRecord>&);  // true: none is left
+  bool expire_offsets_of(const ConsumerGroup&, std::int64_t now_ms, std::vector<LogRecord>&);
+
+  // ---- members of the consumer protocol (consumer_heartbeat.cpp, consumer_members.cpp) ----
+  struct Beat;
+  template <class T>
+  using Or = std::expected<T, Refusal>;
+  using Done = Or<void>;
+  void consumer_heartbeat(const events_in::ConsumerHeartbeat&, Turn&);
+  Done beat(const events_in::ConsumerHeartbeat&, Turn&);
+  void answer_beat(const Beat&, Turn&);
+  Done leave_consumers(const events_in::ConsumerHeartbeat&, Turn&);
+  Or<Work> open_consumers(std::string_view id, bool create) const;
+  std::optional<Refusal> refuse_if_full(const ConsumerGroup&, std::string_view member) const;
+  Or<ConsumerMember> dynamic_member(const ConsumerGroup&, std::string_view id, bool create) const;
+  Or<ConsumerMember> static_member(Work&, std::string_view id, const std::string& instance, bool create, bool classic,
+                                   Turn&);
+  void take_place(Work&, const ConsumerMember& old, const ConsumerMember& fresh);
+  Done commit(Work&, Turn&);  // does it
+  void remove_members(const std::string& group, const std::vector<std::string>& ids, Turn&);
+  void end_of_consumer(const TimerKey& due, Turn&);
+  void cancel_consumer_timers(std::string_view group, std::string_view member);
+
+  // ---- what they shall have (consumer_target.cpp) ----
+  struct Subscriptions {  // of the group, with the member as it will be
+    std::int32_t epoch = 0;
+    bool homogeneous = true;
+  };
+  Subscriptions update_subscriptions(Work&, const ConsumerMember& from, const ConsumerMember& to, bool bump, Turn&);
+  Assignment update_target(Work&, const ConsumerMember& from, const ConsumerMember& to, const Subscriptions&);
+  // Brings the member nearer to its target, and the target up to date before.
+  void settle(Work&, const ConsumerMember& from, ConsumerMember& to, bool bump, const ClientAssignment& owned, Turn&);
+  void reconcile(Work&, ConsumerMember&, std::int32_t target_epoch, const Assignment& target,
+                 const ClientAssignment& owned);
+  std::int64_t hash_of(const SubscribedTopics&) const;
+
+  // ---- subscriptions by regular expressions (consumer_regexes.cpp) ----
+  struct RegexUpdate {
+    bool bump = false;
+    std::vector<std::string> refresh;  // patterns to be resolved when the rest is done
+  };
+  Or<RegexUpdate> update_regexes(Work&, const ConsumerMember& from, const ConsumerMember& to, Turn&);
+  void refresh_regexes(const std::string& group, const std::vector<std::string>& patterns, Turn&);
+  void topics_changed(const events_in::TopicsChanged&);
+  void note_new_topics();
+
+  // ---- classic members of consumer groups, and groups that change their type (migration.cpp, consumer_classic.cpp)
+  Or<Work> upgrade(const ClassicGroup&) const;
+  void begin_upgraded(const ConsumerGroup&, Turn&);
+  bool may_downgrade(const ConsumerGroup&, std::size_t left, std::size_t left_classic, Turn&);
+  // Without those that leave; they are why the others are to join again.
+  void downgrade(const std::string& id, const std::vector<std::string>& leaving, Turn&);
+  void join_consumers(const events_in::JoinGroup&, Turn&);
+  Done join_member(const events_in::JoinGroup&, const std::string& id, std::vector<MemberProtocol>, Turn&);
+  ErrorCode check_classic(const ConsumerGroup&, std::string_view member, std::optional<std::string_view> instance,
+                          std::int32_t generation) const;
+  void expect_join(const ConsumerGroup&, const ConsumerMember&, Turn&);
+  void sync_consumers(const events_in::SyncGroup&, const ConsumerGroup&, Turn&);
+  ErrorCode heartbeat_consumers(const wire::HeartbeatRequest&, const ConsumerGroup&, Turn&);
+  void leave_consumers(const events_in::LeaveGroup&, const ConsumerGroup&, Turn&);
 
   // ---- groups as a whole (group_requests.cpp) ----
+  void describe(const events_in::DescribeConsumerGroup&, Turn&);
   void describe(const events_in::DescribeGroup&, Turn&);
   void list(const events_in::ListGroups&, Turn&);
   ErrorCode delete_group(std::string_view id, Turn&);
 
   Options options;
   protocol::Observer* observer;
-  // Consumer groups (KIP-848) will be other values under the same ids: find() then gives null for theirs.
+  // Of an id there is one or the other.
   std::map<std::string, ClassicGroup, std::less<>> groups;
+  std::map<std::string, ConsumerGroup, std::less<>> consumers;
+  std::int64_t new_topics_at = 0;  // the metadata's version when topics were created last
   OffsetStore offsets;
   Timers timers;
   MonoTime armed{};               // zero: no timer

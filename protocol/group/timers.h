@@ -16,7 +16,12 @@ enum class TimerKind : std::uint8_t {
   retention,  // offsets to expire, of all groups
   join,       // who has not joined by then is not waited for
   sync,       // who has not synced by then is removed
-  session     // a member, or a member id that was given away
+  session,    // a member, or a member id that was given away
+  // Of members of consumer groups:
+  consumer_session,  // it was silent for too long
+  revocation,        // it did not give up in time what it was to
+  classic_join,      // it speaks the classic protocol, and did not join again in time
+  classic_sync       // the same, SyncGroup
 };
 
 struct TimerKey {
@@ -39,6 +44,7 @@ class Timers {
     node.value().first = when;
     order_.insert(std::move(node));
   }
+  bool has(const TimerKey& key) const { return at_.contains(key); }
   void cancel(const TimerKey& key) {
     if (const auto found = at_.find(key); found != at_.end()) {
       order_.erase({found->second, key});

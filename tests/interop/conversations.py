@@ -40,7 +40,8 @@ APIS = """
     Produce Fetch ListOffsets Metadata ApiVersions CreateTopics DeleteTopics InitProducerId OffsetForLeaderEpoch
     DescribeConfigs UpdateFeatures DescribeCluster FindCoordinator JoinGroup SyncGroup Heartbeat LeaveGroup OffsetCommit
     OffsetFetch OffsetDelete DeleteGroups DescribeGroups ListGroups AddPartitionsToTxn AddOffsetsToTxn EndTxn
-    TxnOffsetCommit WriteTxnMarkers DescribeProducers ListTransactions DescribeTransactions
+    TxnOffsetCommit WriteTxnMarkers DescribeProducers ListTransactions DescribeTransactions ConsumerGroupHeartbeat
+    ConsumerGroupDescribe
 """.split()
 MESSAGES = {name: json.loads((ROOT / f"protocol/wire/messages/{name}Request.json").read_text()) for name in APIS}
 KEYS = {name: message["key"] for name, message in MESSAGES.items()}
@@ -55,6 +56,8 @@ FLEXIBLE = {
 BOUND = {"topicId", "sessionId", "port"}
 # The ids that coordinators give to members: what stands before the UUID is part of the name, and so compared.
 MEMBER_ID = re.compile(r"(.*)-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# Those of members of consumer groups that bring none.
+DRAWN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 # A clock's reading: any time of the last hour.
 CLOCKS = {"logAppendTimeMs", "transactionStartTimeMs", "lastTimestamp"}
 # The number of records in a cluster's metadata log: any number >= 0.
@@ -93,6 +96,13 @@ UNORDERED = {
     ("AddPartitionsToTxn", "topicResults"): "name",
     ("AddPartitionsToTxn", "resultsByPartition"): "partitionIndex",
     ("AddPartitionsToTxn", "resultsByTransaction"): "transactionalId",
+    ("ConsumerGroupHeartbeat", "topicPartitions"): "partitions",
+    ("ConsumerGroupHeartbeat", "partitions"): None,
+    ("ConsumerGroupDescribe", "groups"): "groupId",
+    ("ConsumerGroupDescribe", "members"): "memberId",
+    ("ConsumerGroupDescribe", "topicPartitions"): "topicName",
+    ("ConsumerGroupDescribe", "partitions"): None,
+    ("ConsumerGroupDescribe", "subscribedTopicNames"): None,
     ("WriteTxnMarkers", "topics"): "name",
     ("WriteTxnMarkers", "partitions"): "partitionIndex",
 }
@@ -272,6 +282,8 @@ def canonical(api, value, names, key=None):
         return names.bind(key, value)
     if key in ("memberId", "leader") and (drawn := MEMBER_ID.fullmatch(value or "")):
         return names.bind(f"{drawn[1]}Member", value)
+    if key == "memberId" and DRAWN_ID.fullmatch(value or ""):
+        return names.bind("drawnMember", value)
     if key in CLOCKS and value != -1:
         return "@time" if abs(time.time() * 1000 - value) < 3_600_000 else value
     if key in COUNTS and value >= 0:

@@ -35,17 +35,26 @@ STAGES = {
     },
     "coordinators": {"log.retention.ms": "-1", **ONE_BROKER},
     **dict.fromkeys(
-        ("groups", "lists"),
+        ("groups", "lists", "consumers", "consumers-listed", "consumers-down"),
         {"log.retention.ms": "-1", "group.initial.rebalance.delay.ms": "0", **ONE_BROKER},
     ),
-    "moving": {
+    "consumers-off": {
         "log.retention.ms": "-1",
-        "@brokers": "3",
         "group.initial.rebalance.delay.ms": "0",
-        "offsets.topic.num.partitions": "1",
-        "transaction.state.log.num.partitions": "1",
-        "transaction.state.log.min.isr": "1",
+        "group.coordinator.rebalance.protocols": "classic",
+        **ONE_BROKER,
     },
+    **dict.fromkeys(
+        ("moving", "moving-consumers"),
+        {
+            "log.retention.ms": "-1",
+            "@brokers": "3",
+            "group.initial.rebalance.delay.ms": "0",
+            "offsets.topic.num.partitions": "1",
+            "transaction.state.log.num.partitions": "1",
+            "transaction.state.log.min.isr": "1",
+        },
+    ),
     "cluster": {"log.retention.ms": "-1", "@brokers": "3"},
 }
 

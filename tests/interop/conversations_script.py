@@ -3,6 +3,7 @@
 from batches import CONTROL, GZIP, LOG_APPEND_TIME, LZ4, SNAPPY, TIME, ZSTD, batch, raw, text
 from conversations import KEYS
 from conversations_script_admin import admin
+from conversations_script_consumers import consumer_groups
 from conversations_script_coordinators import coordinators
 from conversations_script_groups import groups
 from conversations_script_nodes import nodes
@@ -435,6 +436,7 @@ def conversations():
     admin(script, ask, create)
     coordinators(script)
     groups(script)
+    consumer_groups(script)
     transactions(script)
     nodes(script)
     assert len({one["name"] for one in script.conversations}) == len(script.conversations)

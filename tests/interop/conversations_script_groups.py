@@ -80,7 +80,10 @@ def sync(version, group, member, generation=1, assignments=(), instance=None, ki
             groupInstanceId=instance,
             protocolType=kind,
             protocolName=name,
-            assignments=[{"memberId": one, "assignment": text(given.encode())} for one, given in assignments],
+            assignments=[
+                {"memberId": one, "assignment": text(given if isinstance(given, bytes) else given.encode())}
+                for one, given in assignments
+            ],
         )
         | where
     )

@@ -6,10 +6,10 @@ from conversations_script_steps import ask, end_of_epoch, fetch, offsets, produc
 EVERYWHERE = [1, 2, 3]
 
 
-def create_on(topic, *replicas, **configs):
-    """One partition, led by the first."""
+def create_on(topic, *replicas, partitions=1, **configs):
+    """Each partition is led by the first."""
     named = [{"name": key.replace("_", "."), "value": value} for key, value in configs.items()]
-    assigned = [{"partitionIndex": 0, "brokerIds": list(replicas)}]
+    assigned = [{"partitionIndex": i, "brokerIds": list(replicas)} for i in range(partitions)]
     wanted = [{"name": topic, "numPartitions": -1, "replicationFactor": -1, "assignments": assigned, "configs": named}]
     return [
         ask("CreateTopics", 4, timeoutMs=30000, topics=wanted),

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <utility>
 
+#include "protocol/java_order.h"
+
 // The numbers are Java's: new String(bytes, UTF_8).hashCode().
 namespace verdict::broker {
 namespace {
@@ -22,7 +24,7 @@ TEST(Coordinators, HashesAreThoseOfJava) {
       {"\xf0\x9f\x98\x80", 1772899},  // a surrogate pair
       {"a\xf0\x9f\x98\x80\xc3\xa9\x62", 1793344797},
   };
-  for (const auto& [text, hash] : texts) EXPECT_EQ(java_hash(text), hash) << text;
+  for (const auto& [text, hash] : texts) EXPECT_EQ(protocol::java_hash(text), hash) << text;
 }
 
 TEST(Coordinators, WhatIsNoUtf8IsReplacedAsJavaDoesIt) {
@@ -39,7 +41,7 @@ TEST(Coordinators, WhatIsNoUtf8IsReplacedAsJavaDoesIt) {
       {"\xff\x61\xfe", 63045753},        // never a byte of UTF-8
       {"\xe0\x80\x9f", 65074269},        // overlong
   };
-  for (const auto& [text, hash] : bytes) EXPECT_EQ(java_hash(text), hash) << testing::PrintToString(text);
+  for (const auto& [text, hash] : bytes) EXPECT_EQ(protocol::java_hash(text), hash) << testing::PrintToString(text);
 }
 
 TEST(Coordinators, APartitionIsTheHashWithoutItsSign) {

@@ -153,7 +153,8 @@ TEST(GroupLoad, DamagedRecordsAreErrorsAndForeignOnesAreSkipped) {
   EXPECT_EQ(replay("\0\2\0\1"sv, std::nullopt), "GroupMetadataKey: a malformed key");
   EXPECT_EQ(replay("\0\2\0\1g"sv, "\0\11"sv), "GroupMetadataValue: version 9 is unknown");
   EXPECT_EQ(replay("\0\2\0\1g"sv, std::nullopt), "");
-  EXPECT_EQ(replay("\0\3\0\1g"sv, "\0\0anything"sv), "");   // a consumer group's (KIP-848)
+  EXPECT_EQ(replay("\0\3\0\1g"sv, "\0\0anything"sv), "ConsumerGroupMetadataValue: a malformed value of version 0");
+  EXPECT_EQ(replay("\0\13\0\1g"sv, "\0\0anything"sv), "");  // a share group's (KIP-932)
   EXPECT_EQ(replay("\0\x63whatever"sv, std::nullopt), "");  // of a later Kafka
   Harness h;
   const auto ids = h.stable(1);

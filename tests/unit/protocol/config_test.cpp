@@ -89,6 +89,21 @@ TEST(ServerProperties, ProblemsNameFileLineKeyValueAndWhatIsAllowed) {
   EXPECT_NE(problems_of("a=\\u12").find("s.properties:1: malformed escape"), std::string::npos);
 }
 
+TEST(ServerProperties, OfConsumerGroupsHaveLimitsOfTheirOwn) {
+  const auto problem = [](const std::string& line) { return problems_of(std::string(kCombined) + line); };
+  EXPECT_EQ(problem("group.consumer.assignors=range\n"), "");
+  EXPECT_EQ(problem("group.consumer.session.timeout.ms=44999\n"),
+            "s.properties:12: group.consumer.session.timeout.ms=44999 (allowed: at least "
+            "group.consumer.min.session.timeout.ms=45000)\n");
+  EXPECT_EQ(problem("group.consumer.heartbeat.interval.ms=15001\n"),
+            "s.properties: group.consumer.max.heartbeat.interval.ms=15000 (allowed: at least "
+            "group.consumer.heartbeat.interval.ms=15001)\n");
+  EXPECT_NE(problem("group.consumer.max.heartbeat.interval.ms=60000\ngroup.consumer.heartbeat.interval.ms=45000\n"),
+            "");
+  EXPECT_NE(problem("group.consumer.assignors=sticky\n"), "");
+  EXPECT_NE(problem("group.consumer.assignors=\n"), "");
+}
+
 TEST(ServerProperties, GarbageNeverCrashes) {
   std::minstd_rand random(1);
   const std::string seed(kCombined);
