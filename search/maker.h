@@ -127,6 +127,7 @@ class Maker {
   void coordinator_dies();
   void late_marker();
   void late_produce();
+  void late_verification();
   void late_end();
   void second_instance();
   void lost_answers();

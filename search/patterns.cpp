@@ -248,6 +248,7 @@ void Maker::pattern(std::string_view name) {
   if (name == "coordinator-dies") return coordinator_dies();
   if (name == "late-marker") return late_marker();
   if (name == "late-produce") return late_produce();
+  if (name == "late-verification") return late_verification();
   if (name == "late-end") return late_end();
   if (name == "second-instance") return second_instance();
   if (name == "lost-answers") return lost_answers();

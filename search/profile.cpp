@@ -266,10 +266,9 @@ constexpr std::array kCoordinatedLoads{
     Weight{"transforms", 26},
 };
 constexpr std::array kTransactionPatterns{
-    Weight{"paused-producer", 10}, Weight{"coordinator-dies", 12},
-    Weight{"late-marker", 10},     Weight{"late-produce", 10},
-    Weight{"late-end", 10},        Weight{"second-instance", 8},
-    Weight{"lost-answers", 8},     Weight{"transaction-elections", 10},
+    Weight{"paused-producer", 10}, Weight{"coordinator-dies", 12}, Weight{"late-marker", 10},
+    Weight{"late-produce", 10},    Weight{"late-end", 10},         Weight{"late-verification", 8},
+    Weight{"second-instance", 8},  Weight{"lost-answers", 8},      Weight{"transaction-elections", 10},
 };
 constexpr std::array kGroupPatterns{
     Weight{"paused-member", 12},

@@ -132,6 +132,35 @@ void Maker::late_produce() {
   if (share(30)) unseat(data_partition(), at + within(0, wait));
 }
 
+// The word that a transaction goes on is on its way from its coordinator to a leader that asked for it, while its time
+// runs out and its marker overtakes the word.
+void Maker::late_verification() {
+  ProducerSpec& load = transactional();
+  load.transaction_timeout_ms = std::min<std::int64_t>(load.transaction_timeout_ms, within(150, 700));
+  const std::string identity = id_of(load);
+  const std::int64_t wait = patience(load);
+  const std::int64_t at = moment(wait + 300);
+  make_time(at + wait + 900);
+  FaultSpec& hold = add("message");
+  const std::string id = hold.id;
+  hold.api = "AddPartitionsToTxn";
+  hold.side = share(75) ? "response" : "request";
+  (hold.side == "response" ? hold.from : hold.to) = leader_of(transactions_partition());
+  (hold.side == "response" ? hold.to : hold.from) = "brokers";
+  hold.effect = "hold";
+  hold.count = static_cast<std::int32_t>(within(1, 3));
+  hold.for_ms = wait + within(100, 1'500);
+  hold.when = moved(identity, "Ongoing");
+  hold.when->not_before_ms = at;
+  if (!share(70)) return;
+  FaultSpec& release = add("release");
+  release.of = id;
+  release.when = moved(identity, share(70) ? "CompleteAbort" : "PrepareAbort");
+  release.when->nth = 1;
+  release.when->not_before_ms = at + within(50, wait);
+  release.when->after_us = soon_us();
+}
+
 // What asks for the end, or answers that, is lost or late, so that it is asked for again.
 void Maker::late_end() {
   const ProducerSpec& load = transactional();

@@ -248,6 +248,8 @@ std::set<std::string> hurts(const Scenario& scenario) {
     if (of->api == "Produce" && (set_off_by(fault, "transaction_moved", "CompleteAbort") ||
                                  set_off_by(fault, "transactional_appended", "abort")))
       found.insert("records that arrive after their abort");
+    if (of->api == "AddPartitionsToTxn" && (of->from == "brokers" || of->to == "brokers"))
+      found.insert("a verification that its transaction's end overtakes");
     if (of->api == "EndTxn" && set_off_by(fault, "transaction_moved", "Ongoing"))
       found.insert("an end that arrives in the next transaction");
     if (of->api == "WriteTxnMarkers" && set_off_by(fault, "became_leader"))
@@ -268,7 +270,8 @@ TEST(Coordinated, WhatIsKnownToHurtIsDrawn) {
          {"a transactions' coordinator", "a groups' coordinator", "a producer paused past its time-out",
           "a member paused past its session", "a coordinator that goes in a transition", "a marker that is held",
           "an end unanswered", "records that arrive after their abort", "an end that arrives in the next transaction",
-          "a marker that arrives at the next leader", "a commit that arrives late"})
+          "a marker that arrives at the next leader", "a commit that arrives late",
+          "a verification that its transaction's end overtakes"})
       EXPECT_GE(counts[what], own ? 15 : 4) << name << ": " << what;
     EXPECT_GE(counts["a new instance that is late"], own ? 15 : 0);
   }
