@@ -56,6 +56,7 @@ void Maker::coordinator_settings() {
   if (config.contains("transactional.id.expiration.ms"))
     config.try_emplace("transaction.remove.expired.transaction.cleanup.interval.ms", "200");
   if (has_transactions()) {
+    if (share(25)) scenario_.cluster.features["transaction.version"] = share(80) ? "1" : "0";
     for (std::int64_t i = 0; i < effective("transaction.state.log.num.partitions", 1); ++i)
       partitions_.push_back(numbered(kTransactions, i));
   }
@@ -70,6 +71,7 @@ void Maker::transact(ProducerSpec& load, bool pipelined) {
   load.acks = "all";
   load.idempotent = false;
   load.transactional = true;
+  if (share(15)) load.transaction_version = 1;
   load.retries = ProducerSpec{}.retries;
   load.in_flight = static_cast<std::int32_t>(within(pipelined ? 2 : 1, 5));
   load.burst = static_cast<std::int32_t>(within(1, 6));
@@ -78,19 +80,39 @@ void Maker::transact(ProducerSpec& load, bool pipelined) {
   if (share(15)) load.lives = static_cast<std::int32_t>(within(1, 4));
 }
 
+// Those of one group share out partitions by one assignor; static ones may meet another with their own name.
 void Maker::make_members() {
+  constexpr std::array kAssignors{Weight{"range", 4}, Weight{"roundrobin", 2}, Weight{"cooperative-sticky", 4}};
   const std::int64_t groups = share(20) ? 2 : 1;
   const std::int64_t least = effective("group.min.session.timeout.ms", kMinSessionMs);
   for (std::int64_t g = 0; g < groups; ++g) {
     const std::int64_t members = within(2, 4);
+    const std::string assignor(weighted(kAssignors));
+    const bool fixed = share(40);
+    const bool restless = share(30);
+    const bool slow = share(30);
     for (std::int64_t i = 0; i < members; ++i) {
       scenarios::ConsumerSpec reader;
       reader.topic = scenario_.topics.front().name;
       reader.group = g == 0 ? "readers" : "others";
+      reader.assignor = assignor;
       reader.session_timeout_ms = std::max<std::int64_t>(least + within(0, 1'000), 150);
       if (share(30)) reader.isolation = "read_committed";
       if (share(30)) reader.poll_interval_ms = within(5, 100);
       if (share(25)) reader.start_ms = within(1, scenario_.phases.run_ms / 2);
+      if (fixed && share(80)) {
+        // The last may take the place of the first.
+        reader.instance = numbered("seat-", i + 1 == members && share(50) ? 0 : i);
+        if (i + 1 == members) reader.start_ms = within(1, scenario_.phases.run_ms * 3 / 4);
+      }
+      if (restless && share(60)) {
+        reader.stay_ms = within(200, 1'500);
+        reader.away_ms = within(20, 800);
+      }
+      if (slow && share(60)) {
+        reader.stall_one_in = static_cast<std::int32_t>(within(3, 20));
+        reader.stall_ms = within(100, 2'500);
+      }
       add_consumer(reader);
     }
   }

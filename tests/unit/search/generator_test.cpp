@@ -277,6 +277,37 @@ TEST(Coordinated, WhatIsKnownToHurtIsDrawn) {
   }
 }
 
+// What members and transactional clients are like, in a run of each kind.
+std::set<std::string> ways(const Scenario& scenario) {
+  std::set<std::string> found;
+  std::set<std::string> seats;
+  for (const auto& reader : scenario.workload.consumers) {
+    if (reader.group.empty()) continue;
+    found.insert("assignor " + reader.assignor);
+    if (reader.stay_ms > 0) found.insert("comes and goes");
+    if (reader.stall_one_in > 0) found.insert("commits late");
+    if (reader.instance.empty()) continue;
+    found.insert(reader.stay_ms > 0 ? "a static member that restarts" : "a static member");
+    if (!seats.insert(reader.group + reader.instance).second) found.insert("a place that two want");
+  }
+  for (const auto& load : scenario.workload.producers) {
+    if (load.transactional && load.transaction_version == 1) found.insert("an older transactional client");
+  }
+  if (scenario.cluster.features.contains("transaction.version")) found.insert("an older transaction.version");
+  return found;
+}
+
+TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
+  std::map<std::string, int> counts;
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    for (const std::string& what : ways(generate(*find_profile("transactions"), seed))) ++counts[what];
+  }
+  for (const char* what : {"assignor range", "assignor roundrobin", "assignor cooperative-sticky", "comes and goes",
+                           "commits late", "a static member", "a static member that restarts", "a place that two want",
+                           "an older transactional client", "an older transaction.version"})
+    EXPECT_GE(counts[what], 15) << what;
+}
+
 // So that a fault that names one goes on naming it, whoever else goes.
 TEST(Coordinated, ClientsHaveNumbersOfTheirOwn) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
