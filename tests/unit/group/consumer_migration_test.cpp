@@ -69,7 +69,7 @@ TEST_F(Migrations, AClassicGroupBecomesAConsumerGroupAndBack) {
   EXPECT_EQ(h.joined(join).protocol_name, "range");
   EXPECT_EQ(mine(h, h.sync({.member = c, .generation = 2})).size(), 4U);
   EXPECT_EQ(h.heartbeat(c, 2), NONE);
-  EXPECT_EQ(h.beat({.member = "n", .epoch = 2}).assignment->at("t").size(), 1U);
+  EXPECT_EQ(h.beat({.member = "n", .epoch = 2}).assignment.value_or(Named{})["t"].size(), 1U);
   EXPECT_EQ(std::string(h.consumers().group_state), "Stable");
   EXPECT_EQ(h.consumers().members[0].member_type, 0);
   EXPECT_EQ(h.commit("t", 0, 6, {.member = c, .generation = 1}), ILLEGAL_GENERATION);
@@ -116,7 +116,7 @@ TEST_F(Migrations, ACooperativeMemberGivesUpFirst) {
   EXPECT_EQ(h.joined(join).generation_id, 2);
   EXPECT_EQ(mine(h, h.sync({.member = c, .generation = 2})), kept);
   EXPECT_EQ(h.heartbeat(c, 2), NONE);
-  EXPECT_EQ(h.beat({.member = "n", .epoch = 2}).assignment->at("t").size(), 1U);
+  EXPECT_EQ(h.beat({.member = "n", .epoch = 2}).assignment.value_or(Named{})["t"].size(), 1U);
 }
 
 TEST_F(Migrations, EmptyGroupsChangeTheirTypeAtOnce) {
