@@ -67,6 +67,10 @@ constexpr std::array kInvariants = {
     Invariant{"G5", "ResumesAtCommitted", "A group's member goes on where a coordinator says that the group stands.",
               true},
     Invariant{"L1", "DenseOffsets", "Offsets of an uncompacted log are dense.", false},
+    Invariant{"L2", "CompactionKeepsLastValues",
+              "Compaction keeps each key's last value that is not aborted, markers while it keeps records of their "
+              "transactions, order and offsets.",
+              true},
     Invariant{"L3", "ReadsWhatWasWritten", "What is read equals what was written.", false},
     Invariant{"L4", "RecoveryKeepsPrefix",
               "Recovery keeps the longest valid prefix of what survived and loses nothing that was synced.", false},

@@ -15,7 +15,7 @@
 #include "runtime/time.h"
 
 // The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
-// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1-T12, G1-G5; V1-V6 at a deadline).
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1-L4, T1-T12, G1-G5; V1-V6 at a deadline).
 namespace verdict::checker {
 
 enum class StopKind : std::uint8_t {

@@ -46,7 +46,9 @@ namespace verdict {
   X(ResendNewEpoch, "resend-new-epoch")                          \
   X(InitNoFence, "init-no-fence")                                \
   X(LsoBeforeReplay, "lso-before-replay")                        \
-  X(SequenceGap, "sequence-gap")
+  X(SequenceGap, "sequence-gap")                                 \
+  X(Kafka14055, "kafka-14055")                                   \
+  X(CleanPastLso, "clean-past-lso")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -86,6 +88,8 @@ namespace verdict {
   X(DefectInitNoFence, "defect-init-no-fence")                                \
   X(DefectLsoBeforeReplay, "defect-lso-before-replay")                        \
   X(DefectSequenceGap, "defect-sequence-gap")                                 \
+  X(DefectKafka14055, "defect-kafka-14055")                                   \
+  X(DefectCleanPastLso, "defect-clean-past-lso")                              \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
@@ -132,7 +136,18 @@ namespace verdict {
   X(ResendRecognised, "resend-recognised")                                    \
   X(SequenceRefused, "sequence-refused")                                      \
   X(ProducerFenced, "producer-fenced")                                        \
-  X(SnapshotSkipped, "snapshot-skipped")
+  X(SnapshotSkipped, "snapshot-skipped")                                      \
+  X(SegmentsCleaned, "segments-cleaned")                                      \
+  X(CleaningInterrupted, "cleaning-interrupted")                              \
+  X(CleaningHeldByTransaction, "cleaning-held-by-transaction")                \
+  X(CleaningMapFull, "cleaning-map-full")                                     \
+  X(TombstoneExpired, "tombstone-expired")                                    \
+  X(MarkerExpired, "marker-expired")                                          \
+  X(EmptyBatchKept, "empty-batch-kept")                                       \
+  X(SwapCompleted, "swap-completed")                                          \
+  X(SwapDropped, "swap-dropped")                                              \
+  X(CleanerCheckpointLowered, "cleaner-checkpoint-lowered")                   \
+  X(FollowerCopiedHole, "follower-copied-hole")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
 // simulated machine's own, the others the core's.
@@ -165,7 +180,8 @@ namespace verdict {
   X(Placement, "placement")        \
   X(Workload, "workload")          \
   X(FetchSession, "fetch-session") \
-  X(MemberId, "member-id")
+  X(MemberId, "member-id")         \
+  X(CleanerHash, "cleaner-hash")
 
 #define VERDICT_ENUMERATOR(id, text) id,
 enum class Defect : std::uint8_t { VERDICT_DEFECTS(VERDICT_ENUMERATOR) };

@@ -27,6 +27,8 @@ void to_history(const sim::ClientOp& op, checker::HistoryEntry& entry) {
   entry.idempotent = op.idempotent;
   entry.ordered = op.ordered;
   entry.renewed = op.renewed;
+  entry.compacted = op.compacted;
+  entry.tombstone = op.tombstone;
   entry.read_committed = op.read_committed;
   entry.txn = op.txn;
   entry.input = op.input;

@@ -70,7 +70,8 @@ LiveRun::LiveRun(Runtime& runtime, const Scenario& scenario, LiveOptions options
       say_(std::move(say)),
       settings_{.bootstrap = options_.bootstrap,
                 .request_timeout_ms = scenario.workload.request_timeout_ms,
-                .delivery_timeout_ms = scenario.workload.delivery_timeout_ms},
+                .delivery_timeout_ms = scenario.workload.delivery_timeout_ms,
+                .compacted = compacted_topics(scenario.topics)},
       admin_(runtime, client_options(settings_, options_.first_process)) {}
 
 LiveRun::~LiveRun() = default;

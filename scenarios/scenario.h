@@ -96,6 +96,10 @@ struct ProducerSpec {
   // may be lower.
   std::int32_t transaction_version = 2;
   std::int32_t lives = 0;  // a producer that is fenced or in doubt begins anew; 0: no limit
+  // Distinct keys, of which each record has one, drawn; 0: no keys. What a compacted topic needs.
+  std::int32_t keys = 0;
+  std::string key_form = "text";      // text; number: 4 bytes, as the keys of control records are
+  std::int32_t tombstone_one_in = 0;  // records without a value, drawn; 0: none
   // Consume, transform, produce: what the group reads of this topic becomes the records of the transactions.
   std::string source;
   std::string group;

@@ -92,6 +92,7 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   settings_.request_timeout_ms = scenario.workload.request_timeout_ms;
   settings_.delivery_timeout_ms = scenario.workload.delivery_timeout_ms;
   settings_.bytes_per_ms = scenario.network.bytes_per_ms;
+  settings_.compacted = compacted_topics(scenario.topics);
   add_clients();
   add_guests();
   injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));

@@ -36,7 +36,7 @@ void Trial::bound_liveness() {
       t.transaction_timeout = std::max(t.transaction_timeout, from_ms(producer.transaction_timeout_ms));
   }
   t.transaction_abort_interval = config.duration_ms("transaction.abort.timed.out.transaction.cleanup.interval.ms");
-  t.marker_timeout = 30s;  // request.timeout.ms of brokers' own clients
+  t.marker_timeout = t.request_timeout;
   t.clock_difference = from_ms(2 * scenario_.cluster.clock_offset_ms);
   for (const FaultSpec& fault : scenario_.faults) t.clock_difference += from_ms(2 * std::abs(fault.by_ms));
   // Three files a segment, whoever rolled it; a sync takes the median's double at most, but for a few.

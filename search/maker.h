@@ -29,6 +29,7 @@ class Maker {
   void fit_answers();
   void add_producer(ProducerSpec load);
   void add_consumer(scenarios::ConsumerSpec reader);
+  void compaction();
   scenarios::TopicSpec topic(const std::string& name, std::int64_t partitions);
   ProducerSpec producer(const std::string& topic, std::size_t number);
   bool varies(std::string_view field) const;  // the profile lets it, and this run does it

@@ -90,6 +90,8 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"no-generation-fence", "commit-from-a-zombie"},
     {"kafka-8500", "static-member-returns-in-a-rebalance"},
     {"kafka-10284", "static-member-replaced"},
+    {"kafka-14055", "compaction-across-an-open-transaction"},
+    {"clean-past-lso", "compaction-across-an-open-transaction"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

@@ -8,7 +8,7 @@
 namespace verdict::checker {
 namespace {
 
-LivenessBounds bounds() { return {10ms, 20ms, 30ms, 40ms, 50ms}; }
+LivenessBounds bounds() { return {10ms, 20ms, 30ms, 40ms, 50ms, 50ms}; }
 
 LivenessProbe healthy() {
   LivenessProbe p;
@@ -127,7 +127,7 @@ TEST(Liveness, AViolationIsTheRuns) {
   EXPECT_EQ(c.box.violation()->partition_name, "orders-0");
 }
 TEST(Invariants, AreListedAndFound) {
-  EXPECT_EQ(invariants().size(), 37u);
+  EXPECT_EQ(invariants().size(), 38u);
   EXPECT_TRUE(find_invariant("C2")->total_order);
   EXPECT_FALSE(find_invariant("C1")->total_order);
   EXPECT_NE(find_invariant("lost-write"), nullptr);

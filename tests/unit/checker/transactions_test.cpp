@@ -47,12 +47,17 @@ struct Partition : Cluster {
   // The coordinator's word, appended and (with this one broker) committed in the same turn.
   void moved(ProducerId id, int epoch, std::string_view state, bool appended = true) {
     const MonoTime now = time;
-    event(1, TransactionMoved{"alice", id.value(), static_cast<std::int16_t>(epoch), state, 0, 0});
+    event(1, TransactionMoved{"alice", id.value(), static_cast<std::int16_t>(epoch), state, 0, 0, log});
     if (!appended) return;
     time = now;  // within one turn
     const int base = log_end++;
     event(1, BatchAppended{log, Offset(base), Offset(base), LeaderEpoch(1), Role::leader, crc(base), 1, kNoProducerId,
                            kNoProducerEpoch, -1, 0, Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
+  }
+  void decided(ProducerId id, int epoch, bool commit) {
+    moved(id, epoch, commit ? "PrepareCommit" : "PrepareAbort");
+    const auto e = static_cast<std::int16_t>(epoch);
+    event(1, TransactionDecided{log, Offset(log_end - 1), "alice", id.value(), e, e, commit, "end", 0, 0, 0});
   }
   void commit_moves() {
     const NodeIds one = nodes({1});
@@ -216,7 +221,8 @@ TEST(Transactions, T7ATransactionBeginsAfterTheFence) {
 TEST(Transactions, AfterTheFenceTheNewEpochBegins) {
   Partition p;
   p.lead_transactions();
-  p.moved(kAlice, 0, "Empty"), p.write(kAlice, 0), p.mark(kAlice, "commit");
+  p.moved(kAlice, 0, "Empty"), p.write(kAlice, 0);
+  p.decided(kAlice, 0, true), p.commit_moves(), p.mark(kAlice, "commit");
   p.moved(kAlice, 1, "Empty"), p.commit_moves();
   p.write(kAlice, 0, 1), p.write(kBob, 0);
   EXPECT_EQ(p.found(), "none") << p.sentence();
