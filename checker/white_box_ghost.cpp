@@ -157,7 +157,7 @@ void WhiteBoxState::open_in(const PartitionTruth& p, std::vector<OpenTransaction
 
 std::vector<OpenTransaction> WhiteBoxState::open_transactions() {
   std::vector<OpenTransaction> found;
-  if (lost_decisions()) return found;
+  if (transactions.ids.empty() || lost_decisions()) return found;
   for (const PartitionTruth& p : partitions) open_in(p, found);
   for (const TransactionalId& id : transactions.ids) {
     if (!id.open()) continue;

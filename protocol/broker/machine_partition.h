@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <expected>
 #include <functional>
 #include <map>
@@ -42,6 +43,16 @@ class MachinePartition : public CoordinatorPartition {
     carry_out(effects);
   }
 
+  // What came of an effect at once. Effects are carried out to their end before the next event: of two timers that they
+  // arm the later one is the younger.
+  template <class Event>
+  void step_after(Event event) {
+    if (!carrying_out_) return step(event);
+    later_.push_back([this, event = std::move(event)] {
+      if (state() == State::active) step(event);
+    });
+  }
+
   void respond(Token token, Response response) {
     const auto held = std::make_shared<Response>(std::move(response));
     when_committed([this, token, held] {
@@ -68,11 +79,20 @@ class MachinePartition : public CoordinatorPartition {
 
   void carry_out(Effects& effects) {
     for (const Mark mark : effects.marks) runtime().mark(mark);
+    carrying_out_ = true;
     for (auto& effect : effects.list)
       std::visit([this](auto& what) { static_cast<Derived*>(this)->run(std::move(what)); }, effect);
+    carrying_out_ = false;
+    while (!later_.empty()) {
+      const std::function<void()> next = std::move(later_.front());
+      later_.pop_front();
+      next();
+    }
   }
 
   Machine machine_;
+  bool carrying_out_ = false;
+  std::deque<std::function<void()>> later_;
   Token tokens_ = 0;
   std::map<Token, Answer> open_;
 };

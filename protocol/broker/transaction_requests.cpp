@@ -67,12 +67,12 @@ void TransactionPartition::markers_answered(const transaction::effects::SendMark
                                   .outcome = error == MarkerSender::kGone ? transaction::MarkerOutcome::gone
                                                                           : transaction::marker_outcome(error)});
   }
-  step(written);
+  step_after(std::move(written));
 }
 
 void TransactionPartition::run(const transaction::effects::AllocateProducerId& effect) {
-  step(transaction::events_in::ProducerIdAllocated{.transactional_id = effect.transactional_id,
-                                                   .producer_id = ids_->next()});
+  step_after(transaction::events_in::ProducerIdAllocated{.transactional_id = effect.transactional_id,
+                                                         .producer_id = ids_->next()});
 }
 
 void TransactionPartition::run(const transaction::effects::Log& effect) {

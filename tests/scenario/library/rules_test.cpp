@@ -223,6 +223,8 @@ std::vector<Rule> transaction_rules() {
               {"cluster.config[transaction.state.log.replication.factor]=1",
                "cluster.config[transaction.state.log.min.isr]=1", "faults[0].restart_ms=-1"},
               "fault never fired: ", "the coordinator's log is on other disks too"),
+      without("marker-waits-for-a-leader", {"topics[1].assignment=[[1,3],[3,1]]"},
+              "event partition_decided leader partition: 0", "nobody else can lead"),
       without("marker-outlives-its-leader", {"cluster.config[broker.session.timeout.ms]=60000"},
               "event became_leader leader_epoch node partition: 0", "another leader takes the marker"),
       without("aborted-transactions-and-power-loss",

@@ -337,5 +337,26 @@ TEST(Ghosts, WhatFaultsDestroyedIsExcused) {
   EXPECT_EQ(t.left(), "");
 }
 
+// Nobody knows any more what was decided.
+TEST(Ghosts, WhatACoordinatorsLogHasLostIsExcused) {
+  for (const bool lost : {false, true}) {
+    Transactions t;
+    t.transaction(0);
+    const NodeIds both = Cluster::nodes({1, 2}), isr = Cluster::nodes({1});
+    t.event(0, PartitionDecided{t.state, both, isr, NodeId(1), LeaderEpoch(1), PartitionEpoch(2), false});
+    if (lost) {
+      t.stop(1, StopKind::power_loss);
+      t.box.bytes_lost(t.time, NodeId(1), t.folder(t.state) + "/00000000000000000000.log", 100, 300);
+      t.start(1), t.event(1, MetadataApplied{Offset(10)}), t.up(1);
+      t.event(1, LogOpened{t.state, t.folder(t.state), Offset(0), Offset(1), LeaderEpoch(1), false, 0});
+      t.event(0, PartitionDecided{t.state, both, isr, NodeId(1), LeaderEpoch(2), PartitionEpoch(3), false});
+      t.event(1, LogOpened{t.orders, "data/bills-0", Offset(0), Offset(2), LeaderEpoch(1), false, 0});
+      t.event(1, BecameLeader{t.orders, LeaderEpoch(1), PartitionEpoch(1), Offset(2), Offset(2), isr});
+    }
+    t.mark(t.orders, 2, "abort");
+    EXPECT_EQ(t.found(), lost ? "none" : "T6") << t.sentence();
+  }
+}
+
 }  // namespace
 }  // namespace verdict::checker
