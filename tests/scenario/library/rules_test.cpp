@@ -202,7 +202,6 @@ std::vector<Rule> compaction_rules() {
   constexpr std::string_view kNeverCleaned = "cluster.config[log.cleaner.enable]=false";
   return {
       planted("compaction-across-an-open-transaction", "clean-past-lso", {"L2"}, "the last stable offset bounds it"),
-      planted("compaction-across-an-open-transaction", "kafka-14055", {"L2"}, "a marker's key is no record's"),
       without("crashes-in-a-swap", {kNeverCleaned}, "fault never fired: first", "the cleaner is at work"),
       without("compaction-while-a-follower-lags", {kNeverCleaned}, "follower-copied-hole", "the leader compacts"),
       without("tombstones-and-their-horizon", {"topics[0].config[delete.retention.ms]=100000"}, "tombstone-expired",

@@ -24,14 +24,14 @@ struct Compacted : Cluster {
       if (id != 1) follow(id, 1, 1);
     members = ids;
   }
-  void tell(int node, int base, int last, const std::vector<int>& offsets, const std::vector<Record>& told) {
+  void tell(int node, int base, int last, const std::vector<int>& offsets, const std::vector<Record>& records) {
     std::vector<Offset> at;
     std::vector<RecordHash> keys, contents;
-    for (std::size_t i = 0; i < told.size(); ++i) {
+    for (std::size_t i = 0; i < records.size(); ++i) {
       at.emplace_back(offsets[i]);
-      keys.emplace_back(told[i].key);
-      const int content = 1000 + 100 * told[i].key + told[i].value;
-      contents.emplace_back(told[i].value == kTombstone ? -content : content);
+      keys.emplace_back(records[i].key);
+      const int content = 1000 + 100 * records[i].key + records[i].value;
+      contents.emplace_back(records[i].value == kTombstone ? -content : content);
     }
     event(node, BatchRecords{key, Offset(base), Offset(last), at, keys, contents});
   }
@@ -41,7 +41,6 @@ struct Compacted : Cluster {
     tell(1, base, base, {base}, {record});
     append_one(1, base, crc(base), Role::leader, marker);
     for (const int id : followers) copy_one(id, base, crc(base), marker);
-    records.push_back(record);
     if (followers.size() + 1 == members.size()) {
       advance(1, 1, base, base + 1, members, std::vector<int>(members.size(), base + 1));
     }
@@ -80,7 +79,6 @@ struct Compacted : Cluster {
   static unsigned crc(int base) { return 100U + static_cast<unsigned>(base); }
 
   std::vector<int> members;
-  std::vector<Record> records;
   std::map<int, int> sent;
   int next_sequence = 0;
 };
