@@ -10,6 +10,7 @@
 #include <tuple>
 #include <utility>
 
+#include "checker/compacted_keys.h"
 #include "checker/id_map.h"
 
 namespace verdict::checker {
@@ -82,6 +83,7 @@ struct BlackBox::State {
   IdMap<std::uint32_t> transaction_of;    // id -> number
   IdMap<std::uint32_t> txn_of_value;      // of values that transactions sent
   std::vector<Early> early;
+  CompactedKeys keys;
   std::set<std::int64_t> renewed;                                             // processes
   std::vector<std::tuple<std::string, std::int64_t, std::uint32_t>> made_of;  // group, input, number of the send
 
@@ -145,6 +147,7 @@ struct BlackBox::State {
       if (sends.back().txn != 0) txn_of_value[static_cast<std::uint64_t>(e.value)] = sends.back().txn;
     }
     if (e.renewed) renewed.insert(e.process);
+    if (e.compacted) keys.send(sends[index - 1].partition, e);
     if (e.type == HistoryType::invoke) return;
     Send& s = sends[index - 1];
     s.result = e.type;
@@ -203,6 +206,27 @@ struct BlackBox::State {
   bool may_be_invisible(std::int64_t value) {
     const std::uint32_t* txn = txn_of_value.find(static_cast<std::uint64_t>(value));
     return txn != nullptr && !transactions[*txn].committed;
+  }
+
+  // Compaction also takes what was aborted, from all readers.
+  bool may_be_gone(std::int64_t value, std::int64_t offset) {
+    return keys.may_be_gone(value, offset) || (keys.known(value) && may_be_invisible(value));
+  }
+
+  // All values that were seen or acknowledged, but for those of aborted transactions.
+  void note_standing() {
+    const auto aborted = [this](std::int64_t value) {
+      const std::uint32_t* txn = txn_of_value.find(static_cast<std::uint64_t>(value));
+      return txn != nullptr && transactions[*txn].aborted();
+    };
+    for (const Log& l : logs) {
+      for (const Read& read : l.reads) {
+        if (!aborted(read.value)) keys.stands(read.value, read.offset);
+      }
+    }
+    for (const Send& s : sends) {
+      if (s.result == HistoryType::ok && s.acks == -1 && !aborted(s.value)) keys.stands(s.value, s.offset);
+    }
   }
 
   void judge_transactions();
@@ -269,7 +293,10 @@ auto at_or_after(const std::vector<Read>& by_offset, std::int64_t offset) {
 void BlackBox::State::judge_gaps(Log& l, const std::vector<Range>& gaps, std::string_view what) {
   for (const Range& gap : gaps) {
     auto at = at_or_after(l.reads, gap.from);
-    while (gap.read_committed && at != l.reads.end() && at->offset < gap.to && may_be_invisible(at->value)) ++at;
+    const auto may_be_passed = [&](const Read& read) {
+      return (gap.read_committed && may_be_invisible(read.value)) || may_be_gone(read.value, read.offset);
+    };
+    while (at != l.reads.end() && at->offset < gap.to && may_be_passed(*at)) ++at;
     if (at == l.reads.end() || at->offset >= gap.to) continue;
     report(what, l, at->offset, {gap.op, at->op},
            "a poll of " + name(l) + " passes over offset " + text(at->offset) + ", which another reads");
@@ -387,7 +414,7 @@ void BlackBox::State::judge_sends(std::uint32_t number, std::span<const Send* co
     };
     const Range* passed = passer(l.covered);
     if (passed == nullptr && (s->txn == 0 || transactions[s->txn].committed)) passed = passer(l.covered_committed);
-    if (passed == nullptr) continue;
+    if (passed == nullptr || may_be_gone(s->value, s->offset)) continue;
     report(s->txn != 0 && transactions[s->txn].seen ? "G1b" : "lost-write", l, s->offset, {s->op, passed->op},
            "acknowledged value " + text(s->value) + " at offset " + text(s->offset) + " of " + name(l) +
                " is never read, though readers passed it");
@@ -445,6 +472,7 @@ HistoryResult BlackBox::finish() {
   State& s = *state_;
   for (Send& send : s.sends) send.exact = send.exact && !s.renewed.contains(send.process);
   s.judge_transactions();
+  s.note_standing();
   s.judge_inputs();
   std::ranges::sort(s.sends, {}, [](const Send& x) { return std::tuple(x.value, x.op); });
   std::vector<std::vector<const Send*>> own(s.logs.size());

@@ -200,6 +200,8 @@ class LineReader {
     if (key_ == "idempotent") return boolean(e.idempotent);
     if (key_ == "ordered") return boolean(e.ordered);
     if (key_ == "renewed") return boolean(e.renewed);
+    if (key_ == "compacted") return boolean(e.compacted);
+    if (key_ == "tombstone") return boolean(e.tombstone);
     if (key_ == "read_committed") return boolean(e.read_committed);
     if (key_ == "txn") return number(e.txn);
     if (key_ == "input") return number(e.input);
@@ -255,6 +257,8 @@ void write_history_line(const HistoryEntry& e, std::string& out) {
     if (e.idempotent) out.append(",\"idempotent\":true");
     if (e.ordered) out.append(",\"ordered\":true");
     if (e.renewed) out.append(",\"renewed\":true");
+    if (e.compacted) out.append(",\"compacted\":true");
+    if (e.tombstone) out.append(",\"tombstone\":true");
     if (e.input >= 0) put(out, "input", e.input);
   }
   if (!e.group.empty()) put(out, "group", e.group);
@@ -282,6 +286,7 @@ std::expected<void, std::string> parse_history_line(std::string_view line, Histo
   entry.offset = entry.value = -1;
   entry.txn = entry.input = -1;
   entry.idempotent = entry.ordered = entry.renewed = entry.read_committed = false;
+  entry.compacted = entry.tombstone = false;
   entry.group.clear();
   entry.topic.clear();
   entry.key.clear();

@@ -28,6 +28,8 @@
 //
 // Transactions: "txn", unique for each that began, on its sends and on its end, "f":"commit" or "abort". A commit that
 // fails was never taken; what was never to be committed is aborted. "read_committed":true on the polls of such readers.
+// "compacted":true on a send to a compacted topic: once a later record of its "key" is there it may be gone, and with
+// "tombstone":true, without a value, in any case.
 // "input" on a send: the value that it was made of, whose offset its transaction commits to the "group".
 // commit_offsets: one partition's part of what a member of a group commits.
 namespace verdict::checker {
@@ -55,6 +57,8 @@ struct HistoryEntry {
   bool ordered = false;         // send
   bool renewed = false;         // send
   bool read_committed = false;  // poll
+  bool compacted = false;       // send
+  bool tombstone = false;       // send
   std::int64_t txn = -1;        // send, commit, abort
   std::int64_t input = -1;      // send
   std::string group;            // send with an input, commit_offsets

@@ -37,6 +37,10 @@ constexpr std::array kInvariants = {
     Invariant{"T8", "SequencesContiguous",
               "A producer's sequences in a partition are contiguous within an epoch, and begin with 0.", false},
     Invariant{"L1", "DenseOffsets", "Offsets of an uncompacted log are dense.", false},
+    Invariant{"L2", "CompactionKeepsLastValues",
+              "Compaction keeps each key's last value that is not aborted, markers while it keeps records of their "
+              "transactions, order and offsets.",
+              true},
     Invariant{"L3", "ReadsWhatWasWritten", "What is read equals what was written.", false},
     Invariant{"L4", "RecoveryKeepsPrefix",
               "Recovery keeps the longest valid prefix of what survived and loses nothing that was synced.", false},

@@ -105,7 +105,9 @@ std::size_t WhiteBoxState::memory_bytes() const {
   for (const PartitionTruth& p : partitions) {
     bytes += sizeof p + p.main.size() * sizeof(BatchIndex) + p.forks.capacity() * sizeof(p.forks[0]) +
              p.notes.capacity() * sizeof(Note) + p.replicas.capacity() * sizeof(Replica);
-    for (const Replica& r : p.replicas) bytes += r.extents.capacity() * sizeof(Extent);
+    for (const Replica& r : p.replicas) {
+      bytes += r.extents.capacity() * sizeof(Extent) + r.places.capacity() * sizeof(Place) + r.removed.memory_bytes();
+    }
   }
   return bytes;
 }

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <deque>
 #include <limits>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "checker/batch_tree.h"
+#include "checker/offset_set.h"
 #include "protocol/events.h"
 #include "protocol/types.h"
 #include "runtime/time.h"
@@ -31,6 +33,15 @@ struct Extent {
   std::int64_t position;     // of the first batch
   std::int64_t bytes_start;  // bytes_end of the batch before the first
   std::int64_t first;        // base offset of the first batch
+};
+
+// Where one batch is, in a partition that is compacted: there a path of batches says nothing of bytes.
+struct Place {
+  std::int64_t base;
+  std::int64_t end;
+  std::int64_t segment;
+  std::int64_t position;
+  std::int64_t length;
 };
 
 // Offsets whose bytes a fault destroyed.
@@ -79,7 +90,9 @@ struct Replica {
     std::int64_t shared = 0;          // below this both logs were the same then, whatever the answer says
   };
   Told told;
-  std::vector<Extent> extents;
+  std::vector<Extent> extents;  // until the partition is known to be compacted; then places, by offset
+  std::vector<Place> places;
+  OffsetSet removed;               // of records that compaction took here, or at whom it copied from
   std::vector<Damage> damaged;     // still within the path
   std::vector<BatchIndex> undone;  // heads before the latest truncations: a power loss may bring them back
   LeaderView view;
@@ -103,7 +116,8 @@ struct Note {
     fencing,
     high_watermark,
     cut,
-    lowered
+    lowered,
+    cleaned
   };
   Kind kind;
   MonoTime time;
@@ -166,6 +180,9 @@ struct PartitionTruth {
   std::vector<std::pair<std::int32_t, NodeId>> leaders;  // by leader epoch, ascending
 
   std::uint64_t abstract_state = 0;  // the last that was seen, where they are asked for
+
+  bool compacted = false;
+  std::map<std::int64_t, std::vector<std::pair<std::int64_t, BatchIndex>>> of_key;  // offsets, in the order of appends
 
   std::vector<BatchIndex> ahead;  // delivered before they were committed
   std::vector<Note> notes;        // a ring of kNotes

@@ -54,6 +54,8 @@ std::string say(const Note& n) {
       return "advances its high watermark to " + a + " in epoch " + epoch;
     case Note::Kind::cut:
       return "committed records from offset " + a + " are lost to faults in epoch " + epoch;
+    case Note::Kind::cleaned:
+      return "compacts its log from offset " + a + " to " + b;
     case Note::Kind::lowered:
       return n.b != 0 ? "cuts offsets from " + a + " on, which nobody was told of, on a deposed leader's word"
                       : "joins the ISR with log end " + a + ", below offsets that nobody was told of";

@@ -14,7 +14,7 @@
 #include "runtime/time.h"
 
 // The checker with full knowledge: fed with every protocol event of a run in total order, it stops at the first that
-// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1, L3, L4, T1, T2, T4, T5, T7, T8; V1-V4 at a deadline).
+// breaks a rule of CHECKS.md (C1-C9, M1, M2, L1-L4, T1, T2, T4, T5, T7, T8; V1-V4 at a deadline).
 namespace verdict::checker {
 
 enum class StopKind : std::uint8_t {

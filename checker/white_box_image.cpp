@@ -14,7 +14,7 @@ void WhiteBoxState::imaged(NodeId id, std::uint64_t image) {
     if (const auto older = older_.find({i, id}); older != older_.end())
       images.push_back(older->second);  // came back already, and nobody has opened it yet
     else
-      images.push_back({i, r.head, r.log_start, r.flushed, r.extents, r.damaged, r.undone});
+      images.push_back({i, r.head, r.log_start, r.flushed, r.extents, r.damaged, r.undone, r.places, r.removed});
   }
 }
 
@@ -30,7 +30,7 @@ void WhiteBoxState::restored(NodeId id, std::uint64_t image) {
     const auto old = std::ranges::find(images, i, &ReplicaImage::partition);
     std::int64_t kept = 0;
     if (old == images.end()) {  // this log did not exist then
-      ReplicaImage& none = older_[{i, id}] = {i, r.head, r.log_start, 0, r.extents, {}, {}};
+      ReplicaImage& none = older_[{i, id}] = {i, r.head, r.log_start, 0, r.extents, {}, {}, r.places, r.removed};
       if (before > 0) none.damaged = {{0, before}};
     } else {
       kept = end(common(r.head, old->head));
@@ -53,6 +53,8 @@ void WhiteBoxState::take_older(std::uint32_t partition, Replica& r) {
   r.extents = std::move(old.extents);
   r.damaged = std::move(old.damaged);
   r.undone = std::move(old.undone);
+  r.places = std::move(old.places);
+  r.removed = std::move(old.removed);
   older_.erase(found);
 }
 

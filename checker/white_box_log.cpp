@@ -26,6 +26,14 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   }
   const BatchIndex head = r.head;
   const std::int64_t base = e.base.value(), last = e.last.value();
+  std::optional<Records> told = take_told(e.partition, base, last);
+  const BatchIndex copied = copied_compacted(p, s, e, told);
+  if (violation) return;
+  if (copied != kNoBatch) {
+    append(p, s, copied, e);
+    raise_true_hw(p);  // past the hole as well
+    return;
+  }
   if (const BatchIndex rotten = copied_rot(p, s, e); rotten != kNoBatch) {
     append(p, s, rotten, e);
     set_head(p, s, rotten);
@@ -53,6 +61,7 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
     if (made == kNoBatch) return;
   }
   append(p, s, made, e);
+  if (told && e.role == protocol::events::Role::leader) attach_records(p, made, std::move(*told));
   appended_of_producer(p, p.replicas[s], made, e);
 }
 
@@ -61,8 +70,10 @@ void WhiteBoxState::append(PartitionTruth& p, Slot s, BatchIndex made, const pro
   const BatchIndex before = tree[made].parent;
   const std::int64_t start = tree[before].bytes_end;
   const auto position = static_cast<std::int64_t>(e.position);
-  if (r.extents.empty() || r.extents.back().segment != e.segment.value() ||
-      r.extents.back().position + (start - r.extents.back().bytes_start) != position) {
+  if (p.compacted) {
+    r.places.push_back({e.base.value(), e.last.value() + 1, e.segment.value(), position, e.length});
+  } else if (r.extents.empty() || r.extents.back().segment != e.segment.value() ||
+             r.extents.back().position + (start - r.extents.back().bytes_start) != position) {
     r.extents.push_back(Extent{e.segment.value(), position, start, e.base.value()});
   }
   hold(made, s);
@@ -217,6 +228,8 @@ void WhiteBoxState::deepen(PartitionTruth& p, BatchIndex from) {
 
 void WhiteBoxState::drop_after(Replica& r, std::int64_t to) {
   while (!r.extents.empty() && r.extents.back().first >= to) r.extents.pop_back();
+  while (!r.places.empty() && r.places.back().base >= to) r.places.pop_back();
+  r.removed.erase_from(to);
   std::erase_if(r.damaged, [&](const Damage& d) { return d.from >= to; });
   for (Damage& d : r.damaged) d.to = std::min(d.to, to);
   r.flushed = std::min(r.flushed, to);
@@ -271,6 +284,8 @@ void WhiteBoxState::on(const protocol::events::LogStartMoved& e) {
   // A crash may lower the start again: the bytes below it are then there, or were lost as well.
   if (first_kept - r.extents.begin() > kRemovedExtents)
     r.extents.erase(r.extents.begin(), first_kept - kRemovedExtents);
+  const auto kept = std::ranges::find_if(r.places, [&](const Place& x) { return x.end > r.log_start; });
+  if (kept - r.places.begin() > kRemovedExtents) r.places.erase(r.places.begin(), kept - kRemovedExtents);
   std::erase_if(r.damaged, [&](const Damage& d) { return d.to <= r.log_start; });
 }
 

@@ -133,6 +133,7 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
     Replica then = r;
     then.head = older->second.head;
     then.extents = older->second.extents;
+    then.places = older->second.places;
     damage(then, parsed->base, from, to, damaged);
   }
   for (std::size_t i = before; i < damaged.size(); ++i) damaged[i].rotten = cause == LossCause::rotten;
@@ -143,6 +144,7 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
 // Maps bytes [from, to) of a segment to the offsets of the batches that they touch.
 void WhiteBoxState::damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
                            std::vector<Damage>& damaged) const {
+  if (r.extents.empty()) return damage_places(r, segment, from, to, damaged);
   for (std::size_t i = 0; i < r.extents.size(); ++i) {
     const Extent& x = r.extents[i];
     if (x.segment != segment) continue;
@@ -211,6 +213,13 @@ bool WhiteBoxState::forgets_epoch(const Replica& r, BatchIndex head, const proto
          e.last_epoch.value() < tree[head].epoch && std::ranges::none_of(r.damaged, &Damage::rotten);
 }
 
+// Where a compacted log ends that is cut at the damage: after what is left before it, which may be in a hole.
+std::int64_t WhiteBoxState::left_before(const Replica& r, std::int64_t damage) const {
+  BatchIndex i = ancestor(r.head, damage);
+  while (tree[i].parent != kNoBatch && end(i) > r.log_start && !tree[i].unknown && !has_place(r, i)) i = tree[i].parent;
+  return end(i);
+}
+
 // The head of the reopened log, or kNoBatch after a violation.
 BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e) {
   Replica& r = p.replicas[s];
@@ -225,7 +234,8 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   const std::int64_t unsynced = std::min(std::max(r.flushed, first_damage(r, std::max(start, r.flushed), false)),
                                          std::max(unchecked, first_damage(r, std::max(start, unchecked), true)));
   const std::int64_t any = std::min({destroyed, rotten, first_met(r, start)});
-  const std::int64_t most = std::min(before, unsynced), least = std::min(before, any);
+  const std::int64_t most = std::min(before, unsynced);
+  const std::int64_t least = p.compacted && any < before ? left_before(r, any) : std::min(before, any);
   // An epoch has no CRC: rot in it passes every check.
   const bool other_epoch = rotten < std::min(to, before) && e.last_epoch.value() != tree[ancestor(r.head, to)].epoch;
   const bool meets_rot =

@@ -24,8 +24,8 @@ struct Now {
 };
 
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
-// white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8.
-// Of a batch that has a producer id.
+// white_box_client.cpp C6 C7 L3 M1, white_box_compaction.cpp L2, white_box_controller.cpp C1 C2 C8 M2,
+// white_box_transactions.cpp T1 T2 T4 T5 T7 T8. Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
   std::int64_t producer = -1;
@@ -33,6 +33,15 @@ struct Produced {
   std::int16_t epoch = -1;
   bool transactional = false;
   Marker marker = Marker::none;
+};
+
+// One record of a batch in a compacted partition, by hashes of its key (0: none) and of all that it holds (negative: a
+// tombstone).
+struct RecordTruth {
+  std::int64_t offset;
+  std::int64_t key;
+  std::int64_t content;
+  friend bool operator==(const RecordTruth&, const RecordTruth&) = default;
 };
 
 class WhiteBoxState {
@@ -132,6 +141,8 @@ class WhiteBoxState {
   void on(const protocol::events::TransactionalAppended& e);
   void on(const protocol::events::LastStableServed& e);
   void on(const protocol::events::CommittedRead& e);
+  void on(const protocol::events::BatchRecords& e);
+  void on(const protocol::events::LogCleaned& e);
   template <class Other>
   void on(const Other&) {}  // not the white box's concern
 
@@ -161,6 +172,16 @@ class WhiteBoxState {
     std::vector<Extent> extents;
     std::vector<Damage> damaged;
     std::vector<BatchIndex> undone;
+    std::vector<Place> places;
+    OffsetSet removed;
+  };
+  using Records = std::vector<RecordTruth>;
+  struct Told {  // what the next announcement of the node about this batch is of
+    PartitionKey partition;
+    NodeId node;
+    std::int64_t base;
+    std::int64_t last;
+    Records records;
   };
   struct Folder {
     std::uint32_t partition;
@@ -173,6 +194,25 @@ class WhiteBoxState {
   void resolve(PartitionTruth& p, BatchIndex unknown, const BatchContent& content);
   void deepen(PartitionTruth& p, BatchIndex from);
   void check_agreement(PartitionTruth& p, Slot s);  // C3
+
+  // Compaction (white_box_compaction.cpp)
+  std::optional<Records> take_told(const PartitionKey& key, std::int64_t base, std::int64_t last);
+  void compact(PartitionTruth& p);       // it is known to be compacted from now on
+  const Records* records(BatchIndex i);  // nullptr: not known
+  void attach_records(PartitionTruth& p, BatchIndex i, Records records);
+  bool same_records(BatchIndex i, const Records& told);  // each of them is the batch's
+  BatchIndex copied_compacted(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e,
+                              const std::optional<Records>& told);
+  BatchIndex source_of(PartitionTruth& p, const Replica& r, const protocol::events::BatchAppended& e, Slot* from);
+  Produced::Marker outcome(PartitionTruth& p, const Replica& r, BatchIndex i);
+  std::string kept_for(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record);
+  std::string marker_kept_for(const Replica& r, BatchIndex marker);
+  bool knows_all(PartitionTruth& p, const Replica& r, std::int64_t from);
+  void take_away(PartitionTruth& p, Slot s, BatchIndex i, const std::vector<std::int64_t>& kept);
+  bool has_place(const Replica& r, BatchIndex i) const;
+  std::int64_t left_before(const Replica& r, std::int64_t damage) const;
+  void damage_places(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
+                     std::vector<Damage>& damaged) const;
   bool may_go(const PartitionTruth& p, const Replica& r, std::int64_t to) const;
   void drop_after(Replica& r, std::int64_t to);  // extents and damage
   void damage(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
@@ -230,6 +270,9 @@ class WhiteBoxState {
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   std::vector<Produced> produced_;
+  std::optional<Told> told_;
+  std::vector<Records> records_;
+  IdMap<std::uint32_t> records_of_;   // batch -> place in records_ + 1
   IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
   std::int64_t quorum_committed_ = 0;
   IdMap<Floor> floors_;           // by partition number << 32 | crc

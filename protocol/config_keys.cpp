@@ -79,6 +79,12 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
   return error == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
 }
 
+std::optional<double> parse_real(std::string_view text) {
+  double out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
+}
+
 std::optional<bool> parse_boolean(std::string_view text) {
   std::string lower(text);
   std::ranges::transform(lower, lower.begin(),
@@ -116,6 +122,9 @@ std::string allowed_text(const ConfigKey& key) {
   if (!key.allowed.empty()) {
     return (key.type == ConfigType::list ? "any of " : "one of ") + comma_separated(key.allowed);
   }
+  if (key.type == ConfigType::float64) {
+    return key.max ? "a number between " + std::to_string(*key.min) + " and " + std::to_string(*key.max) : "a number";
+  }
   const auto number = number_type(key.type);
   if (!number) {
     return key.type == ConfigType::list ? "a comma-separated list" : "any text";
@@ -131,6 +140,18 @@ std::expected<void, std::string> check_value(const ConfigKey& key, std::string_v
   value = trimmed(value);
   if (key.type == ConfigType::boolean && !parse_boolean(value)) {
     return invalid(key, value, "Expected value to be either true or false");
+  }
+  if (key.type == ConfigType::float64) {
+    const auto number = parse_real(value);
+    if (!number || *number != *number) {
+      return invalid(key, value, "Not a number of type DOUBLE");
+    }
+    if (key.min && *number < static_cast<double>(*key.min)) {
+      return invalid(key, value, "Value must be at least " + std::to_string(*key.min));
+    }
+    if (key.max && *number > static_cast<double>(*key.max)) {
+      return invalid(key, value, "Value must be no more than " + std::to_string(*key.max));
+    }
   }
   if (const auto type = number_type(key.type)) {
     const auto number = parse_integer(value);

@@ -20,7 +20,8 @@ bool has_element(const Range& range, const Value& value, Projection projection =
 }
 
 std::optional<std::int64_t> parse_integer(std::string_view text);  // decimal, an optional sign, nothing else
-std::optional<bool> parse_boolean(std::string_view text);          // true or false in any case
+std::optional<double> parse_real(std::string_view text);
+std::optional<bool> parse_boolean(std::string_view text);  // true or false in any case
 std::string_view trimmed(std::string_view text);
 std::vector<std::string> split_trimmed(std::string_view text, char separator);  // "": nothing
 

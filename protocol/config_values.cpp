@@ -126,6 +126,20 @@ bool ConfigView::topic_boolean(std::string_view topic, std::string_view key) con
   return *value;
 }
 
+double ConfigView::topic_real(std::string_view topic, std::string_view key) const {
+  const auto value = parse_real(topic_text(topic, key));
+  VERDICT_ASSERT(value.has_value(), key);
+  return *value;
+}
+
+double ConfigView::broker_real(std::string_view name) const {
+  const ConfigKey* key = find_broker_key(name);
+  VERDICT_ASSERT(key != nullptr, name);
+  const auto value = parse_real(broker_entry(*key).value.value_or(""));
+  VERDICT_ASSERT(value.has_value(), name);
+  return *value;
+}
+
 std::int64_t ConfigView::broker_integer(std::string_view name) const {
   const ConfigKey* key = find_broker_key(name);
   VERDICT_ASSERT(key != nullptr, name);
@@ -158,6 +172,10 @@ TopicConfig topic_config(const ConfigView& view, std::string_view topic) {
           .timestamp_before_max_ms = integer("message.timestamp.before.max.ms"),
           .timestamp_after_max_ms = integer("message.timestamp.after.max.ms"),
           .producer_id_expiration_ms = view.broker_integer("producer.id.expiration.ms"),
+          .delete_retention_ms = integer("delete.retention.ms"),
+          .min_compaction_lag_ms = integer("min.compaction.lag.ms"),
+          .max_compaction_lag_ms = integer("max.compaction.lag.ms"),
+          .min_cleanable_dirty_ratio = view.topic_real(topic, "min.cleanable.dirty.ratio"),
           .compression_type = view.topic_text(topic, "compression.type")};
 }
 

@@ -43,7 +43,9 @@ class ConfigView {
   std::int64_t topic_integer(std::string_view topic, std::string_view key) const;
   bool topic_boolean(std::string_view topic, std::string_view key) const;
   std::string topic_text(std::string_view topic, std::string_view key) const;
+  double topic_real(std::string_view topic, std::string_view key) const;
   std::int64_t broker_integer(std::string_view key) const;
+  double broker_real(std::string_view key) const;
 
  private:
   std::optional<ConfigEntry::Synonym> lookup(const ConfigResource&, std::string_view key, ConfigSource) const;
@@ -76,7 +78,11 @@ struct TopicConfig {
   std::int64_t timestamp_before_max_ms;
   std::int64_t timestamp_after_max_ms;
   std::int64_t producer_id_expiration_ms;  // of the broker
-  std::string compression_type;            // "producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"
+  std::int64_t delete_retention_ms;
+  std::int64_t min_compaction_lag_ms;
+  std::int64_t max_compaction_lag_ms;
+  double min_cleanable_dirty_ratio;
+  std::string compression_type;  // "producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"
   friend bool operator==(const TopicConfig&, const TopicConfig&) = default;
 };
 TopicConfig topic_config(const ConfigView&, std::string_view topic);

@@ -470,6 +470,51 @@ struct CommittedRead {
   }
 };
 
+// What a batch of a compacted topic holds, announced before the batch_appended or batch_delivered that it is about: of
+// each append by a leader, and of batches that compaction has written anew.
+struct BatchRecords {
+  PartitionKey partition;
+  Offset base;
+  Offset last;
+  std::span<const Offset> offsets;
+  std::span<const RecordHash> keys;      // beside each; of its key
+  std::span<const RecordHash> contents;  // beside each; of timestamp, key, value and headers
+  VERDICT_EVENT("batch_records") {
+    visit("partition", partition);
+    visit("base", base);
+    visit("last", last);
+    visit("offsets", offsets);
+    visit("keys", keys);
+    visit("contents", contents);
+  }
+};
+
+// Compaction put one segment file in the place of those that held [from, to): what it holds.
+struct LogCleaned {
+  PartitionKey partition;
+  Offset from;                    // the file's base offset
+  Offset to;                      // that of the next segment
+  Offset clean_to;                // later values of keys were looked for below it
+  Offset last_stable;             // as it was when the pass began; nothing at or above it may count
+  std::span<const Offset> bases;  // of its batches
+  std::span<const Offset> lasts;
+  std::span<const FilePosition> positions;
+  FilePosition size;
+  std::span<const Offset> records;  // those that are left
+  VERDICT_EVENT("log_cleaned") {
+    visit("partition", partition);
+    visit("from", from);
+    visit("to", to);
+    visit("clean_to", clean_to);
+    visit("last_stable", last_stable);
+    visit("bases", bases);
+    visit("lasts", lasts);
+    visit("positions", positions);
+    visit("size", size);
+    visit("records", records);
+  }
+};
+
 #undef VERDICT_EVENT
 
 }  // namespace verdict::protocol::events
@@ -484,7 +529,7 @@ using Event =
                  events::TopicDeleted, events::MinIsrConfigured, events::PartitionDecided, events::BrokerRegistered,
                  events::BrokerFencing, events::QuorumLeader, events::QuorumCommitted, events::MetadataApplied,
                  events::TransactionMoved, events::TransactionalAppended, events::LastStableServed,
-                 events::CommittedRead>;
+                 events::CommittedRead, events::BatchRecords, events::LogCleaned>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

@@ -17,6 +17,10 @@ using BrokerEpoch = Strong<struct BrokerEpochTag, std::int64_t>;
 // Counts the controller's changes of one partition's registration; -1 is "none".
 using PartitionEpoch = Strong<struct PartitionEpochTag, std::int32_t>;
 
+// Of a record's key, or of all that a record holds; 0: no key. Negative: of a record without a value, a tombstone.
+using RecordHash = Strong<struct RecordHashTag, std::int64_t>;
+using FilePosition = Strong<struct FilePositionTag, std::uint64_t>;  // bytes from the beginning
+
 constexpr NodeId kNoNode{-1};
 constexpr BrokerEpoch kNoBrokerEpoch{-1};
 constexpr PartitionEpoch kNoPartitionEpoch{-1};

@@ -34,7 +34,9 @@ namespace verdict {
   X(Kafka18723, "kafka-18723")                                   \
   X(StaleMetadataDropsProposal, "stale-metadata-drops-proposal") \
   X(CrcIgnored, "crc-ignored")                                   \
-  X(KeptBelowLogStart, "kept-below-log-start")
+  X(KeptBelowLogStart, "kept-below-log-start")                   \
+  X(Kafka14055, "kafka-14055")                                   \
+  X(CleanPastLso, "clean-past-lso")
 
 // A rare branch worth knowing about ("sometimes"): a campaign lists those never reached. One for the diverging side of
 // each defect (named defect-ID), others where PROTOCOL.md section 3 has a rare case.
@@ -62,6 +64,8 @@ namespace verdict {
   X(DefectStaleMetadataDropsProposal, "defect-stale-metadata-drops-proposal") \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
   X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
+  X(DefectKafka14055, "defect-kafka-14055")                                   \
+  X(DefectCleanPastLso, "defect-clean-past-lso")                              \
   X(DivergenceAnswered, "divergence-answered")                                \
   X(TruncatedByEpoch, "truncated-by-epoch")                                   \
   X(TruncatedAgain, "truncated-again")                                        \
@@ -97,7 +101,18 @@ namespace verdict {
   X(BrokerFenced, "broker-fenced")                                            \
   X(BrokerUnfenced, "broker-unfenced")                                        \
   X(PartitionOffline, "partition-offline")                                    \
-  X(OffsetNotAvailable, "offset-not-available")
+  X(OffsetNotAvailable, "offset-not-available")                               \
+  X(SegmentsCleaned, "segments-cleaned")                                      \
+  X(CleaningInterrupted, "cleaning-interrupted")                              \
+  X(CleaningHeldByTransaction, "cleaning-held-by-transaction")                \
+  X(CleaningMapFull, "cleaning-map-full")                                     \
+  X(TombstoneExpired, "tombstone-expired")                                    \
+  X(MarkerExpired, "marker-expired")                                          \
+  X(EmptyBatchKept, "empty-batch-kept")                                       \
+  X(SwapCompleted, "swap-completed")                                          \
+  X(SwapDropped, "swap-dropped")                                              \
+  X(CleanerCheckpointLowered, "cleaner-checkpoint-lowered")                   \
+  X(FollowerCopiedHole, "follower-copied-hole")
 
 // A point where the simulation may choose legal but rare behaviour (SIMULATION.md, scheduling). The first four are the
 // simulated machine's own, the others the core's.
@@ -130,7 +145,8 @@ namespace verdict {
   X(Placement, "placement")        \
   X(Workload, "workload")          \
   X(FetchSession, "fetch-session") \
-  X(MemberId, "member-id")
+  X(MemberId, "member-id")         \
+  X(CleanerHash, "cleaner-hash")
 
 #define VERDICT_ENUMERATOR(id, text) id,
 enum class Defect : std::uint8_t { VERDICT_DEFECTS(VERDICT_ENUMERATOR) };

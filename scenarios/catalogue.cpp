@@ -157,11 +157,28 @@ std::vector<DefectEntry> late_word_defects() {
   };
 }
 
+std::vector<DefectEntry> compaction_defects() {
+  return {
+      // L2 as well: it sees the marker go, before anybody misses it.
+      {Defect::Kafka14055,
+       "kafka-14055",
+       "compaction drops a transaction's marker because a later record's key equals the marker's",
+       "compaction of a transaction, a record with a key of four bytes",
+       {"T10", "T3", "L2"}},
+      {Defect::CleanPastLso,
+       "clean-past-lso",
+       "compaction goes beyond the last stable offset, and lets undecided records count as later values",
+       "compaction in the middle of a transaction that is aborted",
+       {"T1", "L2"}},
+  };
+}
+
 }  // namespace
 
 std::vector<DefectEntry> defects() {
   std::vector<DefectEntry> all = isr_defects();
-  for (const auto& more : {epoch_defects(), late_word_defects()}) all.insert(all.end(), more.begin(), more.end());
+  for (const auto& more : {epoch_defects(), late_word_defects(), compaction_defects()})
+    all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 

@@ -89,6 +89,10 @@ sim::ProducerLoad producer_load(const ProducerSpec& spec, const ClientSettings& 
   load.burst = static_cast<std::uint32_t>(spec.burst);
   load.interval = std::chrono::microseconds(spec.interval_us);
   load.value_bytes = static_cast<std::uint32_t>(spec.value_bytes);
+  load.keys = {.keys = static_cast<std::uint32_t>(spec.keys),
+               .numbers = spec.key_form == "number",
+               .tombstone_one_in = static_cast<std::uint32_t>(spec.tombstone_one_in),
+               .compacted = settings.compacted.contains(spec.topic)};
   if (spec.records > 0) load.records = static_cast<std::uint64_t>(spec.records);
   if (spec.stop_ms > 0) load.time = from_ms(std::max<std::int64_t>(spec.stop_ms - spec.start_ms, 1));
   return load;
@@ -109,6 +113,7 @@ sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const Client
   load.abort_one_in = static_cast<std::uint32_t>(spec.abort_one_in);
   load.lives = static_cast<std::uint32_t>(spec.lives);
   load.value_bytes = plain.value_bytes;
+  load.keys = plain.keys;
   load.records = plain.records;
   load.time = plain.time;
   if (spec.source.empty()) return load;

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "protocol/client/admin.h"
@@ -74,7 +75,8 @@ struct ClientSettings {
   std::vector<Endpoint> bootstrap;
   std::int64_t request_timeout_ms = 2000;
   std::int64_t delivery_timeout_ms = 8000;
-  std::int64_t bytes_per_ms = 0;  // of its links; 0: no limit
+  std::int64_t bytes_per_ms = 0;                 // of its links; 0: no limit
+  std::set<std::string, std::less<>> compacted;  // topics
 };
 client::ClientOptions client_options(const ClientSettings& settings, std::int64_t process);
 // `partitions`: of the topic, where the spec names none.

@@ -118,6 +118,11 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d)
         Field{"transaction.timeout.ms", 1, kHourMs});
   visit("lives", s.lives, d.lives,
         Field{"a transactional one that is fenced begins anew, so many lives in all; 0: no limit", 0, 1'000'000});
+  visit("keys", s.keys, d.keys, Field{"distinct keys that records are given, drawn; 0: none", 0, 1'000'000});
+  visit("key_form", s.key_form, d.key_form,
+        Field{.meaning = "of keys; number: 4 bytes, as the keys of control records are", .choices = "text|number"});
+  visit("tombstone_one_in", s.tombstone_one_in, d.tombstone_one_in,
+        Field{"one record in so many has a key but no value; 0: none", 0, 1'000'000});
   visit("source", s.source, d.source, Field{"topic whose records it transforms, in transactions, as a group's member"});
   visit("group", s.group, d.group, Field{"of which it is a member to read its source"});
 }

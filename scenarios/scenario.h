@@ -92,6 +92,10 @@ struct ProducerSpec {
   std::int32_t abort_one_in = 0;                 // transactions that are aborted, drawn; 0: none
   std::int64_t transaction_timeout_ms = 10'000;  // transaction.timeout.ms
   std::int32_t lives = 0;                        // a producer that is fenced or in doubt begins anew; 0: no limit
+  // Distinct keys, of which each record has one, drawn; 0: no keys. What a compacted topic needs.
+  std::int32_t keys = 0;
+  std::string key_form = "text";      // text; number: 4 bytes, as the keys of control records are
+  std::int32_t tombstone_one_in = 0;  // records without a value, drawn; 0: none
   // Consume, transform, produce: what the group reads of this topic becomes the records of the transactions.
   std::string source;
   std::string group;

@@ -97,6 +97,11 @@ Trial::Trial(const Scenario& scenario, std::uint64_t seed, const RunOptions& opt
   settings_.request_timeout_ms = scenario.workload.request_timeout_ms;
   settings_.delivery_timeout_ms = scenario.workload.delivery_timeout_ms;
   settings_.bytes_per_ms = scenario.network.bytes_per_ms;
+  for (const TopicSpec& topic : scenario.topics) {
+    const auto policy = topic.config.find("cleanup.policy");
+    if (policy != topic.config.end() && policy->second.find("compact") != std::string::npos)
+      settings_.compacted.insert(topic.name);
+  }
   add_clients();
   add_guests();
   injector_.emplace(world_, cluster_, scenario_, static_cast<InjectorHost&>(*this));
@@ -294,6 +299,8 @@ void Trial::report(const sim::ClientOp& op) {
   entry_.idempotent = op.idempotent;
   entry_.ordered = op.ordered;
   entry_.renewed = op.renewed;
+  entry_.compacted = op.compacted;
+  entry_.tombstone = op.tombstone;
   entry_.read_committed = op.read_committed;
   entry_.txn = op.txn;
   entry_.input = op.input;

@@ -36,6 +36,8 @@ struct ClientOp {
   bool renewed = false;      // send: the producer took another epoch by itself, in which it may send again what it sent
   bool read_committed = false;  // poll: isolation.level
   std::int64_t txn = -1;        // send, commit, abort: the transaction, unique in the run; -1: none
+  bool compacted = false;       // send: to a topic that is compacted by the record's key
+  bool tombstone = false;       // send: a record without a value
   std::int64_t input = -1;      // send: the value that this one was made of, whose offset the transaction commits
   std::string_view group;       // commit_offsets, and send with an input
   std::string_view topic;

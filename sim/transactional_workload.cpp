@@ -26,6 +26,7 @@ TransactionalProcess::TransactionalProcess(Runtime& runtime, TransactionalLoad l
       sink_(sink),
       log_(runtime, load_.process, load_.consumer.read_committed, sink, kFirstPoll),
       value_(std::max<std::size_t>(load_.value_bytes, kValueDigits), '.'),
+      key_(load_.keys),
       wake_(runtime),
       scope_(runtime) {
   VERDICT_ASSERT(load_.process >= 0 && !load_.partitions.empty() && load_.burst > 0);
@@ -106,6 +107,9 @@ void TransactionalProcess::plan() {
     const std::size_t place = load_.partitions.size() == 1 ? 0 : scale_to(draw(), load_.partitions.size());
     sent_.push_back(
         {.place = place, .value = make_value(load_.process, sequence_++), .input = reader_ ? inputs_[i] : -1});
+    if (load_.keys.keys == 0) continue;
+    sent_.back().key = static_cast<std::uint32_t>(scale_to(draw(), load_.keys.keys));
+    sent_.back().tombstone = load_.keys.tombstone_one_in != 0 && scale_to(draw(), load_.keys.tombstone_one_in) == 0;
   }
 }
 
@@ -121,11 +125,12 @@ void TransactionalProcess::send(const Sent& one) {
     op.group = load_.group.group;
     op.idempotent = true;
     op.topic = target.topic;
+    describe_key(one, op);
     sink_->report(op);
   }
   format_value(one.value, value_);
   client::ProducerRecord record;
-  record.value = std::as_bytes(std::span(value_));
+  key_.fill(record, one.key, one.tombstone, value_);
   const bool taken =
       producer_->send(target.topic, target.partition, record, static_cast<std::uint64_t>(&one - sent_.data()));
   VERDICT_ASSERT(taken, "a transaction fits into the buffer");
@@ -142,8 +147,16 @@ void TransactionalProcess::delivered(std::uint64_t token, const client::Delivery
   op.topic = load_.partitions[one.place].topic;
   op.value = one.value;
   op.offset = report.offset.value();
+  describe_key(one, op);
   if (report.error != client::ErrorCode::NONE) op.error = wire::to_string(report.error);
   sink_->report(op);
+}
+
+void TransactionalProcess::describe_key(const Sent& one, ClientOp& op) {
+  if (load_.keys.keys == 0) return;
+  op.key = key_.name(one.key);
+  op.compacted = load_.keys.compacted;
+  op.tombstone = one.tombstone;
 }
 
 void TransactionalProcess::batch_sending(const client::BatchSent& batch) {

@@ -22,6 +22,7 @@ struct TransactionalLoad {
   std::uint32_t abort_one_in = 0;                  // transactions that are aborted, drawn; 0: none
   std::uint32_t lives = 0;  // after an error that ends a producer's life another begins; so many in all; 0: no limit
   std::uint32_t value_bytes = 32;
+  KeySpace keys;
   std::uint64_t records = ~std::uint64_t{0};
   Duration time = Duration::max();
   // Consume, transform, produce: with a group each record is made of one that its member read, and the transaction
@@ -47,6 +48,8 @@ class TransactionalProcess final : private client::DeliverySink {
     std::size_t place = 0;  // in partitions
     std::int64_t value = 0;
     std::int64_t input = -1;
+    std::uint32_t key = 0;
+    bool tombstone = false;
   };
   enum class Next : std::uint8_t { go_on, another_life };
 
@@ -60,6 +63,7 @@ class TransactionalProcess final : private client::DeliverySink {
   bool over() const;
   void plan();
   void send(const Sent& one);
+  void describe_key(const Sent& one, ClientOp& op);
   std::uint64_t draw() { return runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)); }
   ClientOp describe(OpCall call);
   void report_end(OpCall call, std::int64_t op, const client::TransactionEnd& end);
@@ -74,6 +78,7 @@ class TransactionalProcess final : private client::DeliverySink {
   LoadStats stats_;
   MonoTime end_{};
   std::vector<char> value_;
+  KeyWriter key_;
   std::vector<Sent> sent_;            // of the transaction under way
   std::vector<std::int64_t> inputs_;  // read, and to be transformed
   std::int64_t operations_ = 0;

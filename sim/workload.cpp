@@ -15,6 +15,10 @@ namespace {
 constexpr std::int64_t kMostProcesses = std::int64_t{1} << 21;
 constexpr Duration kMetadataTime = 60s;
 
+std::optional<std::int64_t> value_of(const storage::NullableBytes& bytes) {
+  return bytes ? parse_value(storage::as_text(*bytes)) : std::nullopt;
+}
+
 std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text.data(), text.size()));
 }
@@ -49,6 +53,30 @@ void LoadStats::count(client::Delivery delivery) {
   (delivery == Delivery::acknowledged ? acknowledged : delivery == Delivery::failed ? failed : unknown) += 1;
 }
 
+// ---- keys ----
+
+void KeyWriter::fill(client::ProducerRecord& record, std::uint32_t key, bool tombstone, std::span<const char> value) {
+  record.value = std::as_bytes(value);
+  if (space_.keys == 0) return;
+  if (space_.numbers) {
+    bytes_.resize(4);
+    for (std::size_t i = 0; i < 4; ++i) bytes_[i] = static_cast<char>(key >> (24 - 8 * i));
+  } else {
+    bytes_ = name(key);
+  }
+  record.key = bytes_of(bytes_);
+  if (!tombstone) return;
+  header_ = {.key = kValueHeader, .value = record.value};
+  record.value.reset();
+  record.headers = {&header_, 1};
+}
+
+std::string_view KeyWriter::name(std::uint32_t key) {
+  name_ = "key-";
+  name_ += std::to_string(key);
+  return name_;
+}
+
 // ---- ProducerProcess ----
 
 ProducerProcess::ProducerProcess(Runtime& runtime, ProducerLoad load, HistorySink* sink)
@@ -56,6 +84,7 @@ ProducerProcess::ProducerProcess(Runtime& runtime, ProducerLoad load, HistorySin
       load_(std::move(load)),
       sink_(sink),
       value_(std::max<std::size_t>(load_.value_bytes, kValueDigits), '.'),
+      key_(load_.keys),
       in_flight_(std::max<std::uint32_t>(load_.max_pending, 1)),
       ordered_(load_.producer.max_in_flight == 1 && load_.producer.retries == 0),
       wake_(runtime),
@@ -83,16 +112,16 @@ void ProducerProcess::send_one() {
   const client::TopicPartition& target = load_.partitions[place];
   client::ProducerRecord record;
   InFlight& slot = in_flight_[sequence % in_flight_.size()];
-  slot = {.used = true, .place = place, .key = 0, .partition = target.partition};
+  slot = {.used = true, .place = place, .key = 0, .tombstone = false, .partition = target.partition};
   if (target.partition == client::kAnyPartition) slot.partition = next_partition(target.topic);
   const std::int64_t value = make_value(load_.process, sequence);
   format_value(value, value_);
-  record.value = std::as_bytes(std::span(value_));
-  if (load_.keys != 0) {
-    slot.key = static_cast<std::uint32_t>(scale_to(runtime_->random(Purpose::Workload, entity), load_.keys));
-    set_key(slot.key);
-    record.key = bytes_of(key_);
+  if (load_.keys.keys != 0) {
+    slot.key = static_cast<std::uint32_t>(scale_to(runtime_->random(Purpose::Workload, entity), load_.keys.keys));
+    slot.tombstone = load_.keys.tombstone_one_in != 0 &&
+                     scale_to(runtime_->random(Purpose::Workload, entity), load_.keys.tombstone_one_in) == 0;
   }
+  key_.fill(record, slot.key, slot.tombstone, value_);
   ++stats_.sent;
   if (sink_ != nullptr) {
     ClientOp op = describe(sequence, slot);
@@ -105,11 +134,6 @@ void ProducerProcess::send_one() {
                          .error = client::ErrorCode::OPERATION_NOT_ATTEMPTED,
                          .offset = kNoOffset});
   }
-}
-
-void ProducerProcess::set_key(std::uint32_t key) {
-  key_ = "key-";
-  key_ += std::to_string(key);
 }
 
 std::int32_t ProducerProcess::next_partition(const std::string& topic) {
@@ -126,9 +150,10 @@ ClientOp ProducerProcess::describe(std::uint64_t sequence, const InFlight& slot)
               .value = make_value(load_.process, static_cast<std::uint32_t>(sequence)),
               .time_ns = to_ns(runtime_->now()),
               .topic = load_.partitions[slot.place].topic};
-  if (load_.keys != 0) {
-    set_key(slot.key);
-    op.key = key_;
+  if (load_.keys.keys != 0) {
+    op.key = key_.name(slot.key);
+    op.compacted = load_.keys.compacted;
+    op.tombstone = slot.tombstone;
   }
   return op;
 }
@@ -239,9 +264,12 @@ void ReaderLog::take(const client::Polled& polled, LoadStats& stats, std::vector
     }
     records_.clear();
     for (const storage::RecordView& record : part.records) {
-      std::optional<std::int64_t> value;
-      if (record.value)
-        value = parse_value({reinterpret_cast<const char*>(record.value->data()), record.value->size()});
+      std::optional<std::int64_t> value = value_of(record.value);
+      storage::RecordHeaders headers(record);
+      storage::RecordHeaderView header;
+      while (!record.value && !value && headers.next(header)) {
+        if (header.key == kValueHeader) value = value_of(header.value);
+      }
       if (value) {
         records_.push_back({record.offset.value(), *value});
         if (values != nullptr) values->push_back(*value);

@@ -16,6 +16,15 @@
 // All they do is a function of the runtime's time and of its draws for Purpose::Workload.
 namespace verdict::sim {
 
+// Keys that records are given. A record without a value, a tombstone, names its value in the header "value".
+struct KeySpace {
+  std::uint32_t keys = 0;              // distinct ones; 0: none
+  bool numbers = false;                // 4 bytes, big-endian, as those of control records are; else "key-N"
+  std::uint32_t tombstone_one_in = 0;  // 0: none
+  bool compacted = false;              // the topics are, by them
+};
+constexpr std::string_view kValueHeader = "value";
+
 // Values name themselves, so that a history can be checked: process << 32 | sequence, in 16 or more decimal digits,
 // padded with dots to the size wanted. Below 2^53 for processes below 2^21.
 constexpr std::int64_t make_value(std::int64_t process, std::uint32_t sequence) { return process << 32 | sequence; }
@@ -39,9 +48,9 @@ struct ProducerLoad {
   bool jitter = true;                              // an interval is drawn from [0, 2 * interval) and not constant
   std::uint32_t max_pending = 1000;                // records without an outcome: beyond it bursts wait
   std::uint32_t value_bytes = 32;                  // at least kValueDigits
-  std::uint32_t keys = 0;                          // distinct keys; 0: none
-  std::uint64_t records = ~std::uint64_t{0};       // stop after as many
-  Duration time = Duration::max();                 // stop after this time
+  KeySpace keys;
+  std::uint64_t records = ~std::uint64_t{0};  // stop after as many
+  Duration time = Duration::max();            // stop after this time
 };
 
 struct ConsumerLoad {
@@ -62,6 +71,21 @@ struct LoadStats {
   std::uint64_t truncations = 0, errors = 0;
 
   void count(client::Delivery delivery);
+};
+
+// One record's key and value from what was drawn.
+class KeyWriter {
+ public:
+  explicit KeyWriter(const KeySpace& space) : space_(space) {}
+  // `key` below space.keys; `value`: its text. What the record points to is valid until the next call.
+  void fill(client::ProducerRecord& record, std::uint32_t key, bool tombstone, std::span<const char> value);
+  std::string_view name(std::uint32_t key);  // in a history; likewise
+
+ private:
+  KeySpace space_;
+  std::string bytes_;
+  std::string name_;
+  storage::RecordHeaderInput header_;
 };
 
 // A producing process. Runs from construction; destroyed at any time in a simulation, after close() on the real
@@ -86,6 +110,7 @@ class ProducerProcess final : private client::DeliverySink {
     bool used = false;
     std::uint32_t place = 0;  // in partitions
     std::uint32_t key = 0;
+    bool tombstone = false;
     std::int32_t partition = 0;
   };
 
@@ -93,7 +118,6 @@ class ProducerProcess final : private client::DeliverySink {
   Task<void> learn_partitions();
   bool may_send() const;
   void send_one();
-  void set_key(std::uint32_t key);
   std::int32_t next_partition(const std::string& topic);
   ClientOp describe(std::uint64_t sequence, const InFlight& slot);
   void delivered(std::uint64_t token, const client::DeliveryReport& report) override;
@@ -105,7 +129,7 @@ class ProducerProcess final : private client::DeliverySink {
   HistorySink* sink_;
   LoadStats stats_;
   std::vector<char> value_;
-  std::string key_;
+  KeyWriter key_;
   std::vector<InFlight> in_flight_;  // by sequence modulo its size
   bool ordered_;
   bool waiting_ = false;  // run() goes on at an outcome

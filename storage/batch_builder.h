@@ -17,8 +17,8 @@ struct RecordHeaderInput {
 };
 
 struct BatchOptions {
-  Codec codec = Codec::none;  // none, lz4 or zstd
-  Offset base_offset{0};      // producers send 0
+  Codec codec = Codec::none;
+  Offset base_offset{0};  // producers send 0
   LeaderEpoch leader_epoch = kNoEpoch;
   ProducerId producer_id = kNoProducerId;
   ProducerEpoch producer_epoch = kNoProducerEpoch;

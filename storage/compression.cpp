@@ -212,10 +212,50 @@ Result Decompressor::decompress(Codec codec, Bytes compressed, std::size_t limit
   return fail(CompressionError::unknown_codec);
 }
 
+namespace {
+
+// snappy-java's blocks.
+constexpr std::size_t kSnappyBlock = 32 * 1024;
+
+void snappy_framed(Bytes plain, std::vector<std::byte>& out) {
+  const std::size_t start = out.size();
+  out.resize(start + kXerialHeader);
+  std::memcpy(out.data() + start, kXerialMagic.data(), kXerialMagic.size());
+  store_be(out.data() + start + 8, std::int32_t{1});   // version
+  store_be(out.data() + start + 12, std::int32_t{1});  // the oldest that reads it
+  while (!plain.empty()) {
+    const Bytes block = plain.first(std::min(plain.size(), kSnappyBlock));
+    const std::size_t at = out.size();
+    out.resize(at + 4 + snappy::MaxCompressedLength(block.size()));
+    std::size_t size = 0;
+    snappy::RawCompress(reinterpret_cast<const char*>(block.data()), block.size(),
+                        reinterpret_cast<char*>(out.data() + at + 4), &size);
+    store_be(out.data() + at, static_cast<std::int32_t>(size));
+    out.resize(at + 4 + size);
+    plain = plain.subspan(block.size());
+  }
+}
+
+}  // namespace
+
 struct Compressor::Contexts {
   ZSTD_CCtx* zstd = nullptr;
+  z_stream gzip{};
+  bool gzip_ready = false;
 
-  ~Contexts() { ZSTD_freeCCtx(zstd); }
+  ~Contexts() {
+    ZSTD_freeCCtx(zstd);
+    if (gzip_ready) deflateEnd(&gzip);
+  }
+  z_stream& for_gzip() {
+    if (!gzip_ready) {
+      constexpr int kGzipWindow = 15 + 16;
+      const int made = deflateInit2(&gzip, Z_DEFAULT_COMPRESSION, Z_DEFLATED, kGzipWindow, 8, Z_DEFAULT_STRATEGY);
+      VERDICT_ASSERT(made == Z_OK);
+      gzip_ready = true;
+    }
+    return gzip;
+  }
   ZSTD_CCtx* for_zstd() {
     if (zstd == nullptr) {
       zstd = ZSTD_createCCtx();
@@ -230,12 +270,12 @@ Compressor::~Compressor() = default;
 Compressor::Compressor(Compressor&&) noexcept = default;
 Compressor& Compressor::operator=(Compressor&&) noexcept = default;
 
-bool Compressor::compress(Codec codec, Bytes plain, std::vector<std::byte>& out) {
+void Compressor::compress(Codec codec, Bytes plain, std::vector<std::byte>& out) {
   const std::size_t before = out.size();
   std::size_t written = 0;
   if (codec == Codec::none) {
     out.insert(out.end(), plain.begin(), plain.end());
-    return true;
+    return;
   }
   if (codec == Codec::lz4) {
     LZ4F_preferences_t preferences{};
@@ -249,11 +289,22 @@ bool Compressor::compress(Codec codec, Bytes plain, std::vector<std::byte>& out)
     written = ZSTD_compressCCtx(contexts_->for_zstd(), out.data() + before, out.size() - before, plain.data(),
                                 plain.size(), kZstdLevel);
     VERDICT_ASSERT(ZSTD_isError(written) == 0U);
+  } else if (codec == Codec::gzip) {
+    z_stream& stream = contexts_->for_gzip();
+    deflateReset(&stream);
+    out.resize(before + deflateBound(&stream, plain.size()));
+    stream.next_in = const_cast<Bytef*>(reinterpret_cast<const Bytef*>(plain.data()));
+    stream.avail_in = static_cast<uInt>(plain.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data() + before);
+    stream.avail_out = static_cast<uInt>(out.size() - before);
+    const int done = deflate(&stream, Z_FINISH);
+    VERDICT_ASSERT(done == Z_STREAM_END);
+    written = out.size() - before - stream.avail_out;
   } else {
-    return false;
+    snappy_framed(plain, out);
+    return;
   }
   out.resize(before + written);
-  return true;
 }
 
 }  // namespace verdict::storage

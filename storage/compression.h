@@ -41,7 +41,7 @@ class Decompressor {
   std::unique_ptr<Contexts> contexts_;
 };
 
-// The other way. Keeps zstd's context between calls: making one, and clearing its tables, costs more than to compress a
+// The other way. Keeps contexts between calls: making one, and clearing its tables, costs more than to compress a
 // batch. What comes out depends on the input alone.
 class Compressor {
  public:
@@ -50,9 +50,8 @@ class Compressor {
   Compressor(Compressor&&) noexcept;
   Compressor& operator=(Compressor&&) noexcept;
 
-  // Appends the compressed form to `out`. For none, lz4 (frame format) and zstd; false for the others, which are read
-  // only.
-  bool compress(Codec codec, Bytes plain, std::vector<std::byte>& out);
+  // Appends the compressed form to `out`; lz4 in the frame format, snappy in snappy-java's.
+  void compress(Codec codec, Bytes plain, std::vector<std::byte>& out);
 
  private:
   struct Contexts;

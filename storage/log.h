@@ -24,7 +24,11 @@
 
 namespace verdict::storage {
 
+class Cleaner;
 class ScanWindow;
+struct CleanedSegment;
+struct CleaningRange;
+struct CleaningReport;
 struct Segment;
 enum class SegmentFile : std::uint8_t;
 
@@ -46,6 +50,7 @@ class Log {
     Offset log_start{0};       // log-start-offset-checkpoint; 0 if it is not there
     // replication-offset-checkpoint; 0 if it is not there. What ended above it is not decided for read_committed.
     Offset high_watermark{0};
+    Offset cleaned_to{0};  // cleaner-offset-checkpoint; 0 if it is not there
   };
   // Makes the directory if it is absent. `runtime` and `files` outlive the log.
   static Task<std::expected<std::unique_ptr<Log>, LogError>> open(Runtime& runtime, FileCache& files,
@@ -99,6 +104,14 @@ class Log {
   // Removes whole oldest segments by time, size and log start, none that reaches above the high watermark.
   std::expected<std::vector<RemovedSegment>, LogError> enforce_retention(WallTime now, Offset high_watermark);
 
+  // What compaction would look at now. None of it is at or above the high watermark.
+  CleaningRange cleanable(WallTime now, Offset high_watermark);
+  // One pass over that range; `told` of each swap, in its turn. One at a time; `cleaner` outlives it. An error but
+  // offline leaves the log as it was, or with what was swapped in before.
+  using OnCleaned = std::function<void(const CleanedSegment&)>;
+  Task<std::expected<CleaningReport, LogError>> clean(Cleaner* cleaner, CleaningRange range, OnCleaned told);
+  Offset cleaned_to() const { return cleaned_to_; }  // for the cleaner's checkpoint: below it nothing is dirty
+
   // Batches from the one that holds `from` (or the next after a hole) while they end below `upper_bound` (high
   // watermark or last stable offset; exclusive), cut at `max_bytes` even inside a batch, as Kafka's are; the first is
   // whole or not there. at_least_one: the first may exceed max_bytes. Never spans segments. `from` outside
@@ -148,6 +161,7 @@ class Log {
     std::uint32_t size = 0;
   };
   struct Loader;
+  struct Cleaning;
   using Done = std::expected<void, LogError>;
 
   Log(Runtime& runtime, FileCache& files, std::string directory, LogConfig config);
@@ -205,6 +219,13 @@ class Log {
   Done load_now(Segment& segment);
   Done rebuild_now(Segment& segment);
 
+  // log_clean.cpp
+  std::optional<std::int64_t> first_timestamp_of(Segment& segment);
+  Offset too_young_from(std::size_t first, std::int64_t now_ms);
+  bool waited_too_long(std::size_t first, std::int64_t now_ms);
+  Done swap_in(std::size_t index, std::size_t count, std::shared_ptr<Segment> fresh);
+  void forget_tail_below(Offset end);
+
   // log_flush.cpp
   Done write_indexes(Segment& segment);
   Done write_index(Segment& segment, SegmentFile index, std::size_t written_bytes, Bytes pending);
@@ -252,12 +273,14 @@ class Log {
   Offset log_start_{0};
   Offset log_end_{0};
   Offset recovery_point_{0};
+  Offset cleaned_to_{0};      // what compaction has seen; may be outside the log where a checkpoint was wrong
   Offset promised_point_{0};  // the largest recovery point ever handed out: the checkpoint on disk may say so
   std::uint64_t size_bytes_ = 0;
   std::uint64_t generation_ = 0;  // counts truncations and removals; a task that slept compares
   std::vector<Offset> loaded_;    // inactive segments whose indexes are in memory, the longest unused first
   bool directory_dirty_ = false;  // files were made or removed since its last sync
   bool flushing_ = false;
+  bool cleaning_ = false;
   Signal flushed_;
   std::optional<LogError> offline_;
 };

@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kRecoveryPoints = "recovery-point-offset-checkpoint";
 constexpr std::string_view kLogStarts = "log-start-offset-checkpoint";
 constexpr std::string_view kHighWatermarks = "replication-offset-checkpoint";
+constexpr std::string_view kCleaned = "cleaner-offset-checkpoint";
 constexpr std::string_view kLock = ".lock";
 constexpr std::size_t kTopicNameLimit = 249;
 
@@ -88,12 +89,13 @@ Done LogDirectory::load() {
   }
   if (auto folders = load_folders(); !folders) return folders;
   for (const auto& [file, into] : {std::pair{kRecoveryPoints, &recovery_points_}, std::pair{kLogStarts, &log_starts_},
-                                   std::pair{kHighWatermarks, &high_watermarks_}}) {
+                                   std::pair{kHighWatermarks, &high_watermarks_}, std::pair{kCleaned, &cleaned_}}) {
     auto offsets = load_checkpoint(file);
     if (!offsets) return std::unexpected(offsets.error());
     *into = std::move(*offsets);
   }
-  written_high_watermarks_ = high_watermarks_;
+  written_high_watermarks_.written = high_watermarks_;
+  written_cleaned_.written = cleaned_;
   return {};
 }
 
@@ -160,6 +162,7 @@ Log::OpenInput LogDirectory::open_input(const PartitionName& name) const {
   if (const auto at = recovery_points_.find(name); at != recovery_points_.end()) input.recovery_point = at->second;
   if (const auto at = log_starts_.find(name); at != log_starts_.end()) input.log_start = at->second;
   input.high_watermark = high_watermark(name);
+  if (const auto at = cleaned_.find(name); at != cleaned_.end()) input.cleaned_to = at->second;
   return input;
 }
 
@@ -219,25 +222,39 @@ Task<Done> LogDirectory::write_log_starts(OffsetCheckpoint offsets) {
   return write_checkpoint(std::string(kLogStarts), std::move(offsets));
 }
 Task<Done> LogDirectory::write_high_watermarks(OffsetCheckpoint offsets) {
-  written_high_watermarks_ = offsets;
-  const std::uint64_t lowered = lowered_;
-  Done written = co_await write_checkpoint(std::string(kHighWatermarks), std::move(offsets));
+  return write_lowered(std::string(kHighWatermarks), &written_high_watermarks_, std::move(offsets));
+}
+Task<Done> LogDirectory::write_cleaned(OffsetCheckpoint offsets) {
+  return write_lowered(std::string(kCleaned), &written_cleaned_, std::move(offsets));
+}
+std::expected<bool, DirectoryError> LogDirectory::lower_high_watermark_now(const PartitionName& name, Offset to) {
+  return lower_now(kHighWatermarks, written_high_watermarks_, name, to);
+}
+std::expected<bool, DirectoryError> LogDirectory::lower_cleaned_now(const PartitionName& name, Offset to) {
+  return lower_now(kCleaned, written_cleaned_, name, to);
+}
+
+Task<Done> LogDirectory::write_lowered(std::string file, Lowered* state, OffsetCheckpoint offsets) {
+  state->written = offsets;
+  const std::uint64_t times = state->times;
+  Done written = co_await write_checkpoint(file, std::move(offsets));
   // Meanwhile lowered: this write has put the higher one back, or failed as its file was taken away.
-  if (lowered_ != lowered) written = write_high_watermarks_now();
+  if (state->times != times) written = write_now(file, *state);
   co_return written;
 }
-Done LogDirectory::write_high_watermarks_now() {
-  const std::string path = path_ + "/" + std::string(kHighWatermarks);
-  const Outcome<void> done = replace_file_now(runtime_.disk(), path, format_offsets(written_high_watermarks_));
+Done LogDirectory::write_now(std::string_view file, const Lowered& state) {
+  const std::string path = path_ + "/" + std::string(file);
+  const Outcome<void> done = replace_file_now(runtime_.disk(), path, format_offsets(state.written));
   if (!done) return fail(done.error(), path, "can't be written");
   return {};
 }
-std::expected<bool, DirectoryError> LogDirectory::lower_high_watermark_now(const PartitionName& name, Offset to) {
-  const auto at = written_high_watermarks_.find(name);
-  if (at == written_high_watermarks_.end() || at->second <= to) return false;
+std::expected<bool, DirectoryError> LogDirectory::lower_now(std::string_view file, Lowered& state,
+                                                            const PartitionName& name, Offset to) {
+  const auto at = state.written.find(name);
+  if (at == state.written.end() || at->second <= to) return false;
   at->second = to;
-  ++lowered_;
-  if (const Done written = write_high_watermarks_now(); !written) return std::unexpected(written.error());
+  ++state.times;
+  if (const Done written = write_now(file, state); !written) return std::unexpected(written.error());
   return true;
 }
 

@@ -51,6 +51,7 @@ class LogDirectory {
   const OffsetCheckpoint& recovery_points() const { return recovery_points_; }
   const OffsetCheckpoint& log_starts() const { return log_starts_; }
   const OffsetCheckpoint& high_watermarks() const { return high_watermarks_; }
+  const OffsetCheckpoint& cleaned() const { return cleaned_; }
   // What Log::open wants for a partition, and the high watermark checkpointed for it (0 if none was).
   Log::OpenInput open_input(const PartitionName& name) const;
   Offset high_watermark(const PartitionName& name) const;
@@ -70,6 +71,10 @@ class LogDirectory {
   // The log ends, or was cut, below the high watermark that is written down: the file says so when this returns, before
   // other records take the place of those that are gone. Returns whether it had to.
   std::expected<bool, DirectoryError> lower_high_watermark_now(const PartitionName& name, Offset to);
+  Task<std::expected<void, DirectoryError>> write_cleaned(OffsetCheckpoint offsets);
+  // The same of cleaner-offset-checkpoint: a tombstone that is written anew above a cut must not count as cleaned, or
+  // it goes before what it deletes.
+  std::expected<bool, DirectoryError> lower_cleaned_now(const PartitionName& name, Offset to);
   // The last act of an orderly stop, after all logs are closed and all checkpoints written.
   std::expected<void, DirectoryError> write_clean_shutdown(std::int64_t broker_epoch);
 
@@ -81,7 +86,15 @@ class LogDirectory {
   std::expected<void, DirectoryError> load_folders();
   std::expected<OffsetCheckpoint, DirectoryError> load_checkpoint(std::string_view file);
   Task<std::expected<void, DirectoryError>> write_checkpoint(std::string file, OffsetCheckpoint offsets);
-  std::expected<void, DirectoryError> write_high_watermarks_now();
+  // A checkpoint that must not vouch for what is cut. As the file has it, or will once the write under way is done.
+  struct Lowered {
+    OffsetCheckpoint written;
+    std::uint64_t times = 0;
+  };
+  Task<std::expected<void, DirectoryError>> write_lowered(std::string file, Lowered* state, OffsetCheckpoint offsets);
+  std::expected<bool, DirectoryError> lower_now(std::string_view file, Lowered& state, const PartitionName& name,
+                                                Offset to);
+  std::expected<void, DirectoryError> write_now(std::string_view file, const Lowered& state);
 
   Runtime& runtime_;
   std::string path_;
@@ -93,8 +106,9 @@ class LogDirectory {
   OffsetCheckpoint recovery_points_;
   OffsetCheckpoint log_starts_;
   OffsetCheckpoint high_watermarks_;
-  OffsetCheckpoint written_high_watermarks_;  // as the file has them, or will once the write under way is done
-  std::uint64_t lowered_ = 0;                 // times
+  OffsetCheckpoint cleaned_;
+  Lowered written_high_watermarks_;
+  Lowered written_cleaned_;
 };
 
 // "topic-3" -> {topic, 3}; none for other names.

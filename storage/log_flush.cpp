@@ -195,6 +195,7 @@ Task<std::expected<void, LogError>> Log::close_cleanly() {
 }
 
 void Log::release_files() {
+  ++generation_;  // ends a cleaning pass
   for (const auto& segment : segments_) {
     for (FileCache::Slot& slot : segment->files) files_.forget(slot);
   }

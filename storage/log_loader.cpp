@@ -21,6 +21,8 @@ struct Log::Loader {
   std::uint64_t cut_from = 0;    // of the segment that was checked last
   std::set<Offset> txn_files{};  // bases of the segments that have a .txnindex
 
+  Done complete_swaps(const std::vector<std::string>& names);
+  std::expected<Offset, LogError> end_of_swap(Offset base) const;
   Done sweep(std::vector<Offset>& bases);
   Done load_segments();
   Done load_clean();
@@ -35,7 +37,7 @@ struct Log::Loader {
   bool marker_above_high_watermark(Offset below);
   Done cut_segments_from(std::size_t index);
   Done settle_bounds();
-  Offset epoch_start(LeaderEpoch epoch, Offset before, Offset base) const;
+  void assign_epochs(LeaderEpoch epoch, Offset before, Offset base);
   bool hole_before(std::size_t index, Offset expected);
   Disk& disk() const { return log.runtime_.disk(); }
   std::string path(std::string_view name) const { return log.directory_ + "/" + std::string(name); }
@@ -43,24 +45,102 @@ struct Log::Loader {
 
 namespace {
 
+constexpr std::string_view kSwap = ".swap";
+
+// Of any file of a segment, whatever follows the number.
+std::optional<Offset> base_of(std::string_view name) {
+  const std::size_t dot = name.find('.');
+  return dot == name.npos ? std::nullopt : parse_segment_file_name(name, name.substr(dot));
+}
+
 bool is_leftover(std::string_view name) {
   return name.ends_with(".deleted") || name.ends_with(".cleaned") || name.ends_with(".tmp") || name.ends_with(".flush");
 }
 
 }  // namespace
 
+// Where the segment in "BASE.log.swap" ends.
+std::expected<Offset, LogError> Log::Loader::end_of_swap(Offset base) const {
+  const std::string file_path = log.path_of(base, SegmentFile::log) + std::string(kSwap);
+  auto opened = disk().open(file_path, OpenMode::read);
+  if (!opened) return std::unexpected(log.fail(LogErrorKind::read_failed, opened.error(), file_path));
+  const std::shared_ptr<File> file = std::move(*opened);
+  std::uint64_t position = 0;
+  const auto index = read_small_file(disk(), log.path_of(base, SegmentFile::offset_index) + std::string(kSwap));
+  const auto offsets = index ? OffsetIndex::parse(as_bytes(*index), file->size()) : std::nullopt;
+  if (offsets) position = offsets->position_at_or_below(file->size());
+  Offset end = base;
+  ScanWindow window(file, file->size(), kRecoveryChunk);
+  while (position < file->size()) {
+    if (const auto error = window.load_now(position, kBatchHeaderSize))
+      return std::unexpected(log.fail(LogErrorKind::read_failed, error, file_path));
+    const auto header = parse_header(window.view(position));
+    if (!header || header->base_offset < end || header->size() > file->size() - position)
+      return std::unexpected(log.fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", file_path, position)));
+    end = header->next_offset();
+    position += header->size();
+  }
+  return end;
+}
+
+// Files that compaction was about to put in the place of others (Kafka's LogLoader). Were they all named so, the others
+// may be gone in part: they are removed, and these take their place. Otherwise, with a ".cleaned" file left, the others
+// are whole, and these go.
+Log::Done Log::Loader::complete_swaps(const std::vector<std::string>& names) {
+  std::optional<Offset> unfinished;  // the lowest base of a .cleaned file
+  for (const std::string& name : names) {
+    const auto base = name.ends_with(".cleaned") ? base_of(name) : std::nullopt;
+    if (base) unfinished = std::min(unfinished.value_or(*base), *base);
+  }
+  std::vector<std::string> gone;
+  std::vector<std::string> kept;
+  for (const std::string& name : names) {
+    if (!name.ends_with(kSwap)) continue;
+    const auto base = base_of(name);
+    (!base || (unfinished && *base >= *unfinished) ? gone : kept).push_back(name);
+  }
+  if (!gone.empty() || unfinished) log.runtime_.mark(Mark::SwapDropped);
+  for (const std::string& name : kept) {
+    const auto base = parse_segment_file_name(name, ".log.swap");
+    if (!base) continue;
+    const auto end = end_of_swap(*base);
+    if (!end) return std::unexpected(end.error());
+    for (const std::string& other : names) {
+      const auto at = other.ends_with(kSwap) || other.ends_with(".snapshot") ? std::nullopt : base_of(other);
+      if (at && *at >= *base && *at < std::max(*end, *base + 1)) gone.push_back(other);
+    }
+  }
+  const auto failed = [this](std::error_code error, std::string_view what) {
+    return std::unexpected(log.fail(LogErrorKind::read_failed, error, std::string(what)));
+  };
+  for (const std::string& name : gone) {
+    if (auto removed = disk().remove(path(name)); !removed) return failed(removed.error(), name);
+  }
+  if (kept.empty()) return {};
+  if (auto synced = disk().sync_directory_now(log.directory_); !synced) return failed(synced.error(), "sync");
+  for (const std::string& name : kept) {
+    const std::string whole(std::string_view(name).substr(0, name.size() - kSwap.size()));
+    if (auto renamed = disk().rename(path(name), path(whole)); !renamed) return failed(renamed.error(), name);
+  }
+  if (auto synced = disk().sync_directory_now(log.directory_); !synced) return failed(synced.error(), "sync");
+  log.runtime_.mark(Mark::SwapCompleted);
+  return {};
+}
+
 // Removes what an interrupted deletion or checkpoint left, and index files without their log.
 Log::Done Log::Loader::sweep(std::vector<Offset>& bases) {
-  const auto names = disk().list(log.directory_);
+  auto names = disk().list(log.directory_);
   if (!names) return std::unexpected(log.fail(LogErrorKind::read_failed, names.error(), "list"));
+  if (std::ranges::any_of(*names, [](const std::string& name) { return name.ends_with(kSwap); })) {
+    if (auto completed = complete_swaps(*names); !completed) return completed;
+    names = disk().list(log.directory_);
+    if (!names) return std::unexpected(log.fail(LogErrorKind::read_failed, names.error(), "list"));
+  }
   std::set<Offset> logs;
   for (const std::string& name : *names) {
     if (const auto base = parse_segment_file_name(name, ".log")) logs.insert(*base);
     if (const auto base = parse_segment_file_name(name, ".txnindex")) txn_files.insert(*base);
     if (const auto offset = parse_segment_file_name(name, ".snapshot")) log.snapshots_.insert(*offset);
-    if (name.ends_with(".swap")) {
-      return std::unexpected(log.fail(LogErrorKind::unsupported, {}, name + ": an interrupted compaction"));
-    }
   }
   for (const std::string& name : *names) {
     bool remove = is_leftover(name);
@@ -103,6 +183,7 @@ Log::Done Log::Loader::load_segments() {
   const auto text = read_small_file(disk(), path("leader-epoch-checkpoint"));
   if (text) stored_epochs = parse_epochs(*text);
   log.log_start_ = input.log_start;
+  log.cleaned_to_ = input.cleaned_to;
   if (log.segments_.empty()) {
     log.log_end_ = input.log_start;
     if (auto dropped = log.drop_snapshots_above(kNoOffset); !dropped) return dropped;
@@ -122,14 +203,16 @@ Log::Done Log::Loader::load_clean() {
   return load_clean_producers();
 }
 
-// Where an epoch began whose first batch is at `base`, after a batch that ends at `before`: in a hole between them, if
-// the checkpoint says so (compaction took the epoch's first records).
-Offset Log::Loader::epoch_start(LeaderEpoch epoch, Offset before, Offset base) const {
-  if (!stored_epochs || before == base) return base;
-  for (const EpochStart& stored : stored_epochs->entries()) {
-    if (stored.epoch == epoch && stored.start >= before && stored.start <= base) return stored.start;
+// The epoch of a batch at `base` that comes after one that ends at `before`: it began in the hole between them, as did
+// others of which nothing is left, if the checkpoint says so (compaction took what they held).
+void Log::Loader::assign_epochs(LeaderEpoch epoch, Offset before, Offset base) {
+  if (stored_epochs && before != base) {
+    for (const EpochStart& stored : stored_epochs->entries()) {
+      if (stored.epoch > log.last_epoch() && stored.epoch <= epoch && stored.start >= before && stored.start <= base)
+        log.epochs_.assign(stored.epoch, stored.start);
+    }
   }
-  return base;
+  if (epoch > log.last_epoch()) log.epochs_.assign(epoch, base);
 }
 
 // One segment, batch by batch. `whole` is false if it ends in something else than a whole, valid batch that continues
@@ -168,9 +251,7 @@ Task<Log::Done> Log::Loader::check_segment(std::shared_ptr<Segment> segment, Off
     if (header->base_offset > expected) log.recovery_.holes = true;
     const Offset before = expected;
     expected = header->next_offset();
-    if (header->leader_epoch > log.last_epoch()) {
-      log.epochs_.assign(header->leader_epoch, epoch_start(header->leader_epoch, before, header->base_offset));
-    }
+    if (header->leader_epoch > log.last_epoch()) assign_epochs(header->leader_epoch, before, header->base_offset);
     segment->note(*header, position, log.config_.index_interval_bytes);
     if (header->producer_id > kNoProducerId) {
       if (header->control() && !window.has(position, header->size())) {
@@ -363,6 +444,8 @@ Log::Done Log::Loader::settle_bounds() {
     auto moved = log.truncate_fully_and_start_at(log.log_start_);
     if (!moved) return std::unexpected(moved.error());
   }
+  // What a checkpoint says of a log that is not this long is of records that are gone.
+  if (log.cleaned_to_ > log.log_end_ || log.cleaned_to_ < log.log_start_) log.cleaned_to_ = log.log_start_;
   log.epochs_.truncate_from_end(log.log_end_);
   log.epochs_.truncate_from_start(log.log_start_);
   const bool same = stored_epochs && stored_epochs->entries() == log.epochs_.entries();

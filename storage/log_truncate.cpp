@@ -115,7 +115,7 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
     }
     if (position == 0) segment.first_timestamp = header->max_timestamp;
     if (position >= indexed) {
-      if (header->max_timestamp > latest.max_timestamp) latest = *header;
+      if (header->count > 0 && header->max_timestamp > latest.max_timestamp) latest = *header;
       push_tail({header->base_offset, header->last_offset(), segment.base, position,
                  static_cast<std::uint32_t>(header->size())});
       end = header->next_offset();
@@ -173,6 +173,7 @@ std::expected<Truncated, LogError> Log::truncate_to(Offset offset) {
   log_end_ = *end;
   log_start_ = std::min(log_start_, log_end_);
   recovery_point_ = std::min(recovery_point_, log_end_);
+  cleaned_to_ = std::min(cleaned_to_, log_end_);
   if (epochs_.truncate_from_end(log_end_)) ++epochs_version_;
   if (tracks_producers()) {
     if (auto loaded = reload_producers(); !loaded)
@@ -210,6 +211,7 @@ std::expected<Truncated, LogError> Log::truncate_fully_and_start_at(Offset offse
   tail_first_ = 0;
   log_start_ = log_end_ = offset;
   recovery_point_ = std::min(recovery_point_, offset);
+  cleaned_to_ = offset;
   epochs_.clear();
   ++epochs_version_;
   if (auto settled = settle(active()); !settled) return std::unexpected(settled.error());

@@ -26,6 +26,9 @@ struct LogConfig {
   bool delete_old = true;                                          // cleanup.policy has delete
   bool compacted = false;                                          // cleanup.policy has compact: offsets may have holes
   std::int64_t producer_id_expiration_ms = std::int64_t{24} * 3600 * 1000;  // producer.id.expiration.ms
+  std::int64_t delete_retention_ms = std::int64_t{24} * 3600 * 1000;        // delete.retention.ms
+  std::int64_t min_compaction_lag_ms = 0;                                   // min.compaction.lag.ms
+  std::int64_t max_compaction_lag_ms = INT64_MAX;                           // max.compaction.lag.ms
   std::size_t tail_batches = 128;  // newest batches whose places are kept in memory
 };
 

@@ -122,8 +122,15 @@ std::expected<const SequencedBatch*, ProducerFault> ProducerState::admit(const B
 
 std::optional<CompletedTxn> ProducerState::append(const BatchHeader& header, const std::optional<TxnMarker>& marker) {
   VERDICT_ASSERT(header.producer_id > kNoProducerId);
-  if (header.control() && !marker) return std::nullopt;
+  // Compaction has left the batch of a marker for the epoch that fences.
+  const bool emptied = header.control() && header.count == 0;
+  if (header.control() && !marker && !emptied) return std::nullopt;
   ProducerEntry& entry = producers_[header.producer_id];
+  if (emptied) {
+    if (header.producer_epoch > entry.epoch) entry.begin_epoch(header.producer_epoch);
+    entry.last_timestamp = std::max(entry.last_timestamp, header.max_timestamp);
+    return std::nullopt;
+  }
   entry.begin_epoch(header.producer_epoch);
   entry.last_timestamp = header.max_timestamp;
   if (!marker) {

@@ -16,7 +16,8 @@ std::string_view suffix_of(SegmentFile file) {
 void Segment::note(const BatchHeader& header, std::uint64_t position, std::uint32_t index_interval_bytes) {
   VERDICT_ASSERT(loaded);
   if (!first_timestamp) first_timestamp = header.max_timestamp;
-  if (header.max_timestamp > max_timestamp) {
+  // Of a batch that compaction left empty no record has the time.
+  if (header.count > 0 && header.max_timestamp > max_timestamp) {
     max_timestamp = header.max_timestamp;
     max_timestamp_offset = header.last_offset();
   }

@@ -163,6 +163,7 @@ Task<void> announce_delivery(Job* job) {
     storage::Bytes rest(bytes.get(), read.bytes);
     for (auto batch = storage::take_batch(rest); batch; batch = storage::take_batch(rest)) {
       const storage::BatchHeader& header = batch->header();
+      if (is_rewritten(header)) partition->announce_records(*batch);
       partition->announce(
           protocol::events::BatchDelivered{.partition = partition->key(),
                                            .leader_epoch = partition->replica().leader_epoch(),

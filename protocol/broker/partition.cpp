@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "storage/record_hash.h"
+
 namespace verdict::broker {
 namespace {
 
@@ -16,13 +18,18 @@ namespace ev = protocol::events;
 storage::LogConfig log_config(const protocol::TopicConfig& config) {
   storage::LogConfig log;
   log.segment_bytes = static_cast<std::uint32_t>(config.segment_bytes);
-  log.segment_ms = config.segment_ms;
+  // A record must leave the active segment before it can be compacted.
+  log.segment_ms =
+      config.cleanup_compact ? std::min(config.segment_ms, config.max_compaction_lag_ms) : config.segment_ms;
   log.index_interval_bytes = static_cast<std::uint32_t>(config.index_interval_bytes);
   log.index_bytes = static_cast<std::uint32_t>(config.segment_index_bytes);
   log.retention_bytes = config.retention_bytes;
   log.retention_ms = config.retention_ms;
   log.delete_old = config.cleanup_delete;
   log.compacted = config.cleanup_compact;
+  log.delete_retention_ms = config.delete_retention_ms;
+  log.min_compaction_lag_ms = config.min_compaction_lag_ms;
+  log.max_compaction_lag_ms = config.max_compaction_lag_ms;
   log.producer_id_expiration_ms = config.producer_id_expiration_ms;
   return log;
 }
@@ -161,9 +168,12 @@ void Partition::run(const replication::AppendAsFollower& effect) {
   }
   const storage::Bytes batches = answer_.first(answer_.size() - rest.size());
   appended_.clear();
+  Offset end = log_->log_end();
   const auto done = log_->append_as_follower(batches, storage::Log::Holes::allowed, runtime_->wall_now(), appended_);
   storage::Bytes left = batches;
   for (const storage::Appended& batch : appended_) {
+    if (batch.base > end) runtime_->mark(Mark::FollowerCopiedHole);
+    end = batch.last + 1;
     appended(batch, left.first(batch.size), ev::Role::follower);
     left = left.subspan(batch.size);
   }
@@ -203,6 +213,9 @@ void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, e
   if (observer_ == nullptr) return;
   const auto header = storage::parse_header(bytes);
   VERDICT_ASSERT(header.has_value());
+  if ((role == ev::Role::leader && config_.cleanup_compact) || is_rewritten(*header)) {
+    if (const auto view = storage::BatchView::parse(bytes)) announce_records(*view);
+  }
   observer_->observe(ev::BatchAppended{.partition = key_,
                                        .base = batch.base,
                                        .last = batch.last,
@@ -228,6 +241,28 @@ void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, e
                                                .marker = !marker          ? ""
                                                          : marker->commit ? "commit"
                                                                           : "abort"});
+}
+
+void Partition::announce_records(const storage::BatchView& batch) {
+  if (observer_ == nullptr) return;
+  std::vector<Offset> offsets;
+  std::vector<RecordHash> keys;
+  std::vector<RecordHash> contents;
+  auto records = storage::open_records(batch, *decompressor_);
+  storage::RecordView record;
+  for (bool more = records.has_value(); more;) {
+    more = records->next(record).value_or(false);
+    if (!more) break;
+    offsets.push_back(record.offset);
+    keys.push_back(RecordHash(storage::key_hash(record.key)));
+    contents.push_back(RecordHash(storage::content_hash(record)));
+  }
+  observer_->observe(ev::BatchRecords{.partition = key_,
+                                      .base = batch.header().base_offset,
+                                      .last = batch.header().last_offset(),
+                                      .offsets = offsets,
+                                      .keys = keys,
+                                      .contents = contents});
 }
 
 // ---- life ----
@@ -393,6 +428,35 @@ bool Partition::begin_flush() {
 bool Partition::end_flush() {
   flushing_ = std::exchange(rolled_since_, false);
   return !flushing_;
+}
+
+Task<std::expected<storage::CleaningReport, storage::LogError>> Partition::clean(storage::Cleaner* tools,
+                                                                                 storage::CleaningRange range) {
+  auto done = co_await log_->clean(
+      tools, range, [this, range](const storage::CleanedSegment& segment) { cleaned(segment, range.last_stable); });
+  co_return done;
+}
+
+void Partition::cleaned(const storage::CleanedSegment& segment, Offset last_stable) {
+  if (observer_ == nullptr || removed_) return;
+  std::vector<Offset> bases;
+  std::vector<Offset> lasts;
+  std::vector<FilePosition> positions;
+  for (const storage::CleanedSegment::Batch& batch : segment.batches) {
+    bases.push_back(batch.base);
+    lasts.push_back(batch.last);
+    positions.push_back(FilePosition(batch.position));
+  }
+  observer_->observe(ev::LogCleaned{.partition = key_,
+                                    .from = segment.from,
+                                    .to = segment.to,
+                                    .clean_to = segment.clean_to,
+                                    .last_stable = last_stable,
+                                    .bases = bases,
+                                    .lasts = lasts,
+                                    .positions = positions,
+                                    .size = FilePosition(segment.size),
+                                    .records = segment.records});
 }
 
 void Partition::enforce_retention() {

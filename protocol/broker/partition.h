@@ -14,6 +14,7 @@
 #include "protocol/types.h"
 #include "runtime/runtime.h"
 #include "runtime/signal.h"
+#include "storage/cleaner.h"
 #include "storage/log.h"
 
 namespace verdict::broker {
@@ -135,6 +136,11 @@ class Partition final : public replication::LogView {
   void fetch_answered(replication::FetchAnswered answer, storage::Bytes records);
 
   void enforce_retention();
+  // One pass of compaction; each swap is announced in its turn. One at a time.
+  Task<std::expected<storage::CleaningReport, storage::LogError>> clean(storage::Cleaner* tools,
+                                                                        storage::CleaningRange range);
+  // Before the announcement of a batch that compaction has written anew, or that a leader appends to a compacted topic.
+  void announce_records(const storage::BatchView& batch);
   // One flush at a time, and one more for all that rolled meanwhile. begin_flush: true if none is under way.
   bool begin_flush();
   bool end_flush();  // true if that was the last; else another one begins
@@ -174,6 +180,7 @@ class Partition final : public replication::LogView {
   void cut(std::expected<storage::Truncated, storage::LogError> result, protocol::events::TruncateReason reason);
   void appended(const storage::Appended& batch, storage::Bytes bytes, protocol::events::Role role);
   bool failed(const storage::LogError& error);
+  void cleaned(const storage::CleanedSegment& segment, Offset last_stable);
 
   Runtime* runtime_;
   PartitionHost* host_;
@@ -196,6 +203,11 @@ class Partition final : public replication::LogView {
 };
 
 using PartitionPtr = std::shared_ptr<Partition>;
+
+// Whether compaction has written the batch anew: a client's holds a record for each of its offsets.
+inline bool is_rewritten(const storage::BatchHeader& header) {
+  return header.delete_horizon() || header.count != header.last_offset_delta + 1;
+}
 
 storage::LogConfig log_config(const protocol::TopicConfig& config);
 ErrorCode error_of(storage::BatchError error);

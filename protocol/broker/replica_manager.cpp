@@ -56,6 +56,10 @@ ReplicaManager::ReplicaManager(Runtime& runtime, const protocol::BrokerConfig& c
                   [this](PartitionKey key, replication::ProposalId id, const IsrResult& result) {
                     isr_answered(key, id, result);
                   }),
+      cleaner_(
+          runtime, directory, partitions_, [this] { return settings_of_cleaner(); },
+          [this](Partition& partition, const storage::LogError& error) { log_failed(partition, error); },
+          observer != nullptr),
       scope_(runtime) {
   isr_sender_.start();
 }
@@ -443,6 +447,9 @@ void ReplicaManager::log_shortened(Partition& partition) {
   const auto lowered = directory_->lower_high_watermark_now(name, partition.replica().high_watermark());
   if (!lowered) return runtime_->halt(lowered.error().message);
   if (*lowered) runtime_->mark(Mark::HwCheckpointLowered);
+  const auto cleaned = directory_->lower_cleaned_now(name, partition.log().cleaned_to());
+  if (!cleaned) return runtime_->halt(cleaned.error().message);
+  if (*cleaned) runtime_->mark(Mark::CleanerCheckpointLowered);
 }
 
 void ReplicaManager::log_failed(Partition& partition, const storage::LogError& error) {
@@ -461,6 +468,12 @@ void ReplicaManager::start_upkeep() {
   scope_.spawn(every(config_->duration_ms("log.flush.offset.checkpoint.interval.ms"),
                      &ReplicaManager::checkpoint_recovery_points));
   scope_.spawn(every(config_->duration_ms("log.retention.check.interval.ms"), &ReplicaManager::check_retention));
+  if (config_->boolean("log.cleaner.enable")) cleaner_.start(scope_);
+}
+
+std::optional<CleanerSettings> ReplicaManager::settings_of_cleaner() const {
+  if (image_ == nullptr) return std::nullopt;
+  return cleaner_settings(protocol::ConfigView(*config_, *image_, self_));
 }
 
 Task<void> ReplicaManager::every(Duration period, Task<void> (ReplicaManager::*work)()) {
@@ -520,6 +533,7 @@ void ReplicaManager::answer_all() {
 Task<void> ReplicaManager::stop() {
   stopping_ = true;
   stop_.notify();
+  cleaner_.stop();
   fetched_from_.clear();
   for (auto& [leader, fetcher] : std::exchange(fetchers_, {})) {
     if (fetcher != nullptr) co_await fetcher->stop();

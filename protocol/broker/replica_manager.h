@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "protocol/broker/isr_sender.h"
+#include "protocol/broker/log_cleaner.h"
 #include "protocol/broker/partition.h"
 #include "protocol/broker/replica_fetcher.h"
 #include "protocol/config_keys.h"
@@ -116,6 +117,7 @@ class ReplicaManager final : public PartitionHost {
   Task<void> checkpoint_recovery_points();
   Task<void> check_retention();
   ReplicaFetcher* fetcher_for(NodeId leader);
+  std::optional<CleanerSettings> settings_of_cleaner() const;
 
   Runtime* runtime_;
   const protocol::BrokerConfig* config_;
@@ -141,6 +143,7 @@ class ReplicaManager final : public PartitionHost {
   Signal opened_;
   Signal stop_;
   IsrSender isr_sender_;
+  LogCleaner cleaner_;
   Scope scope_;
 };
 

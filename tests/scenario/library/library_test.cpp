@@ -78,6 +78,8 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"kafka-18106", "return-before-fencing"},
     {"crc-ignored", "torn-write"},
     {"kept-below-log-start", "retention-hides-a-divergence"},
+    {"kafka-14055", "compaction-across-an-open-transaction"},
+    {"clean-past-lso", "compaction-across-an-open-transaction"},
 };
 
 class Planted : public testing::TestWithParam<std::string> {};

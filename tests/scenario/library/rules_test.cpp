@@ -198,6 +198,18 @@ std::vector<Rule> client_rules() {
   };
 }
 
+std::vector<Rule> compaction_rules() {
+  constexpr std::string_view kNeverCleaned = "cluster.config[log.cleaner.enable]=false";
+  return {
+      planted("compaction-across-an-open-transaction", "clean-past-lso", {"L2"}, "the last stable offset bounds it"),
+      without("crashes-in-a-swap", {kNeverCleaned}, "fault never fired: first", "the cleaner is at work"),
+      without("compaction-while-a-follower-lags", {kNeverCleaned}, "follower-copied-hole", "the leader compacts"),
+      without("tombstones-and-their-horizon", {"topics[0].config[delete.retention.ms]=100000"}, "tombstone-expired",
+              "their time passes"),
+      without("coordinators-load-compacted-logs", {kNeverCleaned}, "segments-cleaned", "their logs are compacted"),
+  };
+}
+
 std::vector<Rule> transaction_rules() {
   return {
       without("aborted-transactions-and-power-loss",
@@ -226,8 +238,8 @@ std::vector<Rule> transaction_rules() {
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all = [] {
     std::vector<Rule> rows = replication_rules();
-    for (const auto& more :
-         {late_word_rules(), controller_rules(), storage_rules(), client_rules(), transaction_rules()})
+    for (const auto& more : {late_word_rules(), controller_rules(), storage_rules(), client_rules(),
+                             transaction_rules(), compaction_rules()})
       rows.insert(rows.end(), more.begin(), more.end());
     return rows;
   }();

@@ -98,7 +98,7 @@ TEST(Liveness, AViolationIsTheRuns) {
   EXPECT_EQ(c.box.violation()->partition_name, "orders-0");
 }
 TEST(Invariants, AreListedAndFound) {
-  EXPECT_EQ(invariants().size(), 24u);
+  EXPECT_EQ(invariants().size(), 25u);
   EXPECT_TRUE(find_invariant("C2")->total_order);
   EXPECT_FALSE(find_invariant("C1")->total_order);
   EXPECT_NE(find_invariant("lost-write"), nullptr);

@@ -156,7 +156,7 @@ TEST_F(WorkloadTest, WhatIsSentIsAcknowledgedAndRead) {
   bursts.burst = 20;
   bursts.interval = 5ms;
   bursts.records = 4000;
-  bursts.keys = 10;
+  bursts.keys.keys = 10;
   ProducerLoad fast = producer(2);
   fast.interval = 0ms;
   fast.records = 20'000;

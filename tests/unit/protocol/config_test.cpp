@@ -170,5 +170,15 @@ TEST_F(ValuesTest, DefaultsOfTopicsAreKafkas) {
   }
 }
 
+TEST(ConfigValues, NumbersWithAFraction) {
+  const ConfigKey& ratio = *find_topic_key("min.cleanable.dirty.ratio");
+  for (const std::string_view good : {"0", "0.5", "1", "1e-3"}) EXPECT_TRUE(check_value(ratio, good)) << good;
+  for (const std::string_view bad : {"-0.1", "1.5", "half", "", "nan", "0.5x"}) EXPECT_FALSE(check_value(ratio, bad));
+  EXPECT_EQ(check_value(ratio, "2").error(),
+            "Invalid value 2 for configuration min.cleanable.dirty.ratio: Value must be no more than 1");
+  EXPECT_EQ(check_value(ratio, "half").error(),
+            "Invalid value half for configuration min.cleanable.dirty.ratio: Not a number of type DOUBLE");
+}
+
 }  // namespace
 }  // namespace verdict::protocol

@@ -173,7 +173,7 @@ TEST(Compression, DamagedStreamsAreRefused) {
     const Codec codec = round % 2 == 0 ? Codec::lz4 : Codec::zstd;
     std::vector<std::byte> bytes;
     const std::string plain(random.below(2000), 'x');
-    ASSERT_TRUE(Compressor().compress(codec, as_bytes(plain), bytes));
+    Compressor().compress(codec, as_bytes(plain), bytes);
     const auto whole = decompressor.decompress(codec, bytes, 4000);
     ASSERT_TRUE(whole);
     EXPECT_EQ(as_text(*whole), plain);
@@ -197,8 +197,8 @@ TEST(Compression, WhatComesOutDependsOnTheInputAlone) {
     for (const Codec codec : {Codec::lz4, Codec::zstd}) {
       std::vector<std::byte> again;
       std::vector<std::byte> afresh;
-      ASSERT_TRUE(kept.compress(codec, as_bytes(plain), again));
-      ASSERT_TRUE(Compressor().compress(codec, as_bytes(plain), afresh));
+      kept.compress(codec, as_bytes(plain), again);
+      Compressor().compress(codec, as_bytes(plain), afresh);
       EXPECT_EQ(again, afresh);
     }
   }
