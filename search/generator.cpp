@@ -219,6 +219,7 @@ scenarios::Scenario Maker::make() {
     fault.stays_down = true;
   }
   fit_answers();
+  compaction();
   // As a file has them: by name.
   for (FaultSpec& fault : scenario_.faults) {
     if (fault.when) std::ranges::sort(fault.when->match, {}, &scenarios::Condition::field);

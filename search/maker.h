@@ -26,6 +26,7 @@ class Maker {
   void clients();
   void environment();
   void fit_answers();
+  void compaction();
   scenarios::TopicSpec topic(const std::string& name, std::int64_t partitions);
   scenarios::ProducerSpec producer(const std::string& topic, std::size_t number);
   bool varies(std::string_view field) const;  // the profile lets it, and this run does it
