@@ -1,6 +1,7 @@
 #include "checker/white_box.h"
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <type_traits>
 #include <utility>
@@ -10,12 +11,20 @@
 namespace verdict::checker {
 namespace {
 
-bool tells_a_decision(const protocol::Event& event) {
-  using namespace protocol::events;  // tidy: allow using-namespace: a list of events
-  return std::holds_alternative<PartitionDecided>(event) || std::holds_alternative<BrokerFencing>(event) ||
-         std::holds_alternative<BrokerRegistered>(event) || std::holds_alternative<TopicCreated>(event) ||
-         std::holds_alternative<TopicDeleted>(event) || std::holds_alternative<MinIsrConfigured>(event);
+template <class Event>
+constexpr bool is_decision =
+    std::same_as<Event, protocol::events::PartitionDecided> || std::same_as<Event, protocol::events::BrokerFencing> ||
+    std::same_as<Event, protocol::events::BrokerRegistered> || std::same_as<Event, protocol::events::TopicCreated> ||
+    std::same_as<Event, protocol::events::TopicDeleted> || std::same_as<Event, protocol::events::MinIsrConfigured>;
+
+// holds_alternative looks through the list of alternatives at every call, now that there are more than 32.
+template <std::size_t... I>
+constexpr std::array<bool, sizeof...(I)> decisions(std::index_sequence<I...>) {
+  return {is_decision<std::variant_alternative_t<I, protocol::Event>>...};
 }
+constexpr auto kDecisions = decisions(std::make_index_sequence<std::variant_size_v<protocol::Event>>());
+
+bool tells_a_decision(const protocol::Event& event) { return kDecisions[event.index()]; }
 
 // Of the events of a partition, those that can change its abstract state.
 template <class Event>
