@@ -139,6 +139,9 @@ std::string WhiteBoxState::kept_for(PartitionTruth& p, const Replica& r, BatchIn
   std::string later;
   bool older = false;
   for (const auto& [offset, batch] : p.of_key[record.key]) {
+    // What justified it may have been cut by an excused loss before anybody heard that the record is gone: the node
+    // died in the swap, and its next start completed it.
+    if (p.cut_epoch >= 0 && offset > record.offset && offset >= p.cut_offset) return {};
     if (offset == record.offset || offset >= log_end(r) || batch_at(p, r, offset) != batch) continue;
     const Produced* other = produced(batch);
     const bool transactional = other != nullptr && other->transactional;
