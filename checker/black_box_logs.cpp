@@ -121,21 +121,47 @@ void BlackBox::State::match_reads(std::uint32_t number) {
   }
 }
 
-// Of a compacted topic the last record of each key stays. One that may be later, though nobody was told, takes the
-// earlier ones with it too.
+const BlackBox::State::Keyed* BlackBox::State::keyed(std::uint32_t send) const {
+  const auto found = std::ranges::lower_bound(compacted, send, {}, &Keyed::send);
+  return found == compacted.end() || found->send != send ? nullptr : &*found;
+}
+
+// One copy of it; another may be the last of its key.
+bool BlackBox::State::may_go(const Read& read) const {
+  if (read.send == kNever || compacted.empty()) return false;
+  const Keyed* one = keyed(read.send);
+  return one != nullptr && (sends[read.send].may_go || read.offset < one->last);
+}
+
+// Of a compacted topic the last record of each key stays, unless its transaction was aborted. One that may be later,
+// though nobody was told, takes the earlier ones with it too.
 void BlackBox::State::excuse_compacted() {
+  if (compacted.empty()) return;
   constexpr std::int64_t kAnywhere = std::numeric_limits<std::int64_t>::max();
   std::map<std::pair<std::uint32_t, std::uint32_t>, std::int64_t> last_of;  // log and key
+  const auto stands = [&](const Keyed& one, std::int64_t offset) {
+    const Send& s = sends[one.send];
+    if (s.txn != 0 && transactions[s.txn].aborted()) return;
+    std::int64_t& last = last_of.try_emplace({s.log, one.key}, -1).first->second;
+    last = std::max(last, offset);
+  };
   for (const Keyed& one : compacted) {
     const Send& s = sends[one.send];
-    if (s.result == HistoryType::fail || (s.txn != 0 && transactions[s.txn].aborted())) continue;
-    std::int64_t& last = last_of[{s.log, one.key}];
-    last = std::max(last, s.offset < 0 ? kAnywhere : s.offset);
+    if (s.result != HistoryType::fail) stands(one, s.offset < 0 ? kAnywhere : s.offset);
   }
-  for (const Keyed& one : compacted) {
+  for (const Log& l : logs) {
+    for (const Read& read : l.reads) {
+      const Keyed* one = read.send == kNever ? nullptr : keyed(read.send);
+      if (one != nullptr) stands(*one, read.offset);
+    }
+  }
+  for (Keyed& one : compacted) {
     Send& s = sends[one.send];
+    if (s.txn != 0 && !transactions[s.txn].committed()) s.may_go = true;
     const auto last = last_of.find({s.log, one.key});
-    if (last != last_of.end() && s.offset < last->second) s.may_go = true;
+    if (last == last_of.end()) continue;
+    one.last = last->second;
+    if (s.offset < one.last) s.may_go = true;
   }
 }
 

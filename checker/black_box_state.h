@@ -139,10 +139,11 @@ struct BlackBox::State {
   std::vector<End> ends;
   struct Keyed {
     std::uint32_t send, key;  // key: a number
+    std::int64_t last = -1;   // where the last of its key stands; kAnywhere: nobody knows
   };
   std::map<std::string, std::uint32_t, std::less<>> keys;  // of compacted topics
-  std::vector<Keyed> compacted;
-  std::vector<std::vector<std::uint32_t>> own;  // of each log its sends, by value
+  std::vector<Keyed> compacted;                            // by send
+  std::vector<std::vector<std::uint32_t>> own;             // of each log its sends, by value
 
   std::uint32_t line() const { return static_cast<std::uint32_t>(result.entries); }
   std::uint32_t transaction(const HistoryEntry& e);
@@ -167,7 +168,8 @@ struct BlackBox::State {
     const std::uint32_t txn = read.send == kNever ? 0 : sends[read.send].txn;
     return txn == 0 ? nullptr : &transactions[txn];
   }
-  bool may_go(const Read& read) const { return read.send != kNever && sends[read.send].may_go; }
+  const Keyed* keyed(std::uint32_t send) const;
+  bool may_go(const Read& read) const;
   // Whether readers of committed records may pass over it.
   bool may_be_invisible(const Read& read) const {
     const Transaction* txn = transaction_of_read(read);

@@ -9,6 +9,7 @@ constexpr std::ptrdiff_t kRemovedExtents = 64;  // remembered below a replica's 
 }
 
 void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
+  appended_as_ = e.role;
   PartitionTruth* found = find(e.partition);
   if (found == nullptr) {
     PartitionTruth& made = partition(e.partition);

@@ -371,7 +371,7 @@ class WhiteBoxState {
   std::vector<Fence> fencing_;    // announced, their record not appended yet
   Now fencing_when_;
   std::map<std::int64_t, std::vector<Fence>> fences_;                      // by producer
-  protocol::events::Role appended_as_ = protocol::events::Role::follower;  // the latest batch of a producer
+  protocol::events::Role appended_as_ = protocol::events::Role::follower;  // the latest batch
 };
 
 }  // namespace verdict::checker

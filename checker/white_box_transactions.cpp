@@ -73,7 +73,6 @@ void WhiteBoxState::appended_of_producer(const PartitionTruth& p, const Replica&
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.base_sequence = e.base_sequence;
-  appended_as_ = e.role;
   if (e.role == protocol::events::Role::leader) judge_sequence(p, r, made, e);
   judge_send(p, r, made, e);
 }

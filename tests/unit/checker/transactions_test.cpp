@@ -62,8 +62,9 @@ struct Partition : Cluster {
   void commit_moves() {
     const NodeIds one = nodes({1});
     const std::vector<Offset> counted{Offset(log_end)};
-    event(1, HighWatermarkAdvanced{log, Role::leader, LeaderEpoch(1), PartitionEpoch(1), Offset(0), Offset(log_end),
-                                   one, counted});
+    event(1, HighWatermarkAdvanced{log, Role::leader, LeaderEpoch(1), PartitionEpoch(1), Offset(log_committed),
+                                   Offset(log_end), one, counted});
+    log_committed = log_end;
   }
   void lead_transactions(const std::vector<int>& isr = {1}) {
     event(0, TopicCreated{log.topic, "__transaction_state", 1});
@@ -104,6 +105,7 @@ struct Partition : Cluster {
 
   PartitionKey log{Uuid{8, 8}, 0};  // __transaction_state-0
   int log_end = 0;
+  int log_committed = 0;
   int leader = 1, term = 1;
   bool commits = true;
 };
