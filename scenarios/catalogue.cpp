@@ -173,7 +173,7 @@ std::vector<DefectEntry> transaction_defects() {
        "kafka-14884",
        "a batch is appended on the word that its transaction goes on, though its marker came since",
        "delay of the coordinator's word, an abort",
-       {"T10", "T3"}},
+       {"T10", "T3", "T7"}},
       {Defect::Kafka9600,
        "kafka-9600",
        "a coordinator takes an EndTxn of an older epoch",

@@ -306,7 +306,7 @@ void GroupCoordinator::State::expire_offsets(Turn& turn) {
     }
   }
   for (const std::string& id : gone) {
-    removed(id, find(id)->generation());
+    if (const ClassicGroup* group = find(id)) removed(id, group->generation());
     forget(id);
     forget_consumers(id);
   }

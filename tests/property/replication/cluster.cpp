@@ -324,7 +324,7 @@ void Cluster::run_effects(Node& at, Effects& effects, const Message* answer) {
                        now_, effects);
     }
   }
-  effects.for_each_mark([&](Mark mark) { marks_ |= std::uint64_t{1} << static_cast<unsigned>(mark); });
+  effects.for_each_mark([&](Mark mark) { marks_.set(static_cast<std::size_t>(mark)); });
   effects.clear();
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -43,7 +44,7 @@ class Cluster {
   const std::optional<std::string>& violation() const { return violation_; }
   std::size_t committed() const { return committed_.size(); }
   std::size_t acknowledged() const { return acknowledged_; }
-  bool reached(Mark mark) const { return (marks_ >> static_cast<unsigned>(mark)) & 1; }
+  bool reached(Mark mark) const { return marks_[static_cast<std::size_t>(mark)]; }
 
  private:
   struct Image {
@@ -102,7 +103,7 @@ class Cluster {
   std::uint64_t next_value_ = 1;
   std::int64_t next_broker_epoch_ = 100;
   MonoTime now_{};
-  std::uint64_t marks_ = 0;
+  std::bitset<kMarkCount> marks_;
   std::optional<std::string> violation_;
 };
 

@@ -46,7 +46,8 @@ TEST(TransactionExcuses, AnEndThatWasGivenUpEndsTheNextTransaction) {
   const int seen = runs_that_saw(
       "G1a",
       R"j({"version":1,"name":"late-end","topics":[{"name":"orders","partitions":2}],)j"
-      R"j("workload":{"request_timeout_ms":300,"producers":[{"transactional":true,"transaction_version":1,"abort_one_in":2,"burst":3}],)j"
+      R"j("workload":{"request_timeout_ms":300,"producers":[{"transactional":true,"transaction_version":1,)j"
+      R"j("abort_one_in":2,"burst":3}],)j"
       R"j("consumers":[{"isolation":"read_committed"}]},"phases":{"run_ms":2500},"faults":[)j"
       R"j({"id":"a","action":"message","api":"EndTxn","side":"request","at_ms":500},)j"
       R"j({"id":"b","action":"release","of":"a","when":{"event":"transaction_moved","match":{"state":"Ongoing"},)j"
