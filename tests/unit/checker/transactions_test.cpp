@@ -220,6 +220,16 @@ TEST(Transactions, T7ATransactionBeginsAfterTheFence) {
     EXPECT_EQ(p.found(), "T7") << p.sentence();
   }
 }
+// Nothing that it appends will be committed, nor will it be told a marker.
+TEST(Transactions, ADeposedLeaderIsNoWayPastTheFence) {
+  Partition p;
+  p.lead_transactions();
+  p.write(kAlice, 0), p.mark(kAlice, "commit");
+  p.moved(kAlice, 1, "Empty"), p.commit_moves();
+  p.decide(1, 2, {1}), p.commits = false;
+  p.write(kAlice, 1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+}
 TEST(Transactions, AfterTheFenceTheNewEpochBegins) {
   Partition p;
   p.lead_transactions();
