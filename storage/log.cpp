@@ -210,7 +210,9 @@ Appended Log::note_appended(const BatchHeader& header, bool rolled) {
   const std::uint64_t position = segment.size;
   segment.note(header, position, config_.index_interval_bytes);
   size_bytes_ += header.size();
-  if (header.leader_epoch > last_epoch() && epochs_.assign(header.leader_epoch, header.base_offset)) ++epochs_version_;
+  // Behind a hole of a compacted log as well: what stood there may have been of this epoch already. Kafka takes the
+  // batch's own offset, and lets a follower keep what diverges in the hole.
+  if (header.leader_epoch > last_epoch() && epochs_.assign(header.leader_epoch, log_end_)) ++epochs_version_;
   log_end_ = header.next_offset();
   const auto size = static_cast<std::uint32_t>(header.size());
   push_tail({header.base_offset, header.last_offset(), segment.base, position, size});

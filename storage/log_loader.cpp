@@ -212,7 +212,7 @@ void Log::Loader::assign_epochs(LeaderEpoch epoch, Offset before, Offset base) {
         log.epochs_.assign(stored.epoch, stored.start);
     }
   }
-  if (epoch > log.last_epoch()) log.epochs_.assign(epoch, base);
+  if (epoch > log.last_epoch()) log.epochs_.assign(epoch, before);
 }
 
 // One segment, batch by batch. `whole` is false if it ends in something else than a whole, valid batch that continues

@@ -95,6 +95,20 @@ TEST(Log, FollowerTakesManyBatchesAndRefusesGapsAndDamage) {
   EXPECT_EQ(slice->first, Offset(33));
 }
 
+// What stood in the hole, and is compacted away, may be of the new epoch: whoever holds something of an older one there
+// has to let it go.
+TEST(Log, BehindAHoleAnEpochBeginsWhereTheLogEnded) {
+  LogHarness h;
+  h.open();
+  std::vector<Appended> appended;
+  const WallTime now = h.runtime.wall_now();
+  ASSERT_TRUE(h.log->append_as_follower(make_batch({.base = Offset(0)}), Log::Holes::allowed, now, appended));
+  const Offset end = h.log->log_end();
+  const auto behind = make_batch({.base = Offset(9), .epoch = LeaderEpoch(2)});
+  ASSERT_TRUE(h.log->append_as_follower(behind, Log::Holes::allowed, now, appended));
+  EXPECT_EQ(h.log->epochs().end_offset_for(LeaderEpoch(0), h.log->log_end())->end, end);
+}
+
 TEST(Log, TheDefectTakesDamageFromTheLeader) {
   LogHarness h;
   h.runtime.plant(Defect::CrcIgnored);
