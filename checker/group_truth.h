@@ -22,6 +22,16 @@ inline std::string offset_key(std::string_view group, std::string_view topic, st
   return std::string(group).append("\n").append(topic).append("-").append(std::to_string(index));
 }
 
+// Of an assignment as the feed has it.
+template <class Visit>
+void each_partition(std::string_view assignment, Visit visit) {
+  while (!assignment.empty()) {
+    const std::size_t comma = std::min(assignment.find(','), assignment.size());
+    visit(assignment.substr(0, comma));
+    assignment.remove_prefix(std::min(comma + 1, assignment.size()));
+  }
+}
+
 struct GroupRecordTruth {
   std::int64_t at = -1;
   std::string key;  // empty: no offset's record
@@ -81,9 +91,11 @@ struct OffsetFold {
 
 // A group as one broker coordinates it, decided ahead of the commit.
 struct CoordinatedGroup {
+  bool consumer = false;  // KIP-848: its members have epochs of their own
   std::string state;
   std::int32_t generation = -1;
   std::map<std::string, std::string, std::less<>> members;  // id -> group.instance.id
+  std::map<std::string, std::int32_t, std::less<>> epochs;  // by member id
 };
 
 struct CoordinatorTruth {
@@ -101,11 +113,23 @@ struct OwnersTruth {
   std::map<std::string, std::string, std::less<>> statics;  // group.instance.id -> member id
 };
 
+// What a member of a consumer group may be using: what it was told that it has, until it says that it hasn't, or its
+// coordinator has given it up.
+struct HolderTruth {
+  bool member = false;
+  std::int32_t epoch = 0;       // that it was told; 0: none yet
+  std::int32_t unanswered = 0;  // heartbeats: an answer to one before its latest is nothing to it any more
+  std::string client;           // client.id
+  std::set<std::string, std::less<>> held;
+};
+using HoldersTruth = std::map<std::string, HolderTruth, std::less<>>;  // by member id
+
 // One partition of __consumer_offsets.
 struct GroupsTruth {
   std::int32_t newest_epoch = -1;  // that somebody has loaded in
   std::map<NodeId, CoordinatorTruth> brokers;
   std::map<std::string, OwnersTruth, std::less<>> told;           // by group
+  std::map<std::string, HoldersTruth, std::less<>> holders;       // by consumer group
   std::map<std::string, std::string, std::less<>> older_selves;   // of static members, by member id
   std::map<std::string, std::int64_t, std::less<>> acknowledged;  // offset's key -> place of its record
 };

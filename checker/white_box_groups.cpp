@@ -10,15 +10,6 @@ namespace {
 
 std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
 
-template <class Visit>
-void each_partition(std::string_view assignment, Visit visit) {
-  while (!assignment.empty()) {
-    const std::size_t comma = std::min(assignment.find(','), assignment.size());
-    visit(assignment.substr(0, comma));
-    assignment.remove_prefix(std::min(comma + 1, assignment.size()));
-  }
-}
-
 std::string said(std::string_view group, std::string_view topic, std::int32_t index) {
   return std::string("group ").append(group).append("'s offset of ").append(topic).append("-") + std::to_string(index);
 }
@@ -42,6 +33,7 @@ CoordinatorTruth* WhiteBoxState::coordinator(const PartitionTruth& p) {
 void WhiteBoxState::forgive_groups(const PartitionTruth& p) {
   if (GroupsTruth* groups = groups_of(p)) {
     groups->told.clear();
+    groups->holders.clear();
     groups->acknowledged.clear();
   }
 }
@@ -107,6 +99,11 @@ void WhiteBoxState::on(const protocol::events::GroupsLoaded& e) {
   OffsetFold fold = std::move(here.fold);
   here = {.epoch = e.leader_epoch.value(), .fold = std::move(fold), .groups = {}, .unanswered = {}};
   groups.newest_epoch = std::max(groups.newest_epoch, here.epoch);
+  if (here.epoch < groups.newest_epoch) return;
+  for (auto& [group, holders] : groups.holders) {
+    std::erase_if(holders, [](const auto& one) { return one.second.epoch == 0; });  // what it led to may be forgotten
+    for (auto& [id, holder] : holders) holder.unanswered = 0;
+  }
 }
 
 void WhiteBoxState::on(const protocol::events::GroupMoved& e) {
@@ -115,10 +112,13 @@ void WhiteBoxState::on(const protocol::events::GroupMoved& e) {
   if (here == nullptr) return;
   if (e.state == "Dead") {
     here->groups.erase(std::string(e.group));
-    if (here->epoch == groups_of(*p)->newest_epoch) groups_of(*p)->told.erase(std::string(e.group));
+    if (here->epoch != groups_of(*p)->newest_epoch) return;
+    groups_of(*p)->told.erase(std::string(e.group));
+    groups_of(*p)->holders.erase(std::string(e.group));
     return;
   }
   CoordinatedGroup& group = here->groups[std::string(e.group)];
+  group.consumer = e.protocol == "consumer";
   group.state = e.state;
   group.generation = e.generation;
 }
@@ -128,14 +128,16 @@ void WhiteBoxState::on(const protocol::events::GroupMemberMoved& e) {
   CoordinatorTruth* here = p == nullptr ? nullptr : coordinator(*p);
   if (here == nullptr) return;
   CoordinatedGroup& group = here->groups[std::string(e.group)];
-  group.generation = e.generation;
+  if (!group.consumer) group.generation = e.generation;
   group.members.erase(std::string(e.replaces));
   if (!e.replaces.empty()) groups_of(*p)->older_selves[std::string(e.member)] = e.replaces;
   if (e.change == "removed") {
     group.members.erase(std::string(e.member));
   } else {
     group.members[std::string(e.member)] = e.instance;
+    group.epochs[std::string(e.member)] = e.generation;
   }
+  if (group.consumer) return member_moved(*p, e);
   if (e.change == "loaded") judge_loaded(*p, *here, e);
 }
 
@@ -241,17 +243,20 @@ void WhiteBoxState::on(const protocol::events::GroupCommitDecided& e) {
   const CoordinatedGroup& is = group->second;
   const auto member = is.members.find(e.member);
   std::string why;
-  if (e.generation != is.generation) {
+  if (!is.consumer && e.generation != is.generation) {
     why = "the group is in generation " + std::to_string(is.generation);
   } else if (member == is.members.end()) {
     why = "it is no member any more";
+  } else if (is.consumer && e.generation != is.epochs.find(e.member)->second) {
+    why = "it is in epoch " + std::to_string(is.epochs.find(e.member)->second);
   } else if (!e.instance.empty() && member->second != e.instance) {
     why = "it is not " + std::string(e.instance);
   }
   if (why.empty()) return;
   violate("G3", p, std::nullopt,
-          broker(now.node) + " takes a commit of member " + std::string(e.member) + " in generation " +
-              std::to_string(e.generation) + " of group " + std::string(e.group) + ", but " + why,
+          broker(now.node) + " takes a commit of member " + std::string(e.member) +
+              (is.consumer ? " in epoch " : " in generation ") + std::to_string(e.generation) + " of group " +
+              std::string(e.group) + ", but " + why,
           "takes the commit of " + std::string(e.member));
 }
 

@@ -28,7 +28,7 @@ struct Now {
 // Invariants by file: white_box_log.cpp L1 C3 C5, white_box_recovery.cpp L4, white_box_leader.cpp C4 C9 M1 C8,
 // white_box_client.cpp C6 C7 L3 M1, white_box_controller.cpp C1 C2 C8 M2, white_box_transactions.cpp T1 T2 T4 T5 T7 T8,
 // white_box_producers.cpp T7 T12, white_box_coordinator.cpp T6 T11, white_box_ghost.cpp T3 T9 T10,
-// white_box_groups.cpp G1-G5, white_box_compaction.cpp L2.
+// white_box_groups.cpp G1-G5 (white_box_consumer_groups.cpp: G1 of the consumer protocol), white_box_compaction.cpp L2.
 // Of a batch that has a producer id.
 struct Produced {
   enum class Marker : std::uint8_t { none, commit, abort };
@@ -168,6 +168,8 @@ class WhiteBoxState {
   void on(const protocol::events::OffsetFetched& e);
   void on(const protocol::events::GroupJoined& e);
   void on(const protocol::events::GroupSynced& e);
+  void on(const protocol::events::ConsumerHeartbeatDecided& e);
+  void on(const protocol::events::ConsumerHeartbeatAnswered& e);
   void on(const protocol::events::OffsetCommitted& e);
   void on(const protocol::events::BatchRecords& e);
   void on(const protocol::events::LogCleaned& e);
@@ -334,6 +336,9 @@ class WhiteBoxState {
   void judge_loaded(const PartitionTruth& p, const CoordinatorTruth& here,
                     const protocol::events::GroupMemberMoved& e);  // G1
   static bool took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older);
+  HoldersTruth* holders_of(const PartitionTruth& p, std::string_view group);
+  void member_moved(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e);  // of a consumer group
+  void judge_loaded_member(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e);  // G1
   OwnersTruth* owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation);
 
   struct Unsettled {

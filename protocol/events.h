@@ -429,27 +429,29 @@ struct GroupsLoaded {  // a coordinator has read its log and answers from now on
 struct GroupMoved {
   PartitionKey partition;
   std::string_view group;
-  std::string_view state;  // Kafka's name; Dead: removed
-  std::int32_t generation;
+  std::string_view state;   // Kafka's name; Dead: removed
+  std::int32_t generation;  // of a consumer group (KIP-848) its epoch
   std::int32_t members;
+  std::string_view protocol = "classic";  // or consumer
   VERDICT_EVENT("group_moved") {
     visit("partition", partition);
     visit("group", group);
     visit("state", state);
     visit("generation", generation);
     visit("members", members);
+    visit("protocol", protocol);
   }
 };
 
 struct GroupMemberMoved {
   PartitionKey partition;
   std::string_view group;
-  std::int32_t generation;  // of the group
+  std::int32_t generation;  // of the group; of a consumer group's member its own epoch
   std::string_view member;
   std::string_view instance;    // "": a dynamic member
-  std::string_view change;      // loaded, joined, replaced, removed
+  std::string_view change;      // loaded, joined, replaced, removed; in a consumer group moved: another epoch
   std::string_view replaces;    // the older self's id
-  std::string_view assignment;  // loaded
+  std::string_view assignment;  // loaded; of a consumer group's member with what it is to give up
   VERDICT_EVENT("group_member_moved") {
     visit("partition", partition);
     visit("group", group);
@@ -558,6 +560,47 @@ struct GroupSynced {  // an answer to SyncGroup that gives an assignment leaves
   }
 };
 
+// A heartbeat of a member of the consumer protocol was taken; it is answered when what it led to is committed.
+struct ConsumerHeartbeatDecided {
+  PartitionKey partition;
+  std::string_view group;
+  std::string_view member;
+  std::int32_t asked_epoch;  // 0: it joins, and has nothing
+  std::int32_t epoch;        // the member's from now on
+  bool tells;                // it says what it has
+  std::string_view owned;
+  VERDICT_EVENT("consumer_heartbeat_decided") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("member", member);
+    visit("asked_epoch", asked_epoch);
+    visit("epoch", epoch);
+    visit("tells", tells);
+    visit("owned", owned);
+  }
+};
+
+struct ConsumerHeartbeatAnswered {  // such an answer leaves
+  PartitionKey partition;
+  std::string_view group;
+  std::string_view member;
+  std::string_view instance;
+  std::string_view client;
+  std::int32_t epoch;
+  bool gives;  // it says what the member has
+  std::string_view assignment;
+  VERDICT_EVENT("consumer_heartbeat_answered") {
+    visit("partition", partition);
+    visit("group", group);
+    visit("member", member);
+    visit("instance", instance);
+    visit("client", client);
+    visit("epoch", epoch);
+    visit("gives", gives);
+    visit("assignment", assignment);
+  }
+};
+
 struct OffsetCommitted {  // an answer to OffsetCommit leaves
   PartitionKey partition;
   std::string_view group;
@@ -636,7 +679,8 @@ using Event =
                  events::TransactionFound, events::MarkerAnswered, events::OffsetsEnded, events::ProducersForgotten,
                  events::GroupsLoaded, events::GroupMoved, events::GroupMemberMoved, events::GroupCommitDecided,
                  events::GroupRecordAppended, events::OffsetFetched, events::GroupJoined, events::GroupSynced,
-                 events::OffsetCommitted, events::BatchRecords, events::LogCleaned>;
+                 events::OffsetCommitted, events::BatchRecords, events::LogCleaned, events::ConsumerHeartbeatDecided,
+                 events::ConsumerHeartbeatAnswered>;
 
 // One a node; the node's id and incarnation are the observer's to know. Events of a dead incarnation never arrive.
 class Observer {

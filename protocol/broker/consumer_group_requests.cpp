@@ -59,8 +59,12 @@ void GroupRequests::consumer_heartbeat(const ExchangePtr& exchange) {
   const std::vector<std::string> assignors = context_->config.list("group.consumer.assignors");
   if (const auto bad = group::check_heartbeat(request, exchange->version(), assignors))
     return exchange->respond(refusal(bad->error, bad->message));
-  const GroupPartition::Answer answer = [exchange](std::expected<group::Response, ErrorCode> said) {
-    if (said) return exchange->respond(std::get<wire::Message<Heartbeat>>(*said).value);
+  const GroupPartition::Answer answer = [this, exchange, request](std::expected<group::Response, ErrorCode> said) {
+    if (said) {
+      const Heartbeat& response = std::get<wire::Message<Heartbeat>>(*said).value;
+      told(*exchange, request, response);
+      return exchange->respond(response);
+    }
     exchange->respond(refusal(said.error(), ""));
   };
   const std::string host = host_of(*exchange);

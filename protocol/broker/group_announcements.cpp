@@ -77,6 +77,27 @@ void GroupRequests::told(Exchange& exchange, const wire::SyncGroupRequest& asked
                                           .assignment = assignment});
 }
 
+void GroupRequests::told(Exchange& exchange, const wire::ConsumerGroupHeartbeatRequest& asked,
+                         const wire::ConsumerGroupHeartbeatResponse& answer) const {
+  if (context_->observer == nullptr || answer.error_code != 0) return;
+  const auto key = coordinator_of(CoordinatorType::group, asked.group_id, context_->image);
+  if (!key) return;
+  group::Assignment given;
+  if (answer.assignment) {
+    for (const auto& topic : answer.assignment->topic_partitions)
+      given[topic.topic_id].insert(topic.partitions.begin(), topic.partitions.end());
+  }
+  const std::string assignment = group::assignment_text(given, &context_->image);
+  context_->observer->observe(ConsumerHeartbeatAnswered{.partition = *key,
+                                                        .group = asked.group_id,
+                                                        .member = or_empty(answer.member_id),
+                                                        .instance = or_empty(asked.instance_id),
+                                                        .client = exchange.client_id(),
+                                                        .epoch = answer.member_epoch,
+                                                        .gives = answer.assignment.has_value(),
+                                                        .assignment = assignment});
+}
+
 GroupPartition::Answer GroupRequests::telling_commits(const ExchangePtr& exchange,
                                                       const wire::OffsetCommitRequest& asked,
                                                       GroupPartition::Answer answer) const {

@@ -88,6 +88,8 @@ class GroupRequests {
   void told(const Exchange&, const Request&, const Response&) const {}
   void told(Exchange& exchange, const wire::JoinGroupRequest& asked, const wire::JoinGroupResponse& answer) const;
   void told(Exchange& exchange, const wire::SyncGroupRequest& asked, const wire::SyncGroupResponse& answer) const;
+  void told(Exchange& exchange, const wire::ConsumerGroupHeartbeatRequest& asked,
+            const wire::ConsumerGroupHeartbeatResponse& answer) const;
   GroupPartition::Answer telling_commits(const ExchangePtr& exchange, const wire::OffsetCommitRequest& asked,
                                          GroupPartition::Answer answer) const;
 

@@ -1,3 +1,7 @@
+#include <map>
+#include <optional>
+#include <string>
+
 #include "protocol/group/assignment.h"
 #include "protocol/group/state.h"
 #include "protocol/wire/gen/offset_commit.h"
@@ -18,6 +22,10 @@ void GroupCoordinator::State::announce_loaded() const {
     moved(group);
     for (const auto& [member_id, member] : group.members()) member_moved(group, member, "loaded");
   }
+  for (const auto& [id, group] : consumers) {
+    moved(group);
+    for (const auto& [member_id, member] : group.members()) member_moved(group, member, "loaded");
+  }
 }
 
 void GroupCoordinator::State::moved(const ClassicGroup& group) const {
@@ -29,10 +37,15 @@ void GroupCoordinator::State::moved(const ClassicGroup& group) const {
                                .members = static_cast<std::int32_t>(group.members().size())});
 }
 
-void GroupCoordinator::State::removed(std::string_view group, std::int32_t generation) const {
+void GroupCoordinator::State::removed(std::string_view group, std::int32_t generation,
+                                      std::string_view protocol) const {
   if (observer == nullptr) return;
-  observer->observe(GroupMoved{
-      .partition = options.partition, .group = group, .state = "Dead", .generation = generation, .members = 0});
+  observer->observe(GroupMoved{.partition = options.partition,
+                               .group = group,
+                               .state = "Dead",
+                               .generation = generation,
+                               .members = 0,
+                               .protocol = protocol});
 }
 
 void GroupCoordinator::State::member_moved(const ClassicGroup& group, const Member& member, std::string_view change,
@@ -49,6 +62,104 @@ void GroupCoordinator::State::member_moved(const ClassicGroup& group, const Memb
                                      .replaces = replaces,
                                      .assignment = assignment});
 }
+
+void GroupCoordinator::State::removed(const std::string& group) const {
+  if (const ClassicGroup* classic = find(group)) removed(group, classic->generation());
+  if (const ConsumerGroup* consumer = find_consumers(group)) removed(group, consumer->epoch(), "consumer");
+}
+
+// ---- consumer groups ----
+
+void GroupCoordinator::State::moved(const ConsumerGroup& group) const {
+  if (observer == nullptr) return;
+  observer->observe(GroupMoved{.partition = options.partition,
+                               .group = group.id(),
+                               .state = group.state_name(),
+                               .generation = group.epoch(),
+                               .members = static_cast<std::int32_t>(group.members().size()),
+                               .protocol = "consumer"});
+}
+
+void GroupCoordinator::State::member_moved(const ConsumerGroup& group, const ConsumerMember& member,
+                                           std::string_view change, std::string_view replaces) const {
+  if (observer == nullptr) return;
+  Assignment has;
+  if (!member.classic() && change != "removed") {
+    has = member.current.assigned;
+    for (const auto& [topic, indexes] : member.current.revoking) has[topic].insert(indexes.begin(), indexes.end());
+  }
+  const std::string assignment = assignment_text(has, options.image);
+  const auto& instance = member.metadata.instance_id;
+  observer->observe(GroupMemberMoved{.partition = options.partition,
+                                     .group = group.id(),
+                                     .generation = member.current.epoch,
+                                     .member = member.id,
+                                     .instance = instance ? std::string_view(*instance) : "",
+                                     .change = change,
+                                     .replaces = replaces,
+                                     .assignment = assignment});
+}
+
+GroupCoordinator::State::Seen GroupCoordinator::State::seen(const ConsumerGroup& group, const Work& work) const {
+  Seen out;
+  if (observer == nullptr) return out;
+  out = {.state = group.state_name(), .epoch = group.epoch(), .members = group.members().size(), .touched = {}};
+  const auto touch = [&](const std::string& id) {
+    const ConsumerMember* member = group.find(id);
+    out.touched.emplace(id, member == nullptr ? std::nullopt : std::optional(*member));
+  };
+  for (const ConsumerChange& change : work.changes) {
+    if (const auto* metadata = std::get_if<changes::Metadata>(&change)) touch(metadata->member);
+    if (const auto* current = std::get_if<changes::Current>(&change)) touch(current->member);
+  }
+  return out;
+}
+
+void GroupCoordinator::State::changed(const ConsumerGroup& group, const Seen& before) const {
+  if (observer == nullptr) return;
+  if (group.state_name() != before.state || group.epoch() != before.epoch || group.members().size() != before.members)
+    moved(group);
+  std::map<std::string_view, std::string_view> older;  // by its successor
+  for (const auto& [id, was] : before.touched) {
+    if (!was || group.find(id) != nullptr) continue;
+    const ConsumerMember* successor = group.static_member(was->metadata.instance_id);
+    if (successor == nullptr) {
+      member_moved(group, *was, "removed");
+    } else {
+      older.emplace(successor->id, id);
+    }
+  }
+  for (const auto& [id, was] : before.touched) {
+    const ConsumerMember* is = group.find(id);
+    if (is == nullptr || (was && was->current == is->current)) continue;
+    const auto replaced = older.find(id);
+    if (replaced != older.end()) {
+      member_moved(group, *is, "replaced", replaced->second);
+    } else {
+      member_moved(group, *is, was ? "moved" : "joined");
+    }
+  }
+}
+
+void GroupCoordinator::State::heartbeat_decided(const wire::ConsumerGroupHeartbeatRequest& request,
+                                                const ConsumerMember& member) const {
+  if (observer == nullptr) return;
+  Assignment has;
+  if (request.topic_partitions) {
+    for (const auto& topic : *request.topic_partitions)
+      has[topic.topic_id].insert(topic.partitions.begin(), topic.partitions.end());
+  }
+  const std::string owned = assignment_text(has, options.image);
+  observer->observe(ConsumerHeartbeatDecided{.partition = options.partition,
+                                             .group = request.group_id,
+                                             .member = member.id,
+                                             .asked_epoch = request.member_epoch,
+                                             .epoch = member.current.epoch,
+                                             .tells = request.topic_partitions.has_value(),
+                                             .owned = owned});
+}
+
+// ---- commits ----
 
 template <class Request>
 void GroupCoordinator::State::commit_decided(const Request& request, std::int32_t generation, ProducerId producer,

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "protocol/group/classic_group.h"
+#include "protocol/metadata_image.h"
 #include "protocol/wire/gen/data_records.h"
 #include "protocol/wire/reader.h"
 
@@ -22,6 +23,19 @@ std::string assignment_text(std::optional<std::string_view> protocol_type, std::
     for (const std::int32_t index : topic.partitions) {
       if (!text.empty()) text += ',';
       text.append(topic.topic).append("-").append(std::to_string(index));
+    }
+  }
+  return text;
+}
+
+std::string assignment_text(const Assignment& assignment, const protocol::MetadataImage* image) {
+  std::string text;
+  for (const auto& [id, indexes] : assignment) {
+    const protocol::TopicImage* topic = image == nullptr ? nullptr : image->topic(id);
+    const std::string name = topic == nullptr ? id.to_string() : topic->name;
+    for (const std::int32_t index : indexes) {
+      if (!text.empty()) text += ',';
+      text.append(name).append("-").append(std::to_string(index));
     }
   }
   return text;

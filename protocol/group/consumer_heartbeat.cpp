@@ -199,6 +199,7 @@ GroupCoordinator::State::Done GroupCoordinator::State::beat(const events_in::Con
   if (Done done = commit(work, turn); !done) {
     return done;
   }
+  heartbeat_decided(request, beat.after);
   answer_beat(beat, turn);
   refresh_regexes(work.id, regexes->refresh, turn);
   return {};

@@ -170,18 +170,23 @@ GroupCoordinator::State::Done GroupCoordinator::State::commit(Work& work, Turn& 
   }
   if (work.made) {
     begin_upgraded(*work.made, turn);
+    removed(work.id);
     forget(work.id);
-    consumers.insert_or_assign(work.id, std::move(*work.made));
+    const auto made = consumers.insert_or_assign(work.id, std::move(*work.made)).first;
     work.made.reset();
     work.existing = find_consumers(work.id);
+    moved(made->second);
+    for (const auto& [id, member] : made->second.members()) member_moved(made->second, member, "loaded");
   }
   ConsumerGroup& group = consumers.find(work.id)->second;
+  const Seen before = seen(group, work);
   for (const ConsumerChange& change : work.changes) {
     if (const auto* gone = std::get_if<changes::Metadata>(&change); gone != nullptr && !gone->value) {
       cancel_consumer_timers(work.id, gone->member);
     }
     group.apply(change);
   }
+  changed(group, before);
   if (work.looked_at_metadata) {
     group.set_metadata_deadline(turn.now + from_ms(kMetadataRefreshMs));
   }
@@ -234,6 +239,7 @@ void GroupCoordinator::State::end_of_consumer(const TimerKey& due, Turn& turn) {
                                : due.kind == TimerKind::classic_join   ? "it did not join again in time"
                                                                        : "it sent no SyncGroup in time";
   log(turn, fmt::format("group {}: member {} is removed: {}", due.group, due.member, why));
+  if (due.kind == TimerKind::consumer_session) turn.out.marks.push_back(Mark::GroupMemberExpired);
   remove_members(due.group, {due.member}, turn);
 }
 

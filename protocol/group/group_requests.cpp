@@ -166,9 +166,9 @@ ErrorCode GroupCoordinator::State::delete_group(std::string_view id, Turn& turn)
     remove_offset(id, place.topic, place.partition, records);
   }
   log(turn, fmt::format("group {} was deleted with {} offsets", id, records.size()));
+  removed(std::string(id));
   if (consumer == nullptr) {
     records.push_back(group_tombstone(id));
-    removed(id, group->generation());
   } else {
     std::ranges::move(tombstones(*consumer), std::back_inserter(records));
   }

@@ -100,6 +100,7 @@ void GroupCoordinator::State::join(const events_in::JoinGroup& event, Turn& turn
   }
   if (group == nullptr) {  // a consumer group without members makes way
     std::vector<LogRecord> records = consumer == nullptr ? std::vector<LogRecord>{} : tombstones(*consumer);
+    removed(std::string(request.group_id));
     forget_consumers(request.group_id);
     group = &find_or_create(request.group_id, to_ms(turn.wall));
     records.push_back(group_record(*group));

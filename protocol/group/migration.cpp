@@ -174,12 +174,15 @@ void GroupCoordinator::State::downgrade(const std::string& id, const std::vector
     return log(turn, fmt::format("consumer group {} is too large for the record of a classic group", id));
   }
   log(turn, fmt::format("consumer group {} with epoch {} becomes a classic group", id, group.epoch()));
+  removed(id);
   forget_consumers(id);
   ClassicGroup& now = groups.insert_or_assign(id, std::move(classic)).first->second;
   now.read_subscriptions();
   append(std::move(records), turn);
+  moved(now);
   for (const auto& [member_id, member] : now.members()) {
     rearm_session(now, member, turn);
+    member_moved(now, member, "joined");
   }
   if (!leaving.empty()) {
     prepare_rebalance(now, "the last member of the consumer protocol left", turn);

@@ -57,7 +57,7 @@ bool may_expire(const ClassicGroup& group) {
 ErrorCode GroupCoordinator::State::let_pass(ErrorCode error, std::int32_t generation, Turn& turn) const {
   const bool stale =
       generation >= 0 && (error == ErrorCode::UNKNOWN_MEMBER_ID || error == ErrorCode::ILLEGAL_GENERATION ||
-                          error == ErrorCode::FENCED_INSTANCE_ID);
+                          error == ErrorCode::FENCED_INSTANCE_ID || error == ErrorCode::STALE_MEMBER_EPOCH);
   if (!stale) return error;
   if (options.defects.has(Defect::NoGenerationFence)) [[unlikely]] {
     turn.out.marks.push_back(Mark::DefectNoGenerationFence);
@@ -306,7 +306,7 @@ void GroupCoordinator::State::expire_offsets(Turn& turn) {
     }
   }
   for (const std::string& id : gone) {
-    if (const ClassicGroup* group = find(id)) removed(id, group->generation());
+    removed(id);
     forget(id);
     forget_consumers(id);
   }

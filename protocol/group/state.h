@@ -45,8 +45,21 @@ struct GroupCoordinator::State {
   // ---- the feed (announcements.cpp) ----
   void announce_loaded() const;
   void moved(const ClassicGroup&) const;
-  void removed(std::string_view group, std::int32_t generation) const;
+  void removed(std::string_view group, std::int32_t generation, std::string_view protocol = "classic") const;
+  void removed(const std::string& group) const;  // of whichever protocol, while it is there
   void member_moved(const ClassicGroup&, const Member&, std::string_view change, std::string_view replaces = {}) const;
+  void moved(const ConsumerGroup&) const;
+  void member_moved(const ConsumerGroup&, const ConsumerMember&, std::string_view change,
+                    std::string_view replaces = {}) const;
+  struct Seen {  // of a consumer group before a Work: what the feed says only if it becomes something else
+    std::string_view state;
+    std::int32_t epoch = 0;
+    std::size_t members = 0;
+    std::map<std::string, std::optional<ConsumerMember>, std::less<>> touched;
+  };
+  Seen seen(const ConsumerGroup&, const Work&) const;
+  void changed(const ConsumerGroup&, const Seen& before) const;
+  void heartbeat_decided(const wire::ConsumerGroupHeartbeatRequest&, const ConsumerMember&) const;
   template <class Request>
   void commit_decided(const Request&, std::int32_t generation, ProducerId producer, ErrorCode) const;
 

@@ -72,8 +72,8 @@ struct Beaten {
 class ConsumerHarness : public Harness {
  public:
   explicit ConsumerHarness(Topics& t, GroupCoordinator::Options o = {}, const std::vector<Logged>& from = {},
-                           MonoTime at = MonoTime{1000s})
-      : Harness(with(o, t), from, at), topics(t) {}
+                           MonoTime at = MonoTime{1000s}, protocol::Observer* observer = nullptr)
+      : Harness(with(o, t), from, at, observer), topics(t) {}
 
   Named named(const auto& partitions) const {
     Named out;

@@ -1,6 +1,7 @@
 #include <array>
+#include <utility>
 
-#include "tests/unit/group/harness.h"
+#include "tests/unit/group/consumer_harness.h"
 
 // Defects that can be planted here, each beside what the coordinator does without it; and what the feed says of groups.
 namespace verdict::group {
@@ -66,6 +67,7 @@ struct Feed final : protocol::Observer {
   void observe(const protocol::Event& event) override {
     using namespace protocol::events;  // tidy: allow using-namespace: a list of events
     if (const auto* moved = std::get_if<GroupMoved>(&event)) {
+      EXPECT_EQ(moved->protocol, "classic");
       told.push_back(std::string(moved->state) + " " + std::to_string(moved->generation) + " of " +
                      std::to_string(moved->members));
     } else if (const auto* member = std::get_if<GroupMemberMoved>(&event)) {
@@ -76,6 +78,25 @@ struct Feed final : protocol::Observer {
       told.emplace_back("loaded");
     }
   }
+  std::vector<std::string> told;
+};
+
+// Of members of the consumer protocol: with their epochs and what they have.
+struct ConsumerFeed final : protocol::Observer {
+  void observe(const protocol::Event& event) override {
+    using namespace protocol::events;  // tidy: allow using-namespace: a list of events
+    if (const auto* moved = std::get_if<GroupMoved>(&event)) {
+      EXPECT_EQ(moved->protocol, "consumer");
+      told.push_back(std::string(moved->state) + " " + std::to_string(moved->generation));
+    } else if (const auto* member = std::get_if<GroupMemberMoved>(&event)) {
+      told.push_back(std::string(member->change) + " " + std::string(member->member) + "@" +
+                     std::to_string(member->generation) + " " + std::string(member->assignment));
+    } else if (const auto* beat = std::get_if<ConsumerHeartbeatDecided>(&event)) {
+      told.push_back("beat " + std::string(beat->member) + " " + std::to_string(beat->asked_epoch) + "-" +
+                     std::to_string(beat->epoch) + (beat->tells ? " has " : "") + std::string(beat->owned));
+    }
+  }
+  std::vector<std::string> take() { return std::exchange(told, {}); }
   std::vector<std::string> told;
 };
 
@@ -94,6 +115,38 @@ TEST(GroupFeed, TellsWhatIsDecided) {
   Feed next;
   Harness other({}, h.log, MonoTime{1000s}, &next);
   EXPECT_EQ(next.told, std::vector<std::string>{"loaded"});
+}
+
+TEST(GroupFeed, TellsOfMembersOfTheConsumerProtocol) {
+  using Told = std::vector<std::string>;
+  Topics topics;
+  topics.create("t", 2);
+  ConsumerFeed feed;
+  GroupCoordinator::Options options;
+  options.offsets_retention_check_interval_ms = 10'000;
+  ConsumerHarness h(topics, options, {}, MonoTime{1000s}, &feed);
+  h.join("a", {"t"}, {.instance = "i"});
+  EXPECT_EQ(feed.take(), (Told{"Empty 0", "Stable 1", "joined a@1 t-0,t-1", "beat a 0-1 has "}));
+  h.beat({.member = "a", .epoch = 1, .instance = "i"});
+  EXPECT_EQ(feed.take(), Told{"beat a 1-1"});
+  h.join("b", {"t"});
+  EXPECT_EQ(feed.take(), (Told{"Reconciling 2", "joined b@2 ", "beat b 0-2 has "}));
+  const Beaten told = h.beat({.member = "a", .epoch = 1, .instance = "i"});
+  EXPECT_EQ(feed.take(), (Told{"moved a@1 t-0,t-1", "beat a 1-1"})) << "with what it is to give up";
+  const std::string kept = "t-" + ConsumerHarness::joined_text(told.assignment.value_or(Named{})["t"]);
+  h.beat({.member = "a", .epoch = 1, .owned = told.assignment, .instance = "i"});
+  EXPECT_EQ(feed.take(), (Told{"moved a@2 " + kept, "beat a 1-2 has " + kept}));
+  h.go("a", kStaticLeftEpoch, "i");
+  EXPECT_EQ(feed.take(), Told{"moved a@-2 " + kept});
+  h.join("c", {"t"}, {.instance = "i"});
+  EXPECT_EQ(feed.take(), (Told{"replaced c@2 " + kept, "beat c 0-2 has "}));
+  ConsumerFeed next;
+  ConsumerHarness later(topics, {}, h.log, MonoTime{1000s}, &next);
+  EXPECT_EQ(next.take(), (Told{"Reconciling 2", "loaded b@2 ", "loaded c@2 " + kept}));
+  h.go("b"), h.go("c");
+  EXPECT_EQ(feed.take(), (Told{"Assigning 3", "removed b@2 ", "Empty 4", "removed c@2 "}));
+  h.wait(10'000);
+  EXPECT_EQ(feed.take(), Told{"Dead 4"}) << "it has neither members nor offsets";
 }
 
 }  // namespace

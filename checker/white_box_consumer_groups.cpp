@@ -1,0 +1,109 @@
+#include <algorithm>
+
+#include "checker/white_box_state.h"
+
+// G1 in groups of the consumer protocol (KIP-848). A partition may go to a member when nobody may be using it any more:
+// whoever was told that it has it says in a heartbeat that it hasn't, or is given up itself.
+namespace verdict::checker {
+namespace {
+
+// Empty: nobody, but for `member` itself.
+std::string other_holder(const HoldersTruth& holders, std::string_view member, std::string_view partition) {
+  for (const auto& [id, holder] : holders) {
+    if (id != member && holder.member && holder.held.contains(partition)) return id;
+  }
+  return {};
+}
+
+}  // namespace
+
+// What a coordinator does that a later one has succeeded is of the past.
+HoldersTruth* WhiteBoxState::holders_of(const PartitionTruth& p, std::string_view group) {
+  const CoordinatorTruth* here = coordinator(p);
+  if (here == nullptr || here->epoch < groups_of(p)->newest_epoch) return nullptr;
+  return &groups_of(p)->holders[std::string(group)];
+}
+
+void WhiteBoxState::member_moved(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e) {
+  HoldersTruth* holders = holders_of(p, e.group);
+  if (holders == nullptr) return;
+  HolderTruth& holder = (*holders)[std::string(e.member)];
+  if (!e.replaces.empty()) {
+    HolderTruth& older = (*holders)[std::string(e.replaces)];
+    holder.held = std::move(older.held);
+    older = {.member = false, .epoch = 0, .unanswered = older.unanswered, .client = {}, .held = {}};
+  }
+  if (e.change == "loaded") judge_loaded_member(p, e);
+  holder.member = e.change != "removed";
+  if (!holder.member) {
+    holder.held.clear();
+    holder.epoch = 0;
+  }
+}
+
+// What a coordinator goes on with is what members were told.
+void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e) {
+  HoldersTruth& holders = *holders_of(p, e.group);
+  HolderTruth& holder = holders[std::string(e.member)];
+  const std::string epoch = std::to_string(e.generation);
+  const std::string who = "broker " + std::to_string(now.node.value()) + " loads member " + std::string(e.member) +
+                          " of group " + std::string(e.group) + " in epoch " + epoch;
+  if (holder.member && e.generation > 0 && e.generation < holder.epoch) {
+    violate("G1", &p, std::nullopt, who + ", but it was told that it is in epoch " + std::to_string(holder.epoch),
+            "goes on in an older epoch");
+  }
+  each_partition(e.assignment, [&](std::string_view partition) {
+    const std::string other = other_holder(holders, e.member, partition);
+    if (other.empty()) {
+      holder.held.emplace(partition);
+      return;
+    }
+    violate("G1", &p, std::nullopt,
+            who + " with " + std::string(partition) + ", but " + other + " was told that it is its own",
+            "knows another owner of " + std::string(partition));
+  });
+}
+
+void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatDecided& e) {
+  PartitionTruth* p = find(e.partition);
+  HoldersTruth* holders = p == nullptr ? nullptr : holders_of(*p, e.group);
+  if (holders == nullptr) return;
+  HolderTruth& holder = (*holders)[std::string(e.member)];
+  ++holder.unanswered;
+  if (!e.tells) return;
+  std::set<std::string, std::less<>> owned;
+  each_partition(e.owned, [&](std::string_view partition) { owned.emplace(partition); });
+  std::erase_if(holder.held, [&](const std::string& partition) { return !owned.contains(partition); });
+}
+
+void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatAnswered& e) {
+  PartitionTruth* p = find(e.partition);
+  HoldersTruth* holders = p == nullptr ? nullptr : holders_of(*p, e.group);
+  if (holders == nullptr || e.epoch < 0) return;  // it leaves
+  const std::string member(e.member);
+  HolderTruth& holder = (*holders)[member];
+  if (holder.unanswered > 0) --holder.unanswered;
+  if (!holder.member || holder.unanswered > 0) return;
+  const std::string where = " in group " + std::string(e.group);
+  if (!holder.client.empty() && holder.client != e.client) {
+    violate(
+        "G1", p, std::nullopt,
+        "both " + holder.client + " and " + std::string(e.client) + " are told that they are member " + member + where,
+        "answers " + std::string(e.client) + " as " + member);
+    return;
+  }
+  holder.client = e.client;
+  holder.epoch = std::max(holder.epoch, e.epoch);
+  each_partition(e.assignment, [&](std::string_view partition) {
+    const std::string other = other_holder(*holders, member, partition);
+    if (!other.empty()) {
+      violate("G1", p, std::nullopt,
+              member + " is told in epoch " + std::to_string(e.epoch) + " that " + std::string(partition) +
+                  " is its own" + where + ", but " + other + " was told so and has not given it up",
+              "gives " + std::string(partition) + " to " + member);
+    }
+    holder.held.emplace(partition);
+  });
+}
+
+}  // namespace verdict::checker
