@@ -159,8 +159,11 @@ sim::GroupLoad group_load(const ConsumerSpec& spec, const ClientSettings& settin
   load.poll_interval = plain.poll_interval;
   load.group.group = spec.group;
   load.group.topics = {spec.topic};
+  load.group.protocol = spec.protocol == "consumer" ? client::GroupProtocol::consumer : client::GroupProtocol::classic;
   load.group.session_timeout = from_ms(spec.session_timeout_ms);
   load.group.rebalance_timeout = from_ms(settings.request_timeout_ms);
+  // As Kafka's: whoever asks again when an answer was lost is still waited for.
+  if (load.group.protocol == client::GroupProtocol::consumer) load.group.rebalance_timeout *= 2;
   load.group.heartbeat_interval = from_ms(std::max<std::int64_t>(spec.session_timeout_ms / 5, 20));
   load.group.instance = spec.instance;
   load.group.leave_on_close = spec.instance.empty();  // a static member that restarts is to find its place

@@ -144,10 +144,15 @@ void fields(Visit&& visit, S& s, const ConsumerSpec& d)
   visit("isolation", s.isolation, d.isolation,
         Field{.meaning = "isolation.level", .choices = "read_uncommitted|read_committed"});
   visit("group", s.group, d.group, Field{"of which it is a member, reads what it is assigned, and commits"});
-  visit("session_timeout_ms", s.session_timeout_ms, d.session_timeout_ms, Field{"of a member", 100, kHourMs});
+  visit(
+      "protocol", s.protocol, d.protocol,
+      Field{.meaning = "group.protocol of a member, the same in all of its group; consumer: KIP-848, whose session is "
+                       "the cluster's group.consumer.session.timeout.ms",
+            .choices = "classic|consumer"});
+  visit("session_timeout_ms", s.session_timeout_ms, d.session_timeout_ms, Field{"of a classic member", 100, kHourMs});
   visit("instance", s.instance, d.instance, Field{"group.instance.id of a member; empty: a dynamic one"});
   visit("assignor", s.assignor, d.assignor,
-        Field{.meaning = "partition.assignment.strategy of a member, the same in all of its group",
+        Field{.meaning = "partition.assignment.strategy of a classic member, the same in all of its group",
               .choices = "range|roundrobin|cooperative-sticky"});
   visit("stall_one_in", s.stall_one_in, d.stall_one_in,
         Field{"one poll of a member in so many takes stall_ms of work, before a commit as who it was; 0: none", 0,

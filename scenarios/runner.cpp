@@ -147,6 +147,36 @@ Checked check_fault(const Scenario& scenario, const FaultSpec& fault, const std:
   return {};
 }
 
+// A group has one protocol, and a classic one one assignor.
+Checked check_members(const WorkloadSpec& load) {
+  const ConsumerSpec plain;
+  std::map<std::string, const ConsumerSpec*> first;  // by group
+  for (const ProducerSpec& spec : load.producers) {
+    if (!spec.group.empty()) first[spec.group] = &plain;
+  }
+  for (std::size_t i = 0; i < load.consumers.size(); ++i) {
+    const ConsumerSpec& spec = load.consumers[i];
+    const std::string path = fmt::format("$.workload.consumers[{}]", i);
+    if (spec.group.empty()) {
+      if (!spec.instance.empty()) return wrong(path + ".instance", spec.instance, "a member of a group");
+      if (spec.protocol != plain.protocol) return wrong(path + ".protocol", spec.protocol, "a member of a group");
+      continue;
+    }
+    const ConsumerSpec& known = *first.try_emplace(spec.group, &spec).first->second;
+    if (known.protocol != spec.protocol)
+      return wrong(path + ".protocol", spec.protocol, known.protocol + ", as others of its group");
+    if (known.assignor != spec.assignor)
+      return wrong(path + ".assignor", spec.assignor, known.assignor + ", as others of its group");
+    if (spec.protocol == plain.protocol) continue;
+    if (spec.assignor != plain.assignor)
+      return wrong(path + ".assignor", spec.assignor, "none beside protocol consumer: the coordinator assigns");
+    if (spec.session_timeout_ms != plain.session_timeout_ms)
+      return wrong(path + ".session_timeout_ms", std::to_string(spec.session_timeout_ms),
+                   "none beside protocol consumer: cluster.config[group.consumer.session.timeout.ms]");
+  }
+  return {};
+}
+
 Checked check_load(const Scenario& scenario) {
   const auto check = [&](const std::string& topic, const std::vector<std::int32_t>& partitions,
                          const std::string& path) -> Checked {
@@ -178,23 +208,12 @@ Checked check_load(const Scenario& scenario) {
     if (!numbers.insert(number).second)
       return wrong("$.workload", fmt::format("two clients of number {}", number), "a number for each client");
   }
-  std::map<std::string, std::string> assignors;  // by group
-  for (const ProducerSpec& spec : scenario.workload.producers) {
-    if (!spec.group.empty()) assignors[spec.group] = ConsumerSpec{}.assignor;
-  }
   for (std::size_t i = 0; i < scenario.workload.consumers.size(); ++i) {
     const ConsumerSpec& spec = scenario.workload.consumers[i];
     const std::string path = fmt::format("$.workload.consumers[{}]", i);
     if (auto checked = check(spec.topic, spec.partitions, path); !checked) return checked;
-    if (spec.group.empty()) {
-      if (!spec.instance.empty()) return wrong(path + ".instance", spec.instance, "a member of a group");
-      continue;
-    }
-    const auto [known, first] = assignors.try_emplace(spec.group, spec.assignor);
-    if (known->second != spec.assignor)
-      return wrong(path + ".assignor", spec.assignor, known->second + ", as others of its group");
   }
-  return {};
+  return check_members(scenario.workload);
 }
 
 Checked check_expectations(const Expectations& expect) {

@@ -48,9 +48,14 @@ void Trial::bound_liveness() {
     if (member.group.empty()) continue;
     const sim::GroupLoad load = group_load(member, settings_, 0);
     t.client_request_timeout = load.client.request_timeout;
-    t.group_session_timeout = std::max(t.group_session_timeout, load.group.session_timeout);
+    const bool classic = load.group.protocol == client::GroupProtocol::classic;
+    const Duration session =
+        classic ? load.group.session_timeout : config.duration_ms("group.consumer.session.timeout.ms");
+    const Duration heartbeat =
+        classic ? load.group.heartbeat_interval : config.duration_ms("group.consumer.heartbeat.interval.ms");
+    t.group_session_timeout = std::max(t.group_session_timeout, session);
     t.group_rebalance_timeout = std::max(t.group_rebalance_timeout, load.group.rebalance_timeout);
-    t.group_heartbeat_interval = std::max(t.group_heartbeat_interval, load.group.heartbeat_interval);
+    t.group_heartbeat_interval = std::max(t.group_heartbeat_interval, heartbeat);
   }
   bounds_ = checker::liveness_bounds(t);
 }

@@ -214,6 +214,15 @@ Edited with_clients(const Scenario& scenario, const Kept& kept) {
 std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
   std::vector<Edited> out;
   const auto changed = [&](auto change) { change(out.emplace_back(scenario)->workload); };
+  std::set<std::string> groups;  // of the consumer protocol: none is half of it
+  for (const scenarios::ConsumerSpec& member : scenario.workload.consumers) {
+    if (member.protocol == scenarios::ConsumerSpec{}.protocol || !groups.insert(member.group).second) continue;
+    changed([&](scenarios::WorkloadSpec& load) {
+      for (scenarios::ConsumerSpec& one : load.consumers) {
+        if (one.group == member.group) one.protocol = scenarios::ConsumerSpec{}.protocol;
+      }
+    });
+  }
   for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {
     const scenarios::ProducerSpec& producer = scenario.workload.producers[i];
     const scenarios::ProducerSpec plain;

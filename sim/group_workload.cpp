@@ -21,7 +21,7 @@ bool contains(const std::vector<client::TopicPartition>& all, const client::Topi
 bool refused(client::ErrorCode error) {
   using enum client::ErrorCode;
   return error == UNKNOWN_MEMBER_ID || error == ILLEGAL_GENERATION || error == REBALANCE_IN_PROGRESS ||
-         error == FENCED_INSTANCE_ID;
+         error == FENCED_INSTANCE_ID || error == STALE_MEMBER_EPOCH || error == GROUP_ID_NOT_FOUND;
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ GroupReader::GroupReader(Runtime& runtime, const client::ClientOptions& client, 
       group_(group.group),
       wake_(runtime),
       consumer_(runtime, client, consumer),
-      member_(runtime, client, group, *this) {}
+      member_(client::make_group_member(runtime, client, group, *this)) {}
 
 void GroupReader::revoked(const std::vector<client::TopicPartition>& partitions, bool) {
   for (const client::TopicPartition& partition : partitions) {
@@ -65,7 +65,7 @@ Task<bool> GroupReader::take_up(MonoTime deadline) {
   std::vector<std::int64_t> ops;
   for (const client::TopicPartition& partition : mine) ops.push_back(log_->ask_position(partition, group_));
   if (log_->sink() != nullptr) log_->sink()->offsets_asked(log_->process());
-  const auto committed = co_await member_.committed(mine, true, deadline);
+  const auto committed = co_await member_->committed(mine, true, deadline);
   if (!committed || assignment != assignments_ || closed_) co_return false;
   fresh_.clear();
   for (std::size_t i = 0; i < mine.size(); ++i) {
@@ -107,7 +107,7 @@ Task<client::Polled> GroupReader::poll(MonoTime deadline) {
 
 Task<client::ErrorCode> GroupReader::commit(client::GroupMembership as, client::OffsetsToCommit offsets,
                                             MonoTime deadline) {
-  co_return co_await member_.commit_as(std::move(as), std::move(offsets), deadline);
+  co_return co_await member_->commit_as(std::move(as), std::move(offsets), deadline);
 }
 
 void GroupReader::interrupt() {
@@ -118,7 +118,7 @@ void GroupReader::interrupt() {
 Task<void> GroupReader::close() {
   closed_ = true;
   interrupt();
-  co_await member_.close();
+  co_await member_->close();
   co_await consumer_.close();
 }
 

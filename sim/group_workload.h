@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -29,10 +30,10 @@ class GroupReader final : private client::GroupListener {
   // As who it is, or was when it read them.
   Task<client::ErrorCode> commit(client::GroupMembership as, client::OffsetsToCommit offsets, MonoTime deadline);
   // Whether an attempt of the last commit that failed may have been taken, whatever the last attempt was answered.
-  bool commit_maybe_taken() const { return member_.commit_maybe_taken(); }
-  client::GroupMembership membership() const { return member_.membership(); }
-  bool settled() const { return member_.settled() || member_.fenced(); }
-  bool fenced() const { return member_.fenced(); }
+  bool commit_maybe_taken() const { return member_->commit_maybe_taken(); }
+  client::GroupMembership membership() const { return member_->membership(); }
+  bool settled() const { return member_->settled() || member_->fenced(); }
+  bool fenced() const { return member_->fenced(); }
   std::uint64_t assignments() const { return assignments_; }  // how often it was told one, or lost it
   // What was read since the last commit is to be read again.
   void rewind() { fresh_ = {partitions_.begin(), partitions_.end()}; }
@@ -54,7 +55,7 @@ class GroupReader final : private client::GroupListener {
   bool closed_ = false;
   Signal wake_;
   client::Consumer consumer_;
-  client::GroupMember member_;
+  std::unique_ptr<client::GroupMember> member_;
 };
 
 // What the history is told of one commit of offsets: an operation for each partition.

@@ -19,21 +19,21 @@
 #include "runtime/scope.h"
 #include "runtime/signal.h"
 
-namespace verdict::wire {
-struct JoinGroupResponse;
-}
-
 namespace verdict::client {
 
+enum class GroupProtocol : std::uint8_t { classic, consumer };  // group.protocol; consumer: KIP-848
+
 struct GroupOptions {
-  std::string group;                  // group.id
-  std::string instance;               // group.instance.id; empty: a dynamic member
-  std::vector<std::string> topics;    // subscribed to
-  Duration session_timeout = 45s;     // session.timeout.ms
-  Duration rebalance_timeout = 300s;  // max.poll.interval.ms
-  Duration heartbeat_interval = 3s;   // heartbeat.interval.ms
-  Assignor assignor = Assignor::range;
-  bool leave_on_close = true;  // a static member stays (internal.leave.group.on.close)
+  std::string group;                // group.id
+  std::string instance;             // group.instance.id; empty: a dynamic member
+  std::vector<std::string> topics;  // subscribed to
+  GroupProtocol protocol = GroupProtocol::classic;
+  Duration session_timeout = 45s;       // session.timeout.ms, of a classic one
+  Duration rebalance_timeout = 300s;    // max.poll.interval.ms
+  Duration heartbeat_interval = 3s;     // heartbeat.interval.ms, of a classic one
+  Assignor assignor = Assignor::range;  // of a classic one
+  // A static member stays (internal.leave.group.on.close). One of the consumer protocol says that it will be back.
+  bool leave_on_close = true;
 };
 
 struct CommittedOffset {
@@ -43,7 +43,8 @@ struct CommittedOffset {
 };
 using OffsetsToCommit = std::map<TopicPartition, CommittedOffset>;
 
-// What a member identifies itself by, in a commit and in TxnOffsetCommit. generation -1: not a member now.
+// What a member identifies itself by, in a commit and in TxnOffsetCommit. The generation of one of the consumer
+// protocol is its epoch. -1: not a member now.
 struct GroupMembership {
   std::string group;
   std::int32_t generation = -1;
@@ -54,32 +55,30 @@ struct GroupMembership {
 class GroupListener {
  public:
   virtual ~GroupListener() = default;
-  // No longer its own: before a rebalance all of them, or of a cooperative member those that it gives up. What was
-  // read of them may be committed in these calls' time no more. Lost: fenced, or forgotten; others may own them
+  // No longer its own: before a rebalance all of them, or of such members as keep the rest those that it gives up. What
+  // was read of them may be committed in these calls' time no more. Lost: fenced, or forgotten; others may own them
   // already.
   virtual void revoked(const std::vector<TopicPartition>& partitions, bool lost) = 0;
-  // All that it has in this generation; of a cooperative member also what it had before and goes on with.
+  // All that it has in this generation; of a member that is cooperative, or of the consumer protocol, also what it had
+  // before and goes on with.
   virtual void assigned(std::int32_t generation, const std::vector<TopicPartition>& partitions) = 0;
 };
 
-// A member of a classic group: finds the coordinator, joins, syncs, beats, commits. A cooperative one keeps what it has
-// while the others join, gives up what moves, and joins again. Calls back in turns of its own task. Ends with close()
-// on the real machine.
+// A member of a group: finds the coordinator, joins, beats, commits. Calls back in turns of its own task. Ends with
+// close() on the real machine.
 class GroupMember {
  public:
-  GroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
   GroupMember(const GroupMember&) = delete;
   GroupMember& operator=(const GroupMember&) = delete;
-  ~GroupMember();
+  virtual ~GroupMember() = default;
 
-  GroupMembership membership() const;
-  bool settled() const { return joined_ && !rejoins_; }  // in the group, as far as it knows
-  // Another one came with its group.instance.id: it is a member no more, and does not try again.
+  virtual GroupMembership membership() const = 0;
+  virtual bool settled() const = 0;  // in the group, as far as it knows
+  // Another one has its group.instance.id: it is a member no more, and does not try again.
   bool fenced() const { return fenced_; }
-  const std::vector<TopicPartition>& assignment() const { return assignment_; }
 
   // As the member that it is now, or that it was. NONE, or the coordinator's error; tried again only where it can't
-  // have been taken.
+  // have been taken, in the consumer protocol with a newer epoch while the partitions are its own.
   Task<ErrorCode> commit(OffsetsToCommit offsets, MonoTime deadline) {
     return commit_as(membership(), std::move(offsets), deadline);
   }
@@ -91,22 +90,15 @@ class GroupMember {
                                                             MonoTime deadline);
   Task<void> close();  // leaves
 
- private:
+ protected:
   enum class Step : std::uint8_t { again, again_later, done };
 
-  Task<void> run();
+  GroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
   Task<bool> pause();
-  Task<Step> join();
-  Task<Step> sync(std::shared_ptr<RpcChannel> channel, std::vector<std::vector<std::byte>> assignments,
-                  std::vector<std::string> members);
-  Task<bool> beat();
-  Task<void> leave();
-  void failed(ErrorCode error);
-  void lose(bool lost);
-  void take(std::vector<TopicPartition> assignment);
-  bool cooperative() const { return options_.assignor == Assignor::cooperative_sticky; }
-  Task<bool> assign(const wire::JoinGroupResponse* response, std::vector<std::vector<std::byte>>* assignments,
-                    std::vector<std::string>* members);
+  virtual Task<void> leave() = 0;            // if it is a member
+  virtual void failed(ErrorCode error) = 0;  // of a commit as the member that it is
+  // As whom to try a commit again that was refused for its old epoch; none: not at all.
+  virtual std::optional<GroupMembership> renewed(const GroupMembership& was, const OffsetsToCommit& offsets) const;
 
   Runtime* runtime_;
   ClientOptions client_;
@@ -115,17 +107,16 @@ class GroupMember {
   Connections connections_;
   Metadata metadata_;
   CoordinatorLink link_;
-  std::string member_id_;
-  std::int32_t generation_ = -1;
-  bool joined_ = false;   // has an assignment
-  bool rejoins_ = false;  // has one, and is to join again with it
   bool fenced_ = false;
-  std::vector<TopicPartition> assignment_;
+  bool closed_ = false;
   int failures_ = 0;
   bool commit_maybe_taken_ = false;
-  bool closed_ = false;
   Signal wake_;
   Scope scope_;
 };
+
+// Of the protocol that the options name.
+std::unique_ptr<GroupMember> make_group_member(Runtime& runtime, const ClientOptions& client, GroupOptions options,
+                                               GroupListener& listener);
 
 }  // namespace verdict::client

@@ -97,7 +97,13 @@ Task<ErrorCode> GroupMember::commit_as(GroupMembership member, OffsetsToCommit o
     } else if (coordinator_moved(error)) {
       link_.forget();
     }
-    if (!worth_another_try(error) || runtime_->now() >= deadline) co_return error;
+    bool again = worth_another_try(error);
+    if (error == ErrorCode::STALE_MEMBER_EPOCH) {
+      std::optional<GroupMembership> newer = renewed(member, offsets);
+      again = newer.has_value();
+      if (newer) member = std::move(*newer);
+    }
+    if (!again || runtime_->now() >= deadline) co_return error;
     const bool open = co_await pause();
     if (!open) break;
   }

@@ -275,6 +275,13 @@ std::vector<Rule> group_rules() {
               {"workload.consumers[0].assignor=range", "workload.consumers[1].assignor=range",
                "workload.consumers[2].assignor=range", "workload.consumers[3].assignor=range"},
               "event group_synced client: 1", "what moves is given in a round of its own"),
+      planted("consumer-protocol-member-paused", "no-generation-fence", {"G3"}, "who is no member commits nothing"),
+      without("consumer-protocol-members-come-and-go",
+              {"workload.consumers[3].stay_ms=0", "workload.consumers[4].stay_ms=0", "workload.consumers[5].stay_ms=0"},
+              "event group_member_moved change group: 6", "members come and go"),
+      without("consumer-protocol-static-members-restart",
+              {"workload.consumers[0].instance=", "workload.consumers[1].instance=", "workload.consumers[2].instance="},
+              "event group_member_moved change group: 0", "an instance id keeps a member's place"),
       without("coordinator-killed-in-a-rebalance", {"workload.consumers[2].start_ms=60000"},
               "fault never fired: coordinator", "somebody joins, and the others join again"),
       without(

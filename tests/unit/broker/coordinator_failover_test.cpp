@@ -57,7 +57,7 @@ struct Caller final : sim::Process, client::GroupListener {
     ++answers;
   }
   void join() {
-    member = std::make_unique<client::GroupMember>(
+    member = client::make_group_member(
         runtime, options, client::GroupOptions{.group = "g", .topics = {"t"}, .session_timeout = 10s}, *this);
   }
   void revoked(const std::vector<TopicPartition>&, bool) override { owned.clear(); }

@@ -105,6 +105,16 @@ TEST(Format, ValidationNamesWhatParsingCannotSee) {
        "$.workload.consumers[0].instance", "a member of a group"},
       {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","assignor":"roundrobin"}]}})j",
        "$.workload.consumers[1].assignor", "range, as others of its group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","protocol":"consumer"}]}})j",
+       "$.workload.consumers[1].protocol", "classic, as others of its group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"protocol":"consumer"}]}})j",
+       "$.workload.consumers[0].protocol", "a member of a group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":)j"
+       R"j([{"group":"g","protocol":"consumer","assignor":"roundrobin"}]}})j",
+       "$.workload.consumers[0].assignor", "the coordinator assigns"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":)j"
+       R"j([{"group":"g","protocol":"consumer","session_timeout_ms":900}]}})j",
+       "$.workload.consumers[0].session_timeout_ms", "group.consumer.session.timeout.ms"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"client(9)"}]})j",
        "$.faults[0].target", "a client of the workload"},
       {R"j({"version":1,"name":"a","faults":[{"action":"power_loss","at_ms":1,"target":"client(1)"}]})j",

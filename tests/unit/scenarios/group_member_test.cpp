@@ -47,8 +47,26 @@ struct Machine final : sim::Process {
     group.rebalance_timeout = 2s;
     group.heartbeat_interval = 100ms;
     group.assignor = assignor;
-    members[who] = std::make_unique<GroupMember>(runtime, options(), group, heard[who]);
+    members[who] = make_group_member(runtime, options(), group, heard[who]);
     return *members[who];
+  }
+
+  GroupMember& join_consumers(std::size_t who, std::string instance = "") {
+    GroupOptions group{.group = "g", .instance = std::move(instance), .topics = {"t"}};
+    group.protocol = GroupProtocol::consumer;
+    group.rebalance_timeout = 2s;
+    members[who] = make_group_member(runtime, options(), group, heard[who]);
+    return *members[who];
+  }
+  Task<void> commit(GroupMember* member, GroupMembership as, std::int32_t partition) {
+    OffsetsToCommit offsets;
+    offsets[{.topic = "t", .partition = partition}] = {.offset = Offset(0)};
+    answer = co_await member->commit_as(std::move(as), offsets, runtime.now() + 1s);
+    done = true;
+  }
+  Task<void> close(GroupMember* member) {
+    co_await member->close();
+    done = true;
   }
 
   Runtime& runtime;
@@ -56,6 +74,7 @@ struct Machine final : sim::Process {
   Heard heard[2];
   std::unique_ptr<GroupMember> members[2];
   bool done = false;
+  ErrorCode answer = ErrorCode::NONE;
   Scope scope;
 };
 
@@ -74,7 +93,7 @@ Task<void> create_topic(Machine* m) {
 class Members : public ::testing::Test {
  protected:
   void SetUp() override {
-    const sim::NodeIndex at = sim::testing::add_process(world, "client", m);
+    at = sim::testing::add_process(world, "client", m);
     cluster.start_all();
     world.start(at);
     ASSERT_EQ(world.run_until([&] { return m != nullptr; }, world.now() + 1s), sim::RunEnd::stopped);
@@ -85,10 +104,17 @@ class Members : public ::testing::Test {
   void wait(Done done) {
     ASSERT_EQ(world.run_until(done, world.now() + 20s), sim::RunEnd::stopped);
   }
+  ErrorCode commit(GroupMember& member, const GroupMembership& as, std::int32_t partition) {
+    m->done = false;
+    m->scope.spawn(m->commit(&member, as, partition));
+    wait([&] { return m->done; });
+    return m->answer;
+  }
   bool settled() const { return m->members[0]->settled() && m->members[1]->settled(); }
 
   sim::World world{{.seed = 3}};
   sim::Cluster cluster{world, {.brokers = 1}, nullptr};
+  sim::NodeIndex at{};
   Machine* m = nullptr;
 };
 
@@ -122,6 +148,53 @@ TEST_F(Members, AStaticOneIsEndedByItsSuccessor) {
   EXPECT_FALSE(older.settled());
   wait([&] { return newer.settled(); });
   EXPECT_EQ(m->heard[1].has.size(), 4U);
+  EXPECT_EQ(newer.membership().generation, 1) << "nobody rebalanced";
+}
+
+TEST_F(Members, OfTheConsumerProtocolGiveUpWhatMoves) {
+  GroupMember& first = m->join_consumers(0);
+  wait([&] { return m->heard[0].has.size() == 4; });
+  const GroupMembership as = first.membership();
+  EXPECT_EQ(as.generation, 1);
+  m->join_consumers(1);
+  wait([&] { return m->heard[1].has.size() == 2 && settled(); });
+  EXPECT_EQ(m->heard[0].has.size(), 2U);
+  EXPECT_EQ(m->heard[0].gave_up.size(), 2U);
+  EXPECT_EQ(m->heard[0].losses, 0);
+  EXPECT_TRUE(m->heard[1].gave_up.empty());
+  EXPECT_GT(first.membership().generation, as.generation);
+  // As who it was in an older epoch it commits of what it has had since, and of nothing else.
+  EXPECT_EQ(commit(first, as, m->heard[0].has[0]), ErrorCode::NONE);
+  EXPECT_EQ(commit(first, as, m->heard[0].gave_up[0]), ErrorCode::STALE_MEMBER_EPOCH);
+  m->done = false;
+  m->scope.spawn(m->close(m->members[1].get()));
+  wait([&] { return m->heard[0].has.size() == 4; });
+  EXPECT_EQ(commit(first, as, m->heard[0].gave_up[0]), ErrorCode::STALE_MEMBER_EPOCH) << "another had it meanwhile";
+}
+
+TEST_F(Members, OfTheConsumerProtocolJoinAnewWhenTheyAreForgotten) {
+  GroupMember& member = m->join_consumers(0);
+  wait([&] { return m->heard[0].has.size() == 4; });
+  // It hears nothing for longer than its session.
+  world.pause(at);
+  world.run_until([] { return false; }, world.now() + 3s);
+  world.resume(at);
+  wait([&] { return m->heard[0].losses == 1; });
+  EXPECT_EQ(m->heard[0].gave_up.size(), 4U);
+  wait([&] { return m->heard[0].has.size() == 4 && member.settled(); });
+  EXPECT_EQ(member.membership().generation, 3) << "without it the group was in 2";
+}
+
+TEST_F(Members, AStaticOneOfTheConsumerProtocolFindsItsPlaceAgain) {
+  GroupMember& older = m->join_consumers(0, "one");
+  wait([&] { return m->heard[0].has.size() == 4; });
+  GroupMember& newer = m->join_consumers(1, "one");
+  world.run_until([] { return false; }, world.now() + 1s);
+  EXPECT_TRUE(m->heard[1].has.empty()) << "the place is taken";
+  EXPECT_TRUE(newer.settled() && !newer.fenced());
+  m->done = false;
+  m->scope.spawn(m->close(&older));
+  wait([&] { return m->heard[1].has.size() == 4; });
   EXPECT_EQ(newer.membership().generation, 1) << "nobody rebalanced";
 }
 

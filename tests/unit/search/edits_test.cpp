@@ -187,6 +187,32 @@ TEST(Edits, clients_that_do_less) {
   EXPECT_EQ(plainer[2]->workload.producers[1].group, "");
 }
 
+// All members of a group at once, since it has one protocol.
+TEST(Edits, members_of_the_consumer_protocol_become_classic_ones) {
+  Scenario before = with_coordinators();
+  for (const char* group : {"g", "h", "g"}) {
+    scenarios::ConsumerSpec member;
+    member.group = group;
+    member.protocol = "consumer";
+    before.workload.consumers.push_back(member);
+  }
+  ASSERT_TRUE(scenarios::validate(before)) << scenarios::validate(before).error().text();
+  const std::size_t others = before.workload.consumers.size() - 3;
+  const std::vector<Edited> plainer = with_plainer_clients(before);
+  ASSERT_EQ(plainer.size(), 5U);
+  for (int i = 0; i < 2; ++i) {
+    const Edited& one = plainer[static_cast<std::size_t>(i)];
+    ASSERT_TRUE(one);
+    EXPECT_TRUE(scenarios::validate(*one)) << scenarios::validate(*one).error().text();
+    EXPECT_LT(size_of(*one), size_of(before));
+    const std::string changed = i == 0 ? "g" : "h";
+    for (std::size_t at = others; at < one->workload.consumers.size(); ++at) {
+      const scenarios::ConsumerSpec& member = one->workload.consumers[at];
+      EXPECT_EQ(member.protocol, member.group == changed ? "classic" : "consumer") << member.group;
+    }
+  }
+}
+
 // What transactions and groups are made of goes back to its default, one by one, but for what `clients_that_do_less`
 // takes as a whole.
 TEST(Edits, coordinated_clients_are_shrunk) {
