@@ -36,6 +36,7 @@ namespace verdict {
   X(NoGenerationFence, "no-generation-fence")                    \
   X(Kafka8500, "kafka-8500")                                     \
   X(Kafka10284, "kafka-10284")                                   \
+  X(Kafka16147, "kafka-16147")                                   \
   X(CrcIgnored, "crc-ignored")                                   \
   X(KeptBelowLogStart, "kept-below-log-start")                   \
   X(Kip890, "kip-890")                                           \
@@ -77,6 +78,7 @@ namespace verdict {
   X(DefectNoGenerationFence, "defect-no-generation-fence")                    \
   X(DefectKafka8500, "defect-kafka-8500")                                     \
   X(DefectKafka10284, "defect-kafka-10284")                                   \
+  X(DefectKafka16147, "defect-kafka-16147")                                   \
   X(DefectCrcIgnored, "defect-crc-ignored")                                   \
   X(DefectKeptBelowLogStart, "defect-kept-below-log-start")                   \
   X(DefectKip890, "defect-kip-890")                                           \

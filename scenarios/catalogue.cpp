@@ -229,6 +229,11 @@ std::vector<DefectEntry> group_defects() {
        "the replacement of a static member is not written, so a later coordinator knows its older self",
        "return of a static member, election of the offsets' leader",
        {"G1"}},
+      {Defect::Kafka16147,
+       "kafka-16147",
+       "a partition that its member is to give up is handed back to it, and then counts as nobody's (KIP-848)",
+       "two rebalances, the answer of the first one delayed",
+       {"G1"}},
   };
 }
 

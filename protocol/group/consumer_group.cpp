@@ -123,14 +123,17 @@ void ConsumerGroup::apply_one(const changes::Current& change) {
     return;
   }
   ConsumerMember& changed = member(change.member);
+  const Assignment gave_up = changed.current.revoking;
   disown(changed, changed.current.assigned);
-  disown(changed, changed.current.revoking);
+  disown(changed, gave_up);
   changed.current = change.value.value_or(MemberAssignment{.epoch = kLeftEpoch,
                                                            .previous_epoch = kLeftEpoch,
                                                            .state = changed.current.state,
                                                            .assigned = {},
                                                            .revoking = {}});
   own(changed, changed.current.assigned);
+  if (defects_.has(Defect::Kafka16147)) [[unlikely]]
+    disown(changed, gave_up);
   own(changed, changed.current.revoking);
 }
 

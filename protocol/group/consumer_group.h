@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/group/classic_group.h"
+#include "runtime/names.h"
 #include "runtime/time.h"
 #include "runtime/uuid.h"
 
@@ -132,7 +133,7 @@ class ConsumerGroup {
   using Targets = std::map<std::string, Assignment, std::less<>>;
   using Regexes = std::map<std::string, ResolvedRegex, std::less<>>;
 
-  explicit ConsumerGroup(std::string id) : id_(std::move(id)) {}
+  explicit ConsumerGroup(std::string id, DefectSet defects = {}) : id_(std::move(id)), defects_(defects) {}
 
   void apply(const ConsumerChange& change);
 
@@ -202,6 +203,7 @@ class ConsumerGroup {
   void disown(const ConsumerMember& member, const Assignment& partitions);
 
   std::string id_;
+  DefectSet defects_;
   std::int32_t epoch_ = 0;
   std::int64_t metadata_hash_ = 0;
   std::int32_t target_epoch_ = 0;

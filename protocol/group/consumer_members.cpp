@@ -50,7 +50,7 @@ void GroupCoordinator::State::replay(ConsumerRecord record) {
       return;
     }
     forget(record.group);
-    at = consumers.emplace(record.group, ConsumerGroup(record.group)).first;
+    at = consumers.emplace(record.group, ConsumerGroup(record.group, options.defects)).first;
   }
   at->second.apply(record.change);
   if (record.tombstone && std::holds_alternative<changes::Epoch>(record.change)) {
@@ -86,7 +86,7 @@ GroupCoordinator::State::Or<Work> GroupCoordinator::State::open_consumers(std::s
   if (classic != nullptr) {
     work.records.push_back(group_tombstone(id));
   }
-  work.made.emplace(work.id);
+  work.made.emplace(work.id, options.defects);
   return work;
 }
 

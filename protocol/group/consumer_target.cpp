@@ -29,16 +29,18 @@ bool keeps_any(const ClientAssignment& owned, const Assignment& revoking) {
 
 class Reconciliation {
  public:
+  // hands_back: the planted kafka-16147.
   Reconciliation(const ConsumerGroup& group, std::int32_t target_epoch, const Assignment& target,
-                 const ClientAssignment& owned)
-      : group_(group), target_epoch_(target_epoch), target_(target), owned_(owned) {}
+                 const ClientAssignment& owned, bool hands_back)
+      : group_(group), target_epoch_(target_epoch), target_(target), owned_(owned), hands_back_(hands_back) {}
 
   MemberAssignment next(const MemberAssignment& now) const {
     switch (now.state) {
       case MemberState::stable:
         return now.epoch == target_epoch_ ? now : towards_target(now, now.epoch);
       case MemberState::unrevoked:
-        return keeps_any(owned_, now.revoking) ? now : towards_target(now, now.epoch + 1);
+        if (!keeps_any(owned_, now.revoking)) return towards_target(now, now.epoch + 1);
+        return hands_back_ ? handed_back(now) : now;
       case MemberState::unreleased:
         return towards_target(now, now.epoch);
       case MemberState::unknown:  // the caller refused whoever has anything
@@ -77,11 +79,30 @@ class Reconciliation {
     return next;
   }
 
+  // With what it was to give up and is to have again.
+  MemberAssignment handed_back(const MemberAssignment& now) const {
+    MemberAssignment next = now;
+    next.revoking.clear();
+    for (const auto& [topic, indexes] : now.revoking) {
+      for (const std::int32_t index : indexes) {
+        (has(target_, topic, index) ? next.assigned : next.revoking)[topic].insert(index);
+      }
+    }
+    return next.revoking.empty() ? towards_target(next, now.epoch) : next;
+  }
+
   const ConsumerGroup& group_;
   std::int32_t target_epoch_;
   const Assignment& target_;
   const ClientAssignment& owned_;
+  bool hands_back_;
 };
+
+bool any_of(const Assignment& some, const Assignment& in) {
+  return std::ranges::any_of(some, [&](const auto& topic) {
+    return std::ranges::any_of(topic.second, [&](std::int32_t one) { return has(in, topic.first, one); });
+  });
+}
 
 // The members as an assignor sees them.
 class AssignorView {
@@ -197,20 +218,24 @@ void GroupCoordinator::State::settle(Work& work, const ConsumerMember& from, Con
   }
   if (subscriptions.epoch > group.target_epoch()) {
     const Assignment target = update_target(work, from, to, subscriptions);
-    return reconcile(work, to, subscriptions.epoch, target, owned);
+    return reconcile(work, to, subscriptions.epoch, target, owned, turn);
   }
   const ConsumerMember* fixed = group.static_member(to.metadata.instance_id);
   const Assignment* target =
       to.metadata.instance_id ? (fixed == nullptr ? nullptr : group.target(fixed->id)) : group.target(to.id);
-  reconcile(work, to, group.target_epoch(), target == nullptr ? Assignment{} : *target, owned);
+  reconcile(work, to, group.target_epoch(), target == nullptr ? Assignment{} : *target, owned, turn);
 }
 
 void GroupCoordinator::State::reconcile(Work& work, ConsumerMember& member, std::int32_t target_epoch,
-                                        const Assignment& target, const ClientAssignment& owned) {
+                                        const Assignment& target, const ClientAssignment& owned, Turn& turn) {
   if (member.reconciled_to(target_epoch)) {
     return;
   }
-  MemberAssignment next = Reconciliation(work.group(), target_epoch, target, owned).next(member.current);
+  const bool hands_back = options.defects.has(Defect::Kafka16147);
+  MemberAssignment next = Reconciliation(work.group(), target_epoch, target, owned, hands_back).next(member.current);
+  if (hands_back && any_of(member.current.revoking, next.assigned)) [[unlikely]] {
+    turn.out.marks.push_back(Mark::DefectKafka16147);
+  }
   if (next != member.current) {
     member.current = std::move(next);
     work.changes.emplace_back(changes::Current{.member = member.id, .value = member.current});

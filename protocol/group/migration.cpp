@@ -97,7 +97,11 @@ GroupCoordinator::State::Or<Work> GroupCoordinator::State::upgrade(const Classic
     }
     members.push_back(from_classic(member, *subscription, std::move(assignment->partitions), group.generation()));
   }
-  Work work{.id = group.id(), .existing = nullptr, .made = ConsumerGroup(group.id()), .records = {}, .changes = {}};
+  Work work{.id = group.id(),
+            .existing = nullptr,
+            .made = ConsumerGroup(group.id(), options.defects),
+            .records = {},
+            .changes = {}};
   work.records.push_back(group_tombstone(group.id()));
   for (const ConsumerChange& change : making(members, group.generation(), hash_of(topics))) {
     work.made->apply(change);

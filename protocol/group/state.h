@@ -180,7 +180,7 @@ struct GroupCoordinator::State {
   // Brings the member nearer to its target, and the target up to date before.
   void settle(Work&, const ConsumerMember& from, ConsumerMember& to, bool bump, const ClientAssignment& owned, Turn&);
   void reconcile(Work&, ConsumerMember&, std::int32_t target_epoch, const Assignment& target,
-                 const ClientAssignment& owned);
+                 const ClientAssignment& owned, Turn&);
   std::int64_t hash_of(const SubscribedTopics&) const;
 
   // ---- subscriptions by regular expressions (consumer_regexes.cpp) ----

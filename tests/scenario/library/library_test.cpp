@@ -90,6 +90,7 @@ const std::map<std::string_view, std::string_view> kShownBy = {
     {"no-generation-fence", "commit-from-a-zombie"},
     {"kafka-8500", "static-member-returns-in-a-rebalance"},
     {"kafka-10284", "static-member-replaced"},
+    {"kafka-16147", "partition-returns-before-it-is-given-up"},
     {"kafka-14055", "compaction-across-an-open-transaction"},
     {"clean-past-lso", "compaction-across-an-open-transaction"},
 };

@@ -291,6 +291,8 @@ std::vector<Rule> group_rules() {
           "event group_moved group state: 1", "members come and go"),
       planted("offsets-after-power-loss", "majority-hw", {"C1", "C2", "C4"},
               "a commit is acknowledged when every replica in sync has it"),
+      planted("partition-returns-before-it-is-given-up", "kafka-16147", {"G1"},
+              "a partition is its owner's until that has given it up"),
       planted("rebalance-storm", "no-generation-fence", {"G3"}, "a commit is of the present generation"),
       planted("static-member-replaced", "kafka-10284", {"G1"}, "the new member id is in the log"),
       planted("static-member-returns-in-a-rebalance", "kafka-8500", {"G1"}, "a member id is one process's"),

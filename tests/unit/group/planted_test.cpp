@@ -63,6 +63,25 @@ TEST(PlantedInGroups, Kafka10284) {
   }
 }
 
+TEST(PlantedInGroups, Kafka16147) {
+  for (const auto& defect : without_and_with(Defect::Kafka16147)) {
+    Topics topics;
+    topics.create("t", 2);
+    ConsumerHarness h(topics, with(defect));
+    const Named both{{"t", {0, 1}}};
+    EXPECT_EQ(h.join("a", {"t"}).assignment, both);
+    h.join("b", {"t"});
+    EXPECT_EQ(h.beat({.member = "a", .epoch = 1}).assignment.value_or(Named{})["t"].size(), 1U);
+    h.go("b");
+    EXPECT_FALSE(h.marks.contains(Mark::DefectKafka16147));
+    // It has not heard that it is to give up one of them; but by now it is to have both.
+    const Beaten again = h.beat({.member = "a", .epoch = 1, .owned = both});
+    EXPECT_EQ(again.epoch, defect ? 3 : 1);
+    EXPECT_EQ(h.marks.contains(Mark::DefectKafka16147), defect.has_value());
+    EXPECT_EQ(h.join("c", {"t"}).assignment.value_or(Named{})["t"].size(), defect ? 1U : 0U) << "a has both";
+  }
+}
+
 struct Feed final : protocol::Observer {
   void observe(const protocol::Event& event) override {
     using namespace protocol::events;  // tidy: allow using-namespace: a list of events
