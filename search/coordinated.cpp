@@ -12,9 +12,11 @@ namespace {
 
 constexpr std::string_view kTransactions = "__transaction_state-";
 constexpr std::string_view kOffsets = "__consumer_offsets-";
+constexpr std::string_view kConsumerSession = "group.consumer.session.timeout.ms";
 
 // The simulation's defaults (sim/cluster.cpp).
 constexpr std::int64_t kMinSessionMs = 500;
+constexpr std::int64_t kConsumerSessionMs = 2'000;
 constexpr std::int64_t kAbortTimedOutMs = 500;
 
 constexpr std::int64_t kTransformersSessionMs = 2'000;  // as scenarios/clients.cpp gives them
@@ -80,6 +82,15 @@ void Maker::transact(ProducerSpec& load, bool pipelined) {
   if (share(15)) load.lives = static_cast<std::int32_t>(within(1, 4));
 }
 
+// Of all groups of the consumer protocol.
+void Maker::consumer_sessions() {
+  scenarios::Properties& config = scenario_.cluster.config;
+  const std::int64_t session = within(400, 3'000);
+  const std::int64_t heartbeat = session / within(4, 10);
+  config.try_emplace(std::string(kConsumerSession), std::to_string(session));
+  config.try_emplace("group.consumer.heartbeat.interval.ms", std::to_string(heartbeat));
+}
+
 // Those of one group share out partitions by one assignor; static ones may meet another with their own name.
 void Maker::make_members() {
   constexpr std::array kAssignors{Weight{"range", 4}, Weight{"roundrobin", 2}, Weight{"cooperative-sticky", 4}};
@@ -87,7 +98,9 @@ void Maker::make_members() {
   const std::int64_t least = effective("group.min.session.timeout.ms", kMinSessionMs);
   for (std::int64_t g = 0; g < groups; ++g) {
     const std::int64_t members = within(2, 4);
-    const std::string assignor(weighted(kAssignors));
+    const bool consumer = share(40);  // KIP-848
+    const std::string assignor(consumer ? scenarios::ConsumerSpec{}.assignor : std::string(weighted(kAssignors)));
+    if (consumer) consumer_sessions();
     const bool fixed = share(40);
     const bool restless = share(30);
     const bool slow = share(30);
@@ -96,7 +109,12 @@ void Maker::make_members() {
       reader.topic = scenario_.topics.front().name;
       reader.group = g == 0 ? "readers" : "others";
       reader.assignor = assignor;
-      reader.session_timeout_ms = std::max<std::int64_t>(least + within(0, 1'000), 150);
+      const std::int64_t session = std::max<std::int64_t>(least + within(0, 1'000), 150);
+      if (consumer) {
+        reader.protocol = "consumer";
+      } else {
+        reader.session_timeout_ms = session;
+      }
       if (share(30)) reader.isolation = "read_committed";
       if (share(30)) reader.poll_interval_ms = within(5, 100);
       if (share(25)) reader.start_ms = within(1, scenario_.phases.run_ms / 2);
@@ -203,7 +221,19 @@ std::int32_t Maker::member() const {
 std::int64_t Maker::session_of(std::int32_t client) const {
   const auto& consumers = scenario_.workload.consumers;
   const auto found = std::ranges::find(consumers, client, &scenarios::ConsumerSpec::client);
-  return found == consumers.end() ? kTransformersSessionMs : found->session_timeout_ms;
+  if (found == consumers.end()) return kTransformersSessionMs;
+  return found->protocol == "consumer" ? effective(kConsumerSession, kConsumerSessionMs) : found->session_timeout_ms;
+}
+
+// By which its members are heard, where none of them is a classic one.
+std::string Maker::group_api(std::string_view classic) const {
+  constexpr std::array<std::string_view, 4> kMembership{"JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup"};
+  const bool membership = std::ranges::find(kMembership, classic) != kMembership.end();
+  const auto& consumers = scenario_.workload.consumers;
+  const auto member = [](const scenarios::ConsumerSpec& one) { return !one.group.empty(); };
+  const auto speaks = [&](const scenarios::ConsumerSpec& one) { return !member(one) || one.protocol == "consumer"; };
+  const bool all = std::ranges::any_of(consumers, member) && std::ranges::all_of(consumers, speaks);
+  return membership && all && load_ == "groups" ? "ConsumerGroupHeartbeat" : std::string(classic);
 }
 
 std::int64_t Maker::patience(const ProducerSpec& load) const {
@@ -267,6 +297,7 @@ void Maker::coordinated_message(FaultSpec& fault) {
   fault.side = share(50) ? "request" : "response";
   const bool of_group =
       std::ranges::find(kGroupApis, fault.api, &Weight::name) != kGroupApis.end() || fault.api == "TxnOffsetCommit";
+  fault.api = group_api(fault.api);
   std::string server = of_group             ? offsets_partition()
                        : has_transactions() ? transactions_partition()
                                             : data_partition();

@@ -81,9 +81,10 @@ constexpr std::array<std::string_view, 9> kMarks{
 };
 
 // What a search for what hurts transactions and groups holds, delays or loses, and what it waits for.
-constexpr std::array<std::string_view, 9> kApis{
-    "AddPartitionsToTxn", "EndTxn",          "Heartbeat",       "JoinGroup", "OffsetCommit", "Produce",
-    "SyncGroup",          "TxnOffsetCommit", "WriteTxnMarkers",
+constexpr std::array<std::string_view, 10> kApis{
+    "AddPartitionsToTxn", "ConsumerGroupHeartbeat", "EndTxn",  "Heartbeat",
+    "JoinGroup",          "OffsetCommit",           "Produce", "SyncGroup",
+    "TxnOffsetCommit",    "WriteTxnMarkers",
 };
 constexpr std::array<std::string_view, 8> kTriggers{
     "transaction_moved Ongoing",        "transaction_moved PrepareCommit", "transaction_moved PrepareAbort",

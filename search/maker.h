@@ -111,6 +111,7 @@ class Maker {
   void coordinated_clients();
   void transact(ProducerSpec& load, bool pipelined);
   void make_members();
+  void consumer_sessions();
   void readers_of_committed();
   void coordinated_pattern();
   void coordinated_message(FaultSpec& fault);
@@ -123,6 +124,7 @@ class Maker {
   ProducerSpec& transactional();  // one of them
   std::int32_t member() const;    // number of one of the groups' members
   std::int64_t session_of(std::int32_t client) const;
+  std::string group_api(std::string_view classic) const;
   std::int64_t patience(const ProducerSpec& load) const;  // after so long its transaction is aborted
   void paused_producer();
   void coordinator_dies();

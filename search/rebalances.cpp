@@ -53,7 +53,7 @@ void Maker::dying_rebalance() {
   FaultSpec& begins = add(how < 2 ? "kill" : how < 6 ? "pause" : "message");
   begins.at_ms = at;
   if (begins.action == "message") {
-    begins.api = share(60) ? "Heartbeat" : "SyncGroup";
+    begins.api = group_api(share(60) ? "Heartbeat" : "SyncGroup");
     begins.side = "request";
     begins.from = client(number);
     begins.effect = "hold";
@@ -109,7 +109,7 @@ void Maker::late_join() {
   const std::int32_t number = member();
   FaultSpec& hold = add("message");
   hold.at_ms = at;
-  hold.api = share(50) ? "JoinGroup" : "SyncGroup";
+  hold.api = group_api(share(50) ? "JoinGroup" : "SyncGroup");
   hold.side = share(40) ? "request" : "response";
   (hold.side == "request" ? hold.from : hold.to) = client(number);
   hold.effect = share(60) ? "hold" : share(50) ? "delay" : "reset";

@@ -283,7 +283,11 @@ std::set<std::string> ways(const Scenario& scenario) {
   std::set<std::string> seats;
   for (const auto& reader : scenario.workload.consumers) {
     if (reader.group.empty()) continue;
-    found.insert("assignor " + reader.assignor);
+    if (reader.protocol == "consumer") {
+      found.insert(reader.instance.empty() ? "protocol consumer" : "a static member of protocol consumer");
+    } else {
+      found.insert("assignor " + reader.assignor);
+    }
     if (reader.stay_ms > 0) found.insert("comes and goes");
     if (reader.stall_one_in > 0) found.insert("commits late");
     if (reader.instance.empty()) continue;
@@ -302,9 +306,10 @@ TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
   for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
     for (const std::string& what : ways(generate(*find_profile("transactions"), seed))) ++counts[what];
   }
-  for (const char* what : {"assignor range", "assignor roundrobin", "assignor cooperative-sticky", "comes and goes",
-                           "commits late", "a static member", "a static member that restarts", "a place that two want",
-                           "an older transactional client", "an older transaction.version"})
+  for (const char* what :
+       {"assignor range", "assignor roundrobin", "assignor cooperative-sticky", "comes and goes", "commits late",
+        "a static member", "a static member that restarts", "a place that two want", "an older transactional client",
+        "an older transaction.version", "protocol consumer", "a static member of protocol consumer"})
     EXPECT_GE(counts[what], 15) << what;
 }
 
