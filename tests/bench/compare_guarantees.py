@@ -14,6 +14,8 @@ A first, uncounted round warms each up. What the two need beside this: compare_k
 """
 
 import asyncio
+import collections
+import contextlib
 import json
 import pathlib
 import statistics
@@ -27,6 +29,7 @@ from compare_kafka import Bench, KafkaNode, confluent_kafka, live_cluster
 
 MEMBERS = 1000
 RECORDS = 100  # of a transaction
+HEARTBEAT_S = 0.2
 MEMBER_ID_REQUIRED, REBALANCE_IN_PROGRESS = 79, 27
 RETRIABLE = (14, 15, 16)  # COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR
 
@@ -159,10 +162,20 @@ class Member:
         assert error in (0, REBALANCE_IN_PROGRESS), error
         return error == 0
 
-    async def settle(self):
+    async def settle(self, together):
+        """Until all members have synced in one generation; heartbeats tell of the rounds until then."""
         while True:
             others = await self.join()
-            if others is not None and await self.sync(others):
+            if others is None or not await self.sync(others):
+                continue
+            together.synced(self.generation)
+            while not together.whole.is_set():
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(together.whole.wait(), HEARTBEAT_S)
+                    return
+                if not await self.stable():
+                    break
+            else:
                 return
 
     async def stable(self):
@@ -172,14 +185,22 @@ class Member:
         return error == 0
 
 
-async def settled(members):
+class Together:
+    def __init__(self, members):
+        self.members, self.generations, self.whole = members, collections.Counter(), asyncio.Event()
+
+    def synced(self, generation):
+        self.generations[generation] += 1
+        if self.generations[generation] == self.members:
+            self.whole.set()
+
+
+async def settled(port, names):
+    members = [Member(port, name) for name in names]
+    groups = {name: Together(count) for name, count in collections.Counter(names).items()}
     await asyncio.gather(*(member.open() for member in members))
     begin = time.monotonic()
-    again = members
-    while again:
-        await asyncio.gather(*(member.settle() for member in again))
-        answers = await asyncio.gather(*(member.stable() for member in members))
-        again = [member for member, stable in zip(members, answers) if not stable]
+    await asyncio.gather(*(member.settle(groups[member.group]) for member in members))
     seconds = time.monotonic() - begin
     for member in members:
         member.writer.close()
@@ -195,7 +216,7 @@ def groups(bench, rounds):
             ("group_of_1000_s", lambda i: f"big-{turn}"),
         ):
             cpu = bench.cpu_s()
-            seconds = asyncio.run(settled([Member(port, group_of(i).encode()) for i in range(MEMBERS)]))
+            seconds = asyncio.run(settled(port, [group_of(i).encode() for i in range(MEMBERS)]))
             if turn > 0:
                 result[name].append((round(seconds, 3), round(bench.cpu_s() - cpu, 2)))
     return {name: {"wall_and_cpu": sorted(found)[len(found) // 2], "all": found} for name, found in result.items()}
