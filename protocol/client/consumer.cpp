@@ -22,7 +22,13 @@ void Consumer::wake() {
   ready_.notify();
 }
 
+// What was found of the position before is nobody's news any more.
+void Consumer::forget_events(const State& state) {
+  std::erase_if(events_, [&](const PolledPartition& event) { return event.partition == state.name; });
+}
+
 void Consumer::put(State& state, StartAt start) {
+  forget_events(state);
   ++state.seeks;
   state.start = start;
   state.phase = start.kind == StartAt::Kind::offset ? State::Phase::fetch : State::Phase::locate;
@@ -47,6 +53,7 @@ void Consumer::assign(const TopicPartition& partition, StartAt start) {
 void Consumer::unassign(const TopicPartition& partition) {
   const auto known = states_.find(partition);
   if (known == states_.end()) return;
+  forget_events(*known->second);
   ++known->second->seeks;
   known->second->gone = true;
   states_.erase(known);

@@ -123,6 +123,7 @@ class Consumer {
   bool needs_check(State& state, LeaderEpoch leader) const;
   MonoTime next_retry() const;
   void wake();
+  void forget_events(const State& state);
   void put(State& state, StartAt start);
   void retry_later(State& state, ErrorCode error);
   void out_of_range(State& state, Offset from, std::vector<PolledPartition>& out);
