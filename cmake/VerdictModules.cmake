@@ -10,6 +10,9 @@ pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(RE2 REQUIRED IMPORTED_TARGET re2)
+# re2.pc asks for -pthread when compiling, which only some targets would then have: none could share the precompiled
+# headers with the others. Linking (Threads, glibc) needs no such flag.
+set_property(TARGET PkgConfig::RE2 PROPERTY INTERFACE_COMPILE_OPTIONS "")
 find_library(SNAPPY_LIBRARY snappy REQUIRED)
 add_library(snappy_imported INTERFACE)
 target_link_libraries(snappy_imported INTERFACE ${SNAPPY_LIBRARY})
