@@ -101,4 +101,26 @@ class BatchTree {
   std::size_t size_ = 0;
 };
 
+// What is known of some batches beside what the tree has of all. A pointer is valid until the next one is made.
+template <class Value>
+class BatchTable {
+ public:
+  Value* find(BatchIndex i) {
+    const std::uint32_t* place = places_.find(i);
+    return place == nullptr ? nullptr : &values_[*place - 1];
+  }
+  Value& operator[](BatchIndex i) {
+    std::uint32_t& place = places_[i];
+    if (place == 0) {
+      values_.emplace_back();
+      place = static_cast<std::uint32_t>(values_.size());
+    }
+    return values_[place - 1];
+  }
+
+ private:
+  std::vector<Value> values_;
+  IdMap<std::uint32_t> places_;  // from 1
+};
+
 }  // namespace verdict::checker

@@ -64,8 +64,9 @@ void BlackBox::State::report(std::string_view what, const Log& l, std::int64_t o
   result.anomalies.push_back({what, allowed, std::move(sentence), l.topic, l.partition, offset, std::move(ops), 1});
 }
 
-bool BlackBox::State::reported(std::string_view what) const {
-  return std::ranges::any_of(result.anomalies, [&](const Anomaly& a) { return a.name == what && !a.allowed; });
+bool BlackBox::State::reported(std::string_view what, const Log& l) const {
+  return disregarded.contains(l.topic) ||
+         std::ranges::any_of(result.anomalies, [&](const Anomaly& a) { return a.name == what && !a.allowed; });
 }
 
 void BlackBox::State::send(const HistoryEntry& e) {
@@ -182,23 +183,13 @@ void BlackBox::State::take(Log& l, Reader& reader, const Read& read) {
     reader.at = l.reads.size();
     return;
   }
-  // Readers go on where they were, as a rule.
-  std::size_t low = reader.at < l.reads.size() && l.reads[reader.at].offset <= read.offset ? reader.at : 0;
-  std::size_t high = low;
-  for (std::size_t step = 1; high < l.reads.size() && l.reads[high].offset < read.offset; step *= 2) {
-    low = high + 1;
-    high += step;
-  }
-  const auto begin = l.reads.begin();
-  const auto found = std::ranges::lower_bound(begin + static_cast<std::ptrdiff_t>(low),
-                                              begin + static_cast<std::ptrdiff_t>(std::min(high, l.reads.size())),
-                                              read.offset, {}, &Read::offset);
-  reader.at = static_cast<std::size_t>(found - begin);
-  if (found == l.reads.end() || found->offset != read.offset || found->value != read.value) {
+  reader.at = at_or_after(l.reads, reader.at, read.offset);
+  Read& found = l.reads[reader.at];
+  if (found.offset != read.offset || found.value != read.value) {
     l.loose.push_back(read);
     return;
   }
-  found->committed_poll = std::min(found->committed_poll, read.committed_poll);
+  found.committed_poll = std::min(found.committed_poll, read.committed_poll);
   ++reader.at;
 }
 

@@ -9,8 +9,6 @@
 namespace verdict::checker {
 namespace {
 
-std::string text(std::int64_t n) { return std::to_string(n); }
-
 // A commit with the time from which on it is there for sure; kNever: perhaps never.
 struct Write {
   const OffsetCommit* commit;

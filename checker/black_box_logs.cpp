@@ -20,28 +20,11 @@ void sort_by_key(std::vector<KeyAndIndex>& items) {
   });
 }
 
-std::string text(std::int64_t n) { return std::to_string(n); }
-
 // Finds the first read at or after an offset. Fast where one is asked for after the other, as they ascend.
 class ReadFinder {
  public:
   explicit ReadFinder(const std::vector<Read>& reads) : reads_(&reads) {}
-  std::size_t at_or_after(std::int64_t offset) {
-    const std::vector<Read>& reads = *reads_;
-    std::size_t low = at_ > 0 && at_ <= reads.size() && reads[at_ - 1].offset < offset ? at_ : 0;
-    std::size_t step = 1;
-    std::size_t high = low;
-    while (high < reads.size() && reads[high].offset < offset) {
-      low = high + 1;
-      high += step;
-      step *= 2;
-    }
-    high = std::min(high, reads.size());
-    const auto found =
-        std::ranges::lower_bound(reads.begin() + static_cast<std::ptrdiff_t>(low),
-                                 reads.begin() + static_cast<std::ptrdiff_t>(high), offset, {}, &Read::offset);
-    return at_ = static_cast<std::size_t>(found - reads.begin());
-  }
+  std::size_t at_or_after(std::int64_t offset) { return at_ = checker::at_or_after(*reads_, at_, offset); }
   // The read of this offset, or null.
   const Read* at(std::int64_t offset) {
     const std::size_t found = at_or_after(offset);
@@ -230,7 +213,7 @@ void BlackBox::State::judge_sends(std::uint32_t number) {
     if (!by_all && (!told || range_with(l.covered_committed, s.offset) == nullptr)) continue;
     const std::string_view what = s.txn != 0 && transactions[s.txn].seen ? "G1b" : "lost-write";
     std::vector<std::int64_t> ops{s.op};
-    if (!reported(what)) ops.push_back(passing_poll(number, s.offset, !by_all));
+    if (!reported(what, l)) ops.push_back(passing_poll(number, s.offset, !by_all));
     report(what, l, s.offset, std::move(ops),
            "acknowledged value " + text(s.value) + " at offset " + text(s.offset) + " of " + name(l) +
                " is never read, though readers passed it");

@@ -1,10 +1,11 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <map>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -54,6 +55,21 @@ struct Range {
   std::int64_t from, to;  // offsets [from, to)
   std::uint32_t poll;
 };
+
+// The index of the first read at or after an offset. Fast where it is not far behind `near`, as readers go on.
+inline std::size_t at_or_after(const std::vector<Read>& reads, std::size_t near, std::int64_t offset) {
+  std::size_t low = near > 0 && near <= reads.size() && reads[near - 1].offset < offset ? near : 0;
+  std::size_t high = low;
+  for (std::size_t step = 1; high < reads.size() && reads[high].offset < offset; step *= 2) {
+    low = high + 1;
+    high += step;
+  }
+  const auto begin = reads.begin();
+  const auto found = std::ranges::lower_bound(begin + static_cast<std::ptrdiff_t>(low),
+                                              begin + static_cast<std::ptrdiff_t>(std::min(high, reads.size())), offset,
+                                              {}, &Read::offset);
+  return static_cast<std::size_t>(found - begin);
+}
 
 struct Log {
   std::string topic;
@@ -151,10 +167,11 @@ struct BlackBox::State {
   std::uint32_t process(std::int64_t id);
   std::uint32_t group_log(const HistoryEntry& e);
   Reader& reader(const HistoryEntry& e);
+  static std::string text(std::int64_t n) { return std::to_string(n); }
   static std::string name(const Log& l) { return l.topic + "-" + std::to_string(l.partition); }
   void report(std::string_view what, const Log& l, std::int64_t offset, std::vector<std::int64_t> ops,
               std::string sentence, bool allowed = false);
-  bool reported(std::string_view what) const;  // as a failure
+  bool reported(std::string_view what, const Log& l) const;  // as a failure, or it is not to be
 
   void take(Log& l, Reader& reader, const Read& read);
   void send(const HistoryEntry& e);

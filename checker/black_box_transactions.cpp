@@ -10,8 +10,6 @@
 namespace verdict::checker {
 namespace {
 
-std::string text(std::int64_t n) { return std::to_string(n); }
-
 // `from` comes before `to`: it wrote the record before one of `to` (ww), or what `to` was made of (wr).
 struct Edge {
   std::uint32_t from, to, log;

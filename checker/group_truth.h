@@ -17,6 +17,13 @@
 // batches, what they come to, what each broker that coordinates decided on, and what members were told.
 namespace verdict::checker {
 
+// As map[key], without a string where the key is known.
+template <class Map>
+Map::mapped_type& entry(Map& map, std::string_view key) {
+  const auto known = map.find(key);
+  return known != map.end() ? known->second : map[std::string(key)];
+}
+
 // A group's place for a partition's offset; no group's or topic's name holds a line's end.
 inline std::string offset_key(std::string_view group, std::string_view topic, std::int32_t index) {
   return std::string(group).append("\n").append(topic).append("-").append(std::to_string(index));

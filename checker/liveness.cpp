@@ -8,8 +8,6 @@ namespace {
 
 using Probe = LivenessProbe;
 
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
 const Probe::Broker* find_broker(const Probe& probe, NodeId id) {
   const auto found = std::ranges::find(probe.brokers, id, &Probe::Broker::node);
   return found == probe.brokers.end() ? nullptr : &*found;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,9 @@
 // which of it partitions hold. A ghost is one begin, whatever producer id and epoch it shares with others.
 namespace verdict::checker {
 
+constexpr std::string_view kTransactionLog = "__transaction_state";
+constexpr std::string_view kOffsetsLog = "__consumer_offsets";
+
 enum class Outcome : std::uint8_t { none, commit, abort };
 
 // Places are counted from 1; 0: unknown.
@@ -25,7 +29,6 @@ using DecisionPlace = std::uint32_t;
 struct Begin {
   std::int64_t txn = -1;  // the client's own number
   std::int64_t producer = -1;
-  std::int16_t epoch = -1;
   bool version_two = false;
   bool commit_asked = false;
   bool abort_asked = false;
@@ -52,7 +55,6 @@ struct TransactionalId {
   std::string name;
   std::string state;  // Kafka's name; "": its coordinator's log has none
   std::int64_t producer = -1;
-  std::int16_t epoch = -1;
   std::uint32_t partition = 0;  // of the coordinator
   std::uint32_t ghost = 0;      // counts begins
   MonoTime last_init{};         // an InitProducerId went out
@@ -100,12 +102,11 @@ struct TransactionTruth {
     return static_cast<std::uint64_t>(producer) << 16 | static_cast<std::uint16_t>(epoch);
   }
   TransactionalId& id(std::string_view name) {
-    std::uint32_t& place = id_of[std::string(name)];
-    if (place == 0) {
-      ids.emplace_back().name = name;
-      place = static_cast<std::uint32_t>(ids.size());
-    }
-    return ids[place - 1];
+    const auto known = id_of.find(name);
+    if (known != id_of.end()) return ids[known->second - 1];
+    ids.emplace_back().name = name;
+    id_of.emplace(name, static_cast<std::uint32_t>(ids.size()));
+    return ids.back();
   }
 };
 

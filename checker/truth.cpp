@@ -85,7 +85,7 @@ Slot WhiteBoxState::slot(PartitionTruth& p, NodeId id) {
   r.node = id;
   r.head = p.root;
   r.matched = p.root;
-  node(id).partitions.push_back(static_cast<std::uint32_t>(&p - partitions.data()));
+  node(id).partitions.push_back(index_of(p));
   return static_cast<Slot>(p.replicas.size() - 1);
 }
 

@@ -11,6 +11,9 @@
 
 namespace verdict::checker {
 
+// A node as sentences name it.
+inline std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
+
 // One event that explains a violation, in words.
 struct Witness {
   MonoTime time;  // virtual

@@ -4,17 +4,11 @@
 
 // C7 (acknowledged means committed), M1 (an acknowledgement's ISR), L3 and C6 (what readers get).
 namespace verdict::checker {
-namespace {
-
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
-}  // namespace
 
 void WhiteBoxState::produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key,
                                  std::uint32_t crc) {
   const PartitionTruth& p = partition(key);
-  const auto number = static_cast<std::uint64_t>(&p - partitions.data());
-  const std::uint64_t floor_key = (number << 32) | crc;
+  const std::uint64_t floor_key = send_key(p, crc);
   Floor& floor = floors_[floor_key];
   if (floor.senders++ == 0) {
     floor.offset = p.true_hw;
@@ -36,8 +30,7 @@ void WhiteBoxState::produce_finished(std::uint64_t client, std::uint64_t operati
 }
 
 std::int64_t WhiteBoxState::floor_of(const PartitionTruth& p, std::uint32_t crc) {
-  const auto number = static_cast<std::uint64_t>(&p - partitions.data());
-  const Floor* floor = floors_.find((number << 32) | crc);
+  const Floor* floor = floors_.find(send_key(p, crc));
   if (floor == nullptr) return 0;
   return floor->reductions == p.reductions ? floor->offset : std::min(floor->offset, p.lowest_reduction);
 }
@@ -96,11 +89,11 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
   const Slot s = slot(p, now.node);
   const Replica& r = p.replicas[s];
   const BatchIndex own = batch_at(p, r, base);
-  const std::optional<Records> told = take_told(e.partition, base, last);
+  const Records* const told = take_told(e.partition, base, last);
   const auto differs = [&](BatchIndex i) {
     return tree.base(i) != base || end(i) != last + 1 ||
            (!tree[i].unknown &&
-            ((told ? !same_records(i, *told) : tree[i].crc != e.crc) || tree[i].epoch != e.epoch.value()));
+            ((told != nullptr ? !same_records(i, *told) : tree[i].crc != e.crc) || tree[i].epoch != e.epoch.value()));
   };
   const bool spoilt = rotten(r, base, last + 1) || delivers_rot(p, r, e.crc);
   if (!spoilt && (own == kNoBatch || differs(own))) {
@@ -116,7 +109,8 @@ void WhiteBoxState::on(const protocol::events::BatchDelivered& e) {
     ++metrics.excused_losses;
     return;
   }
-  if (e.read_committed && !(told && told->empty())) judge_read_committed(p, r, own, e.high_watermark.value());
+  if (e.read_committed && !(told != nullptr && told->empty()))
+    judge_read_committed(p, r, own, e.high_watermark.value());
   if (last >= p.true_hw) {
     for (const BatchIndex other : p.ahead) {
       if (other == own || tree.base(other) > last || end(other) <= base) continue;

@@ -9,27 +9,30 @@
 namespace verdict::checker {
 namespace {
 
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
 std::string at(std::int64_t offset) { return "offset " + std::to_string(offset); }
 
 }  // namespace
 
-std::optional<WhiteBoxState::Records> WhiteBoxState::take_told(const PartitionKey& key, std::int64_t base,
-                                                               std::int64_t last) {
-  if (!told_ || told_->partition != key || told_->node != now.node || told_->base != base || told_->last != last)
-    return std::nullopt;
-  std::optional<Records> records = std::move(told_->records);
-  told_.reset();
-  return records;
+// Valid until the next batch's records are told; nullptr: they were not of this batch.
+WhiteBoxState::Records* WhiteBoxState::take_told(const PartitionKey& key, std::int64_t base, std::int64_t last) {
+  if (told_.taken || told_.partition != key || told_.node != now.node || told_.base != base || told_.last != last)
+    return nullptr;
+  told_.taken = true;
+  return &told_.records;
 }
 
 void WhiteBoxState::on(const protocol::events::BatchRecords& e) {
   PartitionTruth& p = partition(e.partition);
   if (deleted(p)) return;
   compact(p);
-  Told& told = told_.emplace(Told{e.partition, now.node, e.base.value(), e.last.value(), {}});
+  told_.taken = false;
+  told_.partition = e.partition;
+  told_.node = now.node;
+  told_.base = e.base.value();
+  told_.last = e.last.value();
+  told_.records.clear();
   for (std::size_t i = 0; i < e.offsets.size(); ++i)
-    told.records.push_back({e.offsets[i].value(), e.keys[i].value(), e.contents[i].value()});
+    told_.records.push_back({e.offsets[i].value(), e.keys[i].value(), e.contents[i].value()});
 }
 
 // Until now each replica's bytes were where its path says.
@@ -50,19 +53,12 @@ void WhiteBoxState::compact(PartitionTruth& p) {
   }
 }
 
-const WhiteBoxState::Records* WhiteBoxState::records(BatchIndex i) {
-  const std::uint32_t* place = records_of_.find(i);
-  return place == nullptr ? nullptr : &records_[*place - 1];
-}
-
 void WhiteBoxState::attach_records(PartitionTruth& p, BatchIndex i, Records told) {
-  std::uint32_t& place = records_of_[i];
-  if (place != 0) return;
+  if (records(i) != nullptr) return;
   for (const RecordTruth& record : told) {
     if (record.key != 0) p.of_key[record.key].emplace_back(record.offset, i);
   }
-  records_.push_back(std::move(told));
-  place = static_cast<std::uint32_t>(records_.size());
+  records_[i] = std::move(told);
 }
 
 bool WhiteBoxState::same_records(BatchIndex i, const Records& told) {
@@ -83,20 +79,12 @@ bool WhiteBoxState::has_place(const Replica& r, BatchIndex i) const {
 
 // Of the transaction that a batch belongs to, by its marker in the replica's log; none: it is undecided there.
 Produced::Marker WhiteBoxState::outcome(PartitionTruth& p, const Replica& r, BatchIndex i) {
-  const std::int64_t producer = produced(i)->producer;
-  for (std::int64_t offset = end(i); offset < log_end(r);) {
-    const BatchIndex next = batch_at(p, r, offset);
-    if (next == kNoBatch) break;
-    const Produced* found = produced(next);
-    const bool ends = found != nullptr && found->producer == producer && found->marker != Produced::Marker::none;
-    offset = end(next);
-    if (!ends) continue;
-    // Its log may still hold what an excused loss has cut, and its high watermark may have been there.
-    const bool cut = p.cut_epoch >= 0 && end(next) > p.cut_offset;
-    const bool decided = end(next) <= p.true_hw || cut || options.unclean_election_allowed;
-    return decided ? found->marker : Produced::Marker::none;
-  }
-  return Produced::Marker::none;
+  const BatchIndex marker = marker_after(p, r, i, log_end(r));
+  if (marker == kNoBatch) return Produced::Marker::none;
+  // Its log may still hold what an excused loss has cut, and its high watermark may have been there.
+  const bool cut = p.cut_epoch >= 0 && end(marker) > p.cut_offset;
+  const bool decided = end(marker) <= p.true_hw || cut || options.unclean_election_allowed;
+  return decided ? produced(marker)->marker : Produced::Marker::none;
 }
 
 // Below the log's end no batch whose records nobody was told of: one of them might be the later value.
@@ -112,11 +100,10 @@ bool WhiteBoxState::knows_all(PartitionTruth& p, const Replica& r, std::int64_t 
 // Why the marker in the batch has to stay; empty: it need not.
 std::string WhiteBoxState::marker_kept_for(const Replica& r, BatchIndex marker) {
   const std::int64_t producer = produced(marker)->producer;
-  for (BatchIndex i = tree[marker].parent; tree[i].parent != kNoBatch && end(i) > r.log_start; i = tree[i].parent) {
-    const Produced* found = produced(i);
-    if (found == nullptr || found->producer != producer || !found->transactional) continue;
-    if (found->marker != Produced::Marker::none) break;
-    const Records* held = records(i);
+  const auto older = [&](BatchIndex i) { return newest_of(producer, tree[i].parent, r.log_start); };
+  for (BatchIndex i = older(marker); i != kNoBatch; i = older(i)) {
+    if (produced(i)->marker != Produced::Marker::none) break;
+    const Records* held = produced(i)->transactional ? records(i) : nullptr;
     if (held == nullptr) continue;
     for (const RecordTruth& record : *held) {
       if (!r.removed.contains(record.offset))
@@ -142,7 +129,8 @@ std::string WhiteBoxState::kept_for(PartitionTruth& p, const Replica& r, BatchIn
     // What justified it may have been cut by an excused loss before anybody heard that the record is gone: the node
     // died in the swap, and its next start completed it.
     if (p.cut_epoch >= 0 && offset > record.offset && offset >= p.cut_offset) return {};
-    if (offset == record.offset || offset >= log_end(r) || batch_at(p, r, offset) != batch) continue;
+    const bool concerns = offset > record.offset || (offset < record.offset && record.content < 0);
+    if (!concerns || offset >= log_end(r) || batch_at(p, r, offset) != batch) continue;
     const Produced* other = produced(batch);
     const bool transactional = other != nullptr && other->transactional;
     if (transactional && other->marker != Produced::Marker::none) continue;
@@ -153,7 +141,7 @@ std::string WhiteBoxState::kept_for(PartitionTruth& p, const Replica& r, BatchIn
                                                  : "the later value at " + at(offset) + " is undecided";
     } else if (decided != Produced::Marker::abort && offset >= r.log_start && !r.removed.contains(offset)) {
       older = true;
-      if (record.content < 0) later = "the value at " + at(offset) + " that it deletes stays";
+      later = "the value at " + at(offset) + " that it deletes stays";
     }
   }
   if (record.content < 0 && !older) return {};
@@ -220,8 +208,8 @@ void WhiteBoxState::on(const protocol::events::LogCleaned& e) {
                     static_cast<std::int64_t>(stop - e.positions[i].value())});
   }
   r.places.insert(std::ranges::lower_bound(r.places, from, {}, &Place::base), made.begin(), made.end());
+  if (spoilt) return;
   for (const auto& [i, record] : taken) {
-    if (spoilt) return;
     const std::string why = kept_for(p, r, i, record);
     if (why.empty() || !knows_all(p, r, record.offset)) continue;
     const bool marker = produced(i) != nullptr && produced(i)->marker != Produced::Marker::none;
@@ -262,34 +250,35 @@ BatchIndex WhiteBoxState::source_of(PartitionTruth& p, const Replica& r, const p
 // A batch behind a hole, or one that compaction has written anew: the follower's path goes on as if it held what is
 // missing. kNoBatch: it is neither.
 BatchIndex WhiteBoxState::copied_compacted(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e,
-                                           const std::optional<Records>& told) {
+                                           const Records* told) {
   Replica& r = p.replicas[s];
   const std::int64_t base = e.base.value(), before = log_end(r);
-  if (!p.compacted || e.role != protocol::events::Role::follower || base < before || (base == before && !told))
+  if (!p.compacted || e.role != protocol::events::Role::follower || base < before ||
+      (base == before && told == nullptr))
     return kNoBatch;
   Slot from = kNoSlot;
   const BatchIndex there = source_of(p, r, e, &from);
   if (there == kNoBatch || common(r.head, tree[there].parent) != r.head) return kNoBatch;
-  if (told ? !same_records(there, *told) : tree[there].crc != e.crc && !tree[there].unknown) return kNoBatch;
-  const std::string what = broker(now.node) + " copies offsets " + std::to_string(base) + ".." +
-                           std::to_string(e.last.value()) + " of " + name(p) + " to a log that ends at " +
-                           std::to_string(before);
+  if (told != nullptr ? !same_records(there, *told) : tree[there].crc != e.crc && !tree[there].unknown) return kNoBatch;
+  const Replica& source = p.replicas[from];
   std::vector<std::int64_t> kept;
-  if (told) {
+  if (told != nullptr) {
     for (const RecordTruth& record : *told) kept.push_back(record.offset);
   }
   for (BatchIndex i = there; i != r.head; i = tree[i].parent) {
     hold(i, s);
     const Records* all = records(i);
-    if (all == nullptr || (i == there && !told)) continue;
+    if (all == nullptr || (i == there && told == nullptr)) continue;
     for (const RecordTruth& record : *all) {
       if (i == there && std::ranges::binary_search(kept, record.offset)) continue;
       r.removed.insert(record.offset);
-      const Replica& source = p.replicas[from];
       if (source.removed.contains(record.offset)) continue;
       const std::string why = kept_for(p, source, i, record);
       if (why.empty() || !knows_all(p, source, record.offset)) continue;
-      violate("L1", &p, record.offset, what + " without " + at(record.offset) + ", although " + why,
+      violate("L1", &p, record.offset,
+              broker(now.node) + " copies offsets " + std::to_string(base) + ".." + std::to_string(e.last.value()) +
+                  " of " + name(p) + " to a log that ends at " + std::to_string(before) + " without " +
+                  at(record.offset) + ", although " + why,
               "appends at " + at(base));
       return kNoBatch;
     }

@@ -17,23 +17,21 @@ std::string other_holder(const HoldersTruth& holders, std::string_view member, s
 
 }  // namespace
 
-// What a coordinator does that a later one has succeeded is of the past.
 HoldersTruth* WhiteBoxState::holders_of(const PartitionTruth& p, std::string_view group) {
-  const CoordinatorTruth* here = coordinator(p);
-  if (here == nullptr || here->epoch < groups_of(p)->newest_epoch) return nullptr;
-  return &groups_of(p)->holders[std::string(group)];
+  GroupsTruth* groups = coordinated(p);
+  return groups == nullptr ? nullptr : &entry(groups->holders, group);
 }
 
 void WhiteBoxState::member_moved(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e) {
   HoldersTruth* holders = holders_of(p, e.group);
   if (holders == nullptr) return;
-  HolderTruth& holder = (*holders)[std::string(e.member)];
+  HolderTruth& holder = entry(*holders, e.member);
   if (!e.replaces.empty()) {
-    HolderTruth& older = (*holders)[std::string(e.replaces)];
+    HolderTruth& older = entry(*holders, e.replaces);
     holder.held = std::move(older.held);
     older = {.member = false, .epoch = 0, .unanswered = older.unanswered, .client = {}, .held = {}};
   }
-  if (e.change == "loaded") judge_loaded_member(p, e);
+  if (e.change == "loaded") judge_loaded_member(p, *holders, holder, e);
   holder.member = e.change != "removed";
   if (!holder.member) {
     holder.held.clear();
@@ -42,12 +40,11 @@ void WhiteBoxState::member_moved(const PartitionTruth& p, const protocol::events
 }
 
 // What a coordinator goes on with is what members were told.
-void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e) {
-  HoldersTruth& holders = *holders_of(p, e.group);
-  HolderTruth& holder = holders[std::string(e.member)];
+void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, const HoldersTruth& holders, HolderTruth& holder,
+                                        const protocol::events::GroupMemberMoved& e) {
   const std::string epoch = std::to_string(e.generation);
-  const std::string who = "broker " + std::to_string(now.node.value()) + " loads member " + std::string(e.member) +
-                          " of group " + std::string(e.group) + " in epoch " + epoch;
+  const std::string who = broker(now.node) + " loads member " + std::string(e.member) + " of group " +
+                          std::string(e.group) + " in epoch " + epoch;
   if (holder.member && e.generation > 0 && e.generation < holder.epoch) {
     violate("G1", &p, std::nullopt, who + ", but it was told that it is in epoch " + std::to_string(holder.epoch),
             "goes on in an older epoch");
@@ -68,7 +65,7 @@ void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatDecided& e) {
   PartitionTruth* p = find(e.partition);
   HoldersTruth* holders = p == nullptr ? nullptr : holders_of(*p, e.group);
   if (holders == nullptr) return;
-  HolderTruth& holder = (*holders)[std::string(e.member)];
+  HolderTruth& holder = entry(*holders, e.member);
   ++holder.unanswered;
   if (!e.tells) return;
   std::set<std::string, std::less<>> owned;
@@ -80,16 +77,16 @@ void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatAnswered& e) {
   PartitionTruth* p = find(e.partition);
   HoldersTruth* holders = p == nullptr ? nullptr : holders_of(*p, e.group);
   if (holders == nullptr || e.epoch < 0) return;  // it leaves
-  const std::string member(e.member);
-  HolderTruth& holder = (*holders)[member];
+  HolderTruth& holder = entry(*holders, e.member);
   if (holder.unanswered > 0) --holder.unanswered;
   if (!holder.member || holder.unanswered > 0) return;
-  const std::string where = " in group " + std::string(e.group);
+  const std::string member(e.member);
+  const auto where = [&] { return " in group " + std::string(e.group); };
   if (!holder.client.empty() && holder.client != e.client) {
-    violate(
-        "G1", p, std::nullopt,
-        "both " + holder.client + " and " + std::string(e.client) + " are told that they are member " + member + where,
-        "answers " + std::string(e.client) + " as " + member);
+    violate("G1", p, std::nullopt,
+            "both " + holder.client + " and " + std::string(e.client) + " are told that they are member " + member +
+                where(),
+            "answers " + std::string(e.client) + " as " + member);
     return;
   }
   holder.client = e.client;
@@ -99,7 +96,7 @@ void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatAnswered& e) {
     if (!other.empty()) {
       violate("G1", p, std::nullopt,
               member + " is told in epoch " + std::to_string(e.epoch) + " that " + std::string(partition) +
-                  " is its own" + where + ", but " + other + " was told so and has not given it up",
+                  " is its own" + where() + ", but " + other + " was told so and has not given it up",
               "gives " + std::string(partition) + " to " + member);
     }
     holder.held.emplace(partition);

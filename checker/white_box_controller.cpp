@@ -4,11 +4,6 @@
 
 // C1 (no committed record lost), C2, C8 and M2, from what the controller decides.
 namespace verdict::checker {
-namespace {
-
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
-}  // namespace
 
 void WhiteBoxState::on(const protocol::events::TopicCreated& e) {
   topics[topic(e.topic)].name = std::string(e.topic_name);
@@ -191,7 +186,7 @@ void WhiteBoxState::elect(PartitionTruth& p, SlotMask old_isr) {
     return;
   }
   if (configured && any_active(p, old_isr)) {
-    unsettled_.push_back({static_cast<std::uint32_t>(&p - partitions.data()), old_isr, now});
+    unsettled_.push_back({index_of(p), old_isr, now});
     return;
   }
   judge_election(p, old_isr);

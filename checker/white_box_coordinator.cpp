@@ -6,7 +6,6 @@
 namespace verdict::checker {
 namespace {
 
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
 std::string producer(std::int64_t id, std::int16_t epoch) {
   return "producer " + std::to_string(id) + " in epoch " + std::to_string(epoch);
 }
@@ -18,12 +17,8 @@ std::string producer(std::int64_t id, std::int16_t epoch) {
 void WhiteBoxState::transaction_begun(const ClientTransaction& t) {
   TransactionTruth& truth = transactions;
   BeginPlace& latest = truth.begin_of[TransactionTruth::key(t.producer_id, t.producer_epoch)];
-  truth.begins.push_back({.txn = t.txn,
-                          .producer = t.producer_id,
-                          .epoch = t.producer_epoch,
-                          .version_two = t.version_two,
-                          .begun = now.time,
-                          .before = latest});
+  truth.begins.push_back(
+      {.txn = t.txn, .producer = t.producer_id, .version_two = t.version_two, .begun = now.time, .before = latest});
   latest = static_cast<BeginPlace>(truth.begins.size());
   truth.current[static_cast<std::uint64_t>(t.process)] = latest;
 }
@@ -57,7 +52,7 @@ void WhiteBoxState::transactional_sent(std::int64_t process, const PartitionKey&
 
 std::uint64_t WhiteBoxState::batch_key(const PartitionTruth& p, std::int64_t id, std::int16_t epoch,
                                        std::int32_t sequence) const {
-  return mix64(batch_identity(id, epoch, sequence) + static_cast<std::uint64_t>(&p - partitions.data())) >> 1;
+  return mix64(batch_identity(id, epoch, sequence) + index_of(p)) >> 1;
 }
 
 // ---- what coordinators say ----
@@ -65,7 +60,7 @@ std::uint64_t WhiteBoxState::batch_key(const PartitionTruth& p, std::int64_t id,
 void WhiteBoxState::on(const protocol::events::TransactionMoved& e) {
   see_fence(e);
   // Of one that is deposed, and does not know: nothing that it still appends will be committed.
-  const auto place = static_cast<std::uint32_t>(&partition(e.coordinator) - partitions.data());
+  const std::uint32_t place = index_of(partition(e.coordinator));
   std::int32_t& newest = transactions.coordinator_epochs[place];
   if (e.coordinator_epoch < newest) return;
   newest = e.coordinator_epoch;
@@ -74,22 +69,21 @@ void WhiteBoxState::on(const protocol::events::TransactionMoved& e) {
   const bool begins = (e.state == "Ongoing" && id.state != "Ongoing") ||
                       ((e.state == "PrepareCommit" || e.state == "PrepareAbort") && !id.open());
   if (begins) id.ghost = ++transactions.ghosts;
-  moved(id, e.coordinator, e.producer_id, e.producer_epoch, e.state == "Dead" ? "" : e.state);
+  moved(id, place, e.producer_id, e.state == "Dead" ? "" : e.state);
 }
 
-void WhiteBoxState::moved(TransactionalId& id, const PartitionKey& coordinator, std::int64_t producer_id,
-                          std::int16_t epoch, std::string_view state) {
-  id.partition = static_cast<std::uint32_t>(&partition(coordinator) - partitions.data());
+void WhiteBoxState::moved(TransactionalId& id, std::uint32_t coordinator, std::int64_t producer_id,
+                          std::string_view state) {
+  id.partition = coordinator;
   id.state = state;
   id.producer = producer_id;
-  id.epoch = epoch;
   transactions.id_of_producer[static_cast<std::uint64_t>(producer_id)] =
       static_cast<std::uint32_t>(&id - transactions.ids.data()) + 1;
 }
 
 void WhiteBoxState::on(const protocol::events::CoordinatorChanged& e) {
   const PartitionTruth& p = partition(e.partition);
-  const auto place = static_cast<std::uint32_t>(&p - partitions.data());
+  const std::uint32_t place = index_of(p);
   if (!e.active) {
     transactions.active.erase({now.node, place});
     return;
@@ -107,13 +101,10 @@ void WhiteBoxState::on(const protocol::events::CoordinatorChanged& e) {
 void WhiteBoxState::on(const protocol::events::TransactionFound& e) {
   TransactionalId& id = transactions.id(e.transactional_id);
   if (id.ghost == 0) id.ghost = ++transactions.ghosts;
-  moved(id, e.coordinator, e.producer_id, e.producer_epoch, e.state);
+  moved(id, index_of(partition(e.coordinator)), e.producer_id, e.state);
   if (!id.prepared()) return;
   const bool commit = id.state == "PrepareCommit";
-  const DecisionPlace* latest = transactions.decision_of.find(TransactionTruth::key(e.producer_id, e.producer_epoch));
-  for (DecisionPlace i = latest == nullptr ? 0 : *latest; i != 0; i = transactions.decisions[i - 1].before) {
-    if (transactions.decisions[i - 1].commit == commit && durable(transactions.decisions[i - 1])) return;
-  }
+  if (decision_for(e.producer_id, e.producer_epoch, commit) != nullptr) return;
   // Whoever decided it died before he could tell.
   keep_decision({.commit = commit, .partition = id.partition, .ghost = id.ghost}, e.producer_id, e.producer_epoch);
 }
@@ -136,7 +127,7 @@ void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
   keep_decision({.commit = e.commit,
                  .ended_epoch = e.ended_epoch,
                  .version = e.version,
-                 .partition = static_cast<std::uint32_t>(&p - partitions.data()),
+                 .partition = index_of(p),
                  .record = at,
                  .ghost = id.ghost,
                  .begin = begin},
@@ -148,21 +139,21 @@ void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
 void WhiteBoxState::judge_decision(const PartitionTruth& p, const TransactionalId& id, BeginPlace place,
                                    const protocol::events::TransactionDecided& e) {
   if (!id.init_asked) return;
-  const std::string what = broker(now.node) + (e.commit ? " commits" : " aborts") + " the transaction of " + id.name +
-                           " (" + producer(e.producer_id, e.ended_epoch) + ")";
-  const std::string tells = "decides to " + std::string(e.commit ? "commit" : "abort") + " " + id.name;
+  const auto breaks = [&](const std::string& why) {
+    violate("T11", &p, e.offset.value(),
+            broker(now.node) + (e.commit ? " commits" : " aborts") + " the transaction of " + id.name + " (" +
+                producer(e.producer_id, e.ended_epoch) + ")" + why,
+            "decides to " + std::string(e.commit ? "commit" : "abort") + " " + id.name);
+  };
   const Begin* begin = place == 0 ? nullptr : &transactions.begins[place - 1];
   if (e.cause == "timeout") {
-    if (e.open_ms <= e.timeout_ms) {
-      violate("T11", &p, e.offset.value(),
-              what + " as timed out after " + std::to_string(e.open_ms) + " ms of " + std::to_string(e.timeout_ms),
-              tells);
-    }
+    if (e.open_ms <= e.timeout_ms)
+      breaks(" as timed out after " + std::to_string(e.open_ms) + " ms of " + std::to_string(e.timeout_ms));
     return;
   }
   if (e.cause == "fence") {
     const bool asked = id.inits_open > 0 || begin == nullptr || id.last_init >= begin->begun;
-    if (!asked) violate("T11", &p, e.offset.value(), what + " though nobody asked for its id", tells);
+    if (!asked) breaks(" though nobody asked for its id");
     return;
   }
   if (begin != nullptr && (e.commit ? begin->commit_asked : begin->abort_asked)) return;
@@ -171,11 +162,9 @@ void WhiteBoxState::judge_decision(const PartitionTruth& p, const TransactionalI
     const Begin& earlier = transactions.begins[i - 1];
     if (!earlier.version_two && (e.commit ? earlier.commits_open : earlier.aborts_open) > 0) return;
   }
-  violate("T11", &p, e.offset.value(),
-          what + (begin == nullptr ? ", which its producer never began"
-                                   : ", which its producer has not asked for in transaction " +
-                                         std::to_string(begin->txn & 0xffffffff)),
-          tells);
+  breaks(begin == nullptr
+             ? ", which its producer never began"
+             : ", which its producer has not asked for in transaction " + std::to_string(begin->txn & 0xffffffff));
 }
 
 bool WhiteBoxState::durable(const Decision& decision) const {
@@ -184,11 +173,13 @@ bool WhiteBoxState::durable(const Decision& decision) const {
   return end(decision.record) <= p.true_hw && on_main(p, decision.record);
 }
 
-// The latest durable one that a marker of this producer id and epoch may carry out; nullptr: none.
-const Decision* WhiteBoxState::decision_for(std::int64_t producer_id, std::int16_t epoch) {
+// The latest durable one, or the latest to commit or to abort, that a marker of this producer id and epoch may carry
+// out; nullptr: none.
+const Decision* WhiteBoxState::decision_for(std::int64_t producer_id, std::int16_t epoch, std::optional<bool> commit) {
   const DecisionPlace* latest = transactions.decision_of.find(TransactionTruth::key(producer_id, epoch));
   for (DecisionPlace i = latest == nullptr ? 0 : *latest; i != 0; i = transactions.decisions[i - 1].before) {
-    if (durable(transactions.decisions[i - 1])) return &transactions.decisions[i - 1];
+    const Decision& decision = transactions.decisions[i - 1];
+    if (decision.commit == commit.value_or(decision.commit) && durable(decision)) return &decision;
   }
   return nullptr;
 }
@@ -202,22 +193,24 @@ void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
   if (known == nullptr || lost_decisions()) return;
   const std::int16_t epoch = e.producer_epoch.value();
   const Outcome outcome = e.marker == "commit" ? Outcome::commit : Outcome::abort;
-  const std::string what = broker(now.node) + " appends a marker (" + std::string(e.marker) + ") of " +
-                           producer(id, epoch) + " to " + name(p);
-  const std::string tells = "appends a marker at offset " + std::to_string(e.base.value());
+  const auto breaks = [&](std::string_view rule, const std::string& why) {
+    violate(rule, &p, e.base.value(),
+            broker(now.node) + " appends a marker (" + std::string(e.marker) + ") of " + producer(id, epoch) + " to " +
+                name(p) + why,
+            "appends a marker at offset " + std::to_string(e.base.value()));
+  };
   const Decision* decision = decision_for(id, epoch);
   if (decision == nullptr) {
-    violate("T6", &p, e.base.value(), what + ", which no coordinator has durably decided", tells);
+    breaks("T6", ", which no coordinator has durably decided");
     return;
   }
   Outcome& marked = transactions.marked[decision->ghost];
   if (marked != Outcome::none && marked != outcome) {
-    violate("T3", &p, e.base.value(), what + ", but other markers of that transaction say otherwise", tells);
+    breaks("T3", ", but other markers of that transaction say otherwise");
     return;
   }
   if (decision->commit != (outcome == Outcome::commit)) {
-    violate("T6", &p, e.base.value(),
-            what + ", whose coordinator has decided to " + (decision->commit ? "commit" : "abort"), tells);
+    breaks("T6", std::string(", whose coordinator has decided to ") + (decision->commit ? "commit" : "abort"));
     return;
   }
   marked = outcome;
@@ -227,7 +220,7 @@ void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
 // With C1's excuse a coordinator's log lost what was committed: from then on nobody knows what was decided.
 bool WhiteBoxState::lost_decisions() const {
   return std::ranges::any_of(partitions, [this](const PartitionTruth& p) {
-    return (p.cut_epoch >= 0 || p.rotted) && topics[p.topic].name == "__transaction_state";
+    return (p.cut_epoch >= 0 || p.rotted) && topics[p.topic].name == kTransactionLog;
   });
 }
 

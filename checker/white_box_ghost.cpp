@@ -6,7 +6,6 @@
 namespace verdict::checker {
 namespace {
 
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
 std::string number(const Begin& begin) { return std::to_string(begin.txn & 0xffffffff); }
 
 }  // namespace
@@ -27,10 +26,10 @@ void WhiteBoxState::judge_bound(PartitionTruth& p, const Replica& r, const Decis
   if (decision.version < 2 || decision.begin == 0 || p.cut_epoch >= 0 || p.rotted) return;
   const Begin& ended = transactions.begins[decision.begin - 1];
   if (!ended.version_two) return;
-  for (BatchIndex i = tree[r.head].parent; tree[i].parent != kNoBatch; i = tree[i].parent) {
-    if (tree[i].unknown || end(i) <= r.log_start) return;
+  bool blind = false;
+  const auto older = [&](BatchIndex i) { return newest_of(ended.producer, tree[i].parent, r.log_start, &blind); };
+  for (BatchIndex i = older(r.head); i != kNoBatch; i = older(i)) {
     const Produced* batch = produced(i);
-    if (batch == nullptr || batch->producer != ended.producer) continue;
     if (batch->marker != Produced::Marker::none) return;
     if (!batch->transactional) continue;
     const bool other = batch->begin != 0 ? batch->begin != decision.begin : batch->epoch != decision.ended_epoch;
@@ -48,30 +47,16 @@ void WhiteBoxState::judge_bound(PartitionTruth& p, const Replica& r, const Decis
 
 // ---- offsets of transactions ----
 
-// The newest batch of the producer below the true high watermark, on the replica's own path; kNoBatch: none, or nobody
-// knows.
-BatchIndex WhiteBoxState::newest_of(PartitionTruth& p, const Replica& r, std::int64_t producer, bool& blind) {
-  BatchIndex i = ancestor(r.head, p.true_hw);
-  for (; tree[i].parent != kNoBatch; i = tree[i].parent) {
-    if (tree[i].unknown || end(i) <= r.log_start) {
-      blind = true;
-      return kNoBatch;
-    }
-    const Produced* batch = produced(i);
-    if (batch != nullptr && batch->producer == producer &&
-        (batch->transactional || batch->marker != Produced::Marker::none))
-      return i;
-  }
-  return kNoBatch;
-}
-
 void WhiteBoxState::on(const protocol::events::OffsetsEnded& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
   const Replica& r = p->replicas[slot(*p, now.node)];
+  // The newest of a transaction, below the true high watermark.
   bool blind = false;
-  const BatchIndex newest = newest_of(*p, r, e.producer_id.value(), blind);
-  const auto active = transactions.active.find({now.node, static_cast<std::uint32_t>(p - partitions.data())});
+  BatchIndex newest = newest_of(e.producer_id.value(), ancestor(r.head, p->true_hw), r.log_start, &blind);
+  while (newest != kNoBatch && !produced(newest)->transactional)
+    newest = newest_of(e.producer_id.value(), tree[newest].parent, r.log_start, &blind);
+  const auto active = transactions.active.find({now.node, index_of(*p)});
   if (blind) {
     if (active != transactions.active.end()) active->second.applied[e.producer_id.value()] = r.log_start + log_end(r);
     return;
@@ -94,8 +79,8 @@ void WhiteBoxState::on(const protocol::events::OffsetsEnded& e) {
 void WhiteBoxState::on(const protocol::events::MarkerAnswered& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr || e.error_code != 0) return;
-  const auto active = transactions.active.find({now.node, static_cast<std::uint32_t>(p - partitions.data())});
-  if (active == transactions.active.end() || topics[p->topic].name != "__consumer_offsets") return;
+  const auto active = transactions.active.find({now.node, index_of(*p)});
+  if (active == transactions.active.end() || topics[p->topic].name != kOffsetsLog) return;
   const std::int64_t offset = e.offset.value(), id = e.producer_id.value();
   if (offset < active->second.from) return;  // it was in the log that the coordinator loaded
   const auto applied = active->second.applied.find(id);
@@ -110,7 +95,7 @@ void WhiteBoxState::on(const protocol::events::MarkerAnswered& e) {
 // ---- what is left open ----
 
 // From where the scan had come to, or anew if the log was cut since.
-void WhiteBoxState::scan_open(const PartitionTruth& p, OpenScan& scan) const {
+void WhiteBoxState::scan_open(const PartitionTruth& p, OpenScan& scan) {
   std::size_t from = 1;
   if (scan.head != kNoBatch && on_main(p, scan.head)) {
     from = tree[scan.head].depth + std::size_t{1};
@@ -120,14 +105,13 @@ void WhiteBoxState::scan_open(const PartitionTruth& p, OpenScan& scan) const {
   for (std::size_t depth = from; depth < p.main.size(); ++depth) {
     const BatchIndex i = p.main[depth];
     if (tree[i].unknown) scan.open.clear();  // there may be markers in it
-    const std::uint32_t* place = produced_of_.find(i);
-    if (place == nullptr) continue;
-    const Produced& batch = produced_[*place - 1];
-    if (batch.marker != Produced::Marker::none) {
-      scan.open.erase(batch.producer);
-    } else if (batch.transactional) {
-      scan.open.try_emplace(batch.producer,
-                            OpenScan::Open{.first = tree.base(i), .begin = batch.begin, .late = batch.late});
+    const Produced* batch = produced(i);
+    if (batch == nullptr) continue;
+    if (batch->marker != Produced::Marker::none) {
+      scan.open.erase(batch->producer);
+    } else if (batch->transactional) {
+      scan.open.try_emplace(batch->producer,
+                            OpenScan::Open{.first = tree.base(i), .begin = batch->begin, .late = batch->late});
     }
   }
   scan.head = p.main.back();
@@ -135,7 +119,7 @@ void WhiteBoxState::scan_open(const PartitionTruth& p, OpenScan& scan) const {
 
 void WhiteBoxState::open_in(const PartitionTruth& p, std::vector<OpenTransaction>& found) {
   if (deleted(p) || p.cut_epoch >= 0 || p.rotted) return;
-  OpenScan& scan = transactions.scans[static_cast<std::uint32_t>(&p - partitions.data())];
+  OpenScan& scan = transactions.scans[index_of(p)];
   scan_open(p, scan);
   for (const auto& [producer, open] : scan.open) {
     const std::uint32_t* place = transactions.id_of_producer.find(static_cast<std::uint64_t>(producer));

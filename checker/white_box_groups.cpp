@@ -8,8 +8,6 @@
 namespace verdict::checker {
 namespace {
 
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
 std::string said(std::string_view group, std::string_view topic, std::int32_t index) {
   return std::string("group ").append(group).append("'s offset of ").append(topic).append("-") + std::to_string(index);
 }
@@ -17,7 +15,7 @@ std::string said(std::string_view group, std::string_view topic, std::int32_t in
 }  // namespace
 
 GroupsTruth* WhiteBoxState::groups_of(const PartitionTruth& p) {
-  const auto found = groups_.find(static_cast<std::uint32_t>(&p - partitions.data()));
+  const auto found = groups_.find(index_of(p));
   return found == groups_.end() ? nullptr : &found->second;
 }
 
@@ -27,6 +25,13 @@ CoordinatorTruth* WhiteBoxState::coordinator(const PartitionTruth& p) {
   if (groups == nullptr || p.rotted) return nullptr;  // rot may have changed what it read, where no CRC tells
   const auto found = groups->brokers.find(now.node);
   return found == groups->brokers.end() || found->second.epoch < 0 ? nullptr : &found->second;
+}
+
+// Null: so here too, or a later coordinator has succeeded this one: what it still does and says is of the past.
+GroupsTruth* WhiteBoxState::coordinated(const PartitionTruth& p) {
+  const CoordinatorTruth* here = coordinator(p);
+  GroupsTruth* groups = groups_of(p);
+  return here == nullptr || here->epoch < groups->newest_epoch ? nullptr : groups;
 }
 
 // C1's excuse holds for what the lost records said.
@@ -39,11 +44,6 @@ void WhiteBoxState::forgive_groups(const PartitionTruth& p) {
 }
 
 // ---- the log ----
-
-std::vector<GroupRecordTruth>* WhiteBoxState::group_records(BatchIndex i) {
-  const std::uint32_t* place = group_records_of_.find(i);
-  return place == nullptr ? nullptr : &group_records_[*place - 1];
-}
 
 void WhiteBoxState::on(const protocol::events::GroupRecordAppended& e) {
   PartitionTruth* p = find(e.partition);
@@ -59,12 +59,7 @@ void WhiteBoxState::on(const protocol::events::GroupRecordAppended& e) {
   CoordinatorTruth* here = coordinator(*p);
   if (here != nullptr && e.kind == "offset" && record.producer < 0)
     here->unanswered[record.key].push_back({.at = record.at, .committed = record.committed});
-  std::uint32_t& place = group_records_of_[batch];
-  if (place == 0) {
-    group_records_.emplace_back();
-    place = static_cast<std::uint32_t>(group_records_.size());
-  }
-  std::vector<GroupRecordTruth>& records = group_records_[place - 1];
+  std::vector<GroupRecordTruth>& records = group_records_[batch];
   if (records.empty() || records.back().at < record.at) records.push_back(std::move(record));
 }
 
@@ -80,7 +75,7 @@ void WhiteBoxState::fold_offsets(const Replica& r, OffsetFold& fold) {
       fold.end(batch->producer, batch->marker == Produced::Marker::commit);
       continue;
     }
-    const std::vector<GroupRecordTruth>* records = group_records(*at);
+    const std::vector<GroupRecordTruth>* records = group_records_.find(*at);
     const std::int64_t count = end(*at) - tree.base(*at);
     if (records == nullptr || static_cast<std::int64_t>(records->size()) != count) fold.unknown_below = end(*at);
     if (records == nullptr) continue;
@@ -94,10 +89,11 @@ void WhiteBoxState::fold_offsets(const Replica& r, OffsetFold& fold) {
 void WhiteBoxState::on(const protocol::events::GroupsLoaded& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
-  GroupsTruth& groups = groups_[static_cast<std::uint32_t>(p - partitions.data())];
+  GroupsTruth& groups = groups_[index_of(*p)];
   CoordinatorTruth& here = groups.brokers[now.node];
-  OffsetFold fold = std::move(here.fold);
-  here = {.epoch = e.leader_epoch.value(), .fold = std::move(fold), .groups = {}, .unanswered = {}};
+  here.epoch = e.leader_epoch.value();
+  here.groups.clear();
+  here.unanswered.clear();
   groups.newest_epoch = std::max(groups.newest_epoch, here.epoch);
   if (here.epoch < groups.newest_epoch) return;
   for (auto& [group, holders] : groups.holders) {
@@ -111,13 +107,15 @@ void WhiteBoxState::on(const protocol::events::GroupMoved& e) {
   CoordinatorTruth* here = p == nullptr ? nullptr : coordinator(*p);
   if (here == nullptr) return;
   if (e.state == "Dead") {
-    here->groups.erase(std::string(e.group));
-    if (here->epoch != groups_of(*p)->newest_epoch) return;
-    groups_of(*p)->told.erase(std::string(e.group));
-    groups_of(*p)->holders.erase(std::string(e.group));
+    const std::string dead(e.group);
+    here->groups.erase(dead);
+    if (GroupsTruth* groups = coordinated(*p)) {
+      groups->told.erase(dead);
+      groups->holders.erase(dead);
+    }
     return;
   }
-  CoordinatedGroup& group = here->groups[std::string(e.group)];
+  CoordinatedGroup& group = entry(here->groups, e.group);
   group.consumer = e.protocol == "consumer";
   group.state = e.state;
   group.generation = e.generation;
@@ -127,7 +125,7 @@ void WhiteBoxState::on(const protocol::events::GroupMemberMoved& e) {
   PartitionTruth* p = find(e.partition);
   CoordinatorTruth* here = p == nullptr ? nullptr : coordinator(*p);
   if (here == nullptr) return;
-  CoordinatedGroup& group = here->groups[std::string(e.group)];
+  CoordinatedGroup& group = entry(here->groups, e.group);
   if (!group.consumer) group.generation = e.generation;
   group.members.erase(std::string(e.replaces));
   if (!e.replaces.empty()) groups_of(*p)->older_selves[std::string(e.member)] = e.replaces;
@@ -138,7 +136,7 @@ void WhiteBoxState::on(const protocol::events::GroupMemberMoved& e) {
     group.epochs[std::string(e.member)] = e.generation;
   }
   if (group.consumer) return member_moved(*p, e);
-  if (e.change == "loaded") judge_loaded(*p, *here, e);
+  if (e.change == "loaded") judge_loaded(*p, e);
 }
 
 bool WhiteBoxState::took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older) {
@@ -151,11 +149,11 @@ bool WhiteBoxState::took_the_place_of(const GroupsTruth& groups, std::string_vie
 
 // What a coordinator goes on with is what members were told last, or who took the place of one and had not heard so
 // yet.
-void WhiteBoxState::judge_loaded(const PartitionTruth& p, const CoordinatorTruth& here,
-                                 const protocol::events::GroupMemberMoved& e) {
-  GroupsTruth& groups = *groups_of(p);
-  const auto told = groups.told.find(e.group);
-  if (told == groups.told.end() || here.epoch < groups.newest_epoch) return;
+void WhiteBoxState::judge_loaded(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e) {
+  GroupsTruth* groups = coordinated(p);
+  if (groups == nullptr) return;
+  const auto told = groups->told.find(e.group);
+  if (told == groups->told.end()) return;
   const std::string generation = std::to_string(e.generation);
   const std::string who = broker(now.node) + " loads group " + std::string(e.group) + " in generation " + generation;
   if (e.generation < told->second.generation) {
@@ -168,7 +166,7 @@ void WhiteBoxState::judge_loaded(const PartitionTruth& p, const CoordinatorTruth
   each_partition(e.assignment, [&](std::string_view partition) {
     const auto owner = told->second.owners.find(partition);
     if (owner == told->second.owners.end() || owner->second == e.member) return;
-    if (took_the_place_of(groups, e.member, owner->second)) {
+    if (took_the_place_of(*groups, e.member, owner->second)) {
       owner->second = e.member;
       return;
     }
@@ -181,12 +179,10 @@ void WhiteBoxState::judge_loaded(const PartitionTruth& p, const CoordinatorTruth
 
 // ---- what members are told ----
 
-// An answer of a coordinator that a later one has succeeded is of the past.
 OwnersTruth* WhiteBoxState::owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation) {
-  CoordinatorTruth* here = coordinator(p);
-  GroupsTruth* groups = groups_of(p);
-  if (here == nullptr || here->epoch < groups->newest_epoch) return nullptr;
-  OwnersTruth& told = groups->told[std::string(group)];
+  GroupsTruth* groups = coordinated(p);
+  if (groups == nullptr) return nullptr;
+  OwnersTruth& told = entry(groups->told, group);
   if (generation < told.generation) return nullptr;
   if (generation > told.generation) told = {.generation = generation, .owners = {}, .clients = {}, .statics = {}};
   return &told;
@@ -196,9 +192,8 @@ OwnersTruth* WhiteBoxState::owners_told(const PartitionTruth& p, std::string_vie
 void WhiteBoxState::on(const protocol::events::GroupJoined& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr || e.instance.empty() || !e.asked_as.empty()) return;
-  GroupsTruth* groups = groups_of(*p);
-  CoordinatorTruth* here = coordinator(*p);
-  if (here == nullptr || here->epoch < groups->newest_epoch) return;
+  GroupsTruth* groups = coordinated(*p);
+  if (groups == nullptr) return;
   const auto told = groups->told.find(e.group);
   if (told == groups->told.end() || told->second.generation != e.generation) return;
   const auto self = told->second.statics.find(e.instance);
@@ -214,13 +209,15 @@ void WhiteBoxState::on(const protocol::events::GroupSynced& e) {
   OwnersTruth* told = p == nullptr ? nullptr : owners_told(*p, e.group, e.generation);
   if (told == nullptr) return;
   const std::string member(e.member);
-  const std::string where = " in generation " + std::to_string(e.generation) + " of group " + std::string(e.group);
+  const auto where = [&] {
+    return " in generation " + std::to_string(e.generation) + " of group " + std::string(e.group);
+  };
   const auto [client, first] = told->clients.try_emplace(member, e.client);
   if (!first && client->second != e.client) {
-    violate(
-        "G1", p, std::nullopt,
-        "both " + client->second + " and " + std::string(e.client) + " are told that they are member " + member + where,
-        "gives the assignment of " + member + " to " + std::string(e.client));
+    violate("G1", p, std::nullopt,
+            "both " + client->second + " and " + std::string(e.client) + " are told that they are member " + member +
+                where(),
+            "gives the assignment of " + member + " to " + std::string(e.client));
     return;
   }
   if (!e.instance.empty()) told->statics[std::string(e.instance)] = member;
@@ -229,7 +226,7 @@ void WhiteBoxState::on(const protocol::events::GroupSynced& e) {
     if (fresh || owner->second == member) return;
     violate("G1", p, std::nullopt,
             "both " + owner->second + " and " + member + " are told that " + std::string(partition) + " is their own" +
-                where,
+                where(),
             "gives " + std::string(partition) + " to " + member);
   });
 }
@@ -297,11 +294,13 @@ void WhiteBoxState::on(const protocol::events::OffsetCommitted& e) {
   CoordinatorTruth* here = p == nullptr ? nullptr : coordinator(*p);
   if (here == nullptr || e.error_code != 0) return;
   const std::string key = offset_key(e.group, e.topic, e.index);
-  const std::string what = broker(now.node) + " acknowledges " + std::to_string(e.committed) + " as " +
-                           said(e.group, e.topic, e.index) + ", but ";
+  const auto what = [&] {
+    return broker(now.node) + " acknowledges " + std::to_string(e.committed) + " as " +
+           said(e.group, e.topic, e.index) + ", but ";
+  };
   std::deque<OffsetTruth::Written>& unanswered = here->unanswered[key];
   if (unanswered.empty() || unanswered.front().committed != e.committed) {
-    violate("G4", p, std::nullopt, what + "has written no such record", "acknowledges a commit");
+    violate("G4", p, std::nullopt, what() + "has written no such record", "acknowledges a commit");
     return;
   }
   const OffsetTruth::Written written = unanswered.front();
@@ -309,7 +308,7 @@ void WhiteBoxState::on(const protocol::events::OffsetCommitted& e) {
   if (cut_away(*p, here->epoch, written.at + 1)) return;
   if (written.at >= p->true_hw) {
     violate("G4", p, written.at,
-            what + "its record is not committed (high watermark " + std::to_string(p->true_hw) + ")",
+            what() + "its record is not committed (high watermark " + std::to_string(p->true_hw) + ")",
             "acknowledges a commit at offset " + std::to_string(written.at));
     return;
   }

@@ -4,11 +4,6 @@
 
 // C4 (high watermarks), C9 (maximal ISR), M1 (min ISR at an advance) and C8 (one leader), from what leaders announce.
 namespace verdict::checker {
-namespace {
-
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
-}  // namespace
 
 bool WhiteBoxState::claim_epoch(PartitionTruth& p, std::int32_t epoch, NodeId leader) {
   const auto at = std::ranges::lower_bound(p.leaders, epoch, {}, &std::pair<std::int32_t, NodeId>::first);

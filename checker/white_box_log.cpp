@@ -27,7 +27,7 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   }
   const BatchIndex head = r.head;
   const std::int64_t base = e.base.value(), last = e.last.value();
-  std::optional<Records> told = take_told(e.partition, base, last);
+  Records* const told = take_told(e.partition, base, last);
   const BatchIndex copied = copied_compacted(p, s, e, told);
   if (violation) return;
   if (copied != kNoBatch) {
@@ -62,7 +62,7 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
     if (made == kNoBatch) return;
   }
   append(p, s, made, e);
-  if (told && e.role == protocol::events::Role::leader) attach_records(p, made, std::move(*told));
+  if (told != nullptr && e.role == protocol::events::Role::leader) attach_records(p, made, std::move(*told));
   appended_of_producer(p, p.replicas[s], made, e);
   if (e.role == protocol::events::Role::leader) note_fences(p, made);
 }

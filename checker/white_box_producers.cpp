@@ -4,13 +4,6 @@
 
 // T12 (one send, at most one record) and T7's fences: what a coordinator put an end to.
 namespace verdict::checker {
-namespace {
-
-constexpr std::string_view kTransactionLog = "__transaction_state";
-
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
-}  // namespace
 
 // ---- what a replica doesn't know any more ----
 
@@ -40,8 +33,7 @@ bool WhiteBoxState::on_path(const PartitionTruth& p, BatchIndex head, BatchIndex
 // A send is known by the batch as its client made it: with other sequences, or in another epoch, it is the same one.
 void WhiteBoxState::judge_send(const PartitionTruth& p, const Replica& r, BatchIndex made,
                                const protocol::events::BatchAppended& e) {
-  const auto number = static_cast<std::uint64_t>(&p - partitions.data());
-  const std::uint64_t* send = sends_.find((number << 32) | e.crc);
+  const std::uint64_t* send = sends_.find(send_key(p, e.crc));
   if (send == nullptr) return;
   std::uint32_t& place = landed_[*send];
   const BatchIndex before = place - 1;  // kNoBatch: nowhere yet
@@ -63,9 +55,7 @@ void WhiteBoxState::judge_send(const PartitionTruth& p, const Replica& r, BatchI
 
 void WhiteBoxState::produce_renumbered(std::uint64_t client, std::uint64_t operation, const PartitionKey& key,
                                        std::uint32_t crc) {
-  const PartitionTruth& p = partition(key);
-  const auto number = static_cast<std::uint64_t>(&p - partitions.data());
-  sends_[(number << 32) | crc] = operation_key(client, operation);
+  sends_[send_key(partition(key), crc)] = operation_key(client, operation);
 }
 
 // ---- T7: after the fence ----
@@ -91,7 +81,7 @@ void WhiteBoxState::note_fences(const PartitionTruth& p, BatchIndex record) {
         all.pop_back();  // that record was lost with its leader
       }
       if (all.size() == kFences) all.erase(all.begin());
-      fence.partition = static_cast<std::uint32_t>(&p - partitions.data());
+      fence.partition = index_of(p);
       fence.record = record;
       all.push_back(fence);
     }
@@ -110,13 +100,12 @@ void WhiteBoxState::judge_fence(const PartitionTruth& p, const Replica& r, Batch
     if (on_main(log, fence.record) && end(fence.record) <= log.true_hw) fenced_by = std::max(fenced_by, fence.epoch);
   }
   if (fenced_by <= batch.epoch) return;
-  for (BatchIndex i = tree[made].parent; tree[i].parent != kNoBatch; i = tree[i].parent) {
-    if (tree[i].unknown || end(i) <= r.log_start) return;
-    const Produced* before = produced(i);
-    if (before == nullptr || before->producer != batch.producer) continue;
-    if (before->transactional && before->marker == Produced::Marker::none) return;  // it goes on, for its marker
-    break;
-  }
+  bool blind = false;
+  const BatchIndex newest = newest_of(batch.producer, tree[made].parent, r.log_start, &blind);
+  if (blind) return;
+  const Produced* before = newest == kNoBatch ? nullptr : produced(newest);
+  if (before != nullptr && before->transactional && before->marker == Produced::Marker::none)
+    return;  // it goes on, for its marker
   violate("T7", &p, tree.base(made),
           broker(now.node) + " appends offset " + std::to_string(tree.base(made)) + " of " + name(p) +
               ", the first there of a transaction of producer " + std::to_string(batch.producer) + " in epoch " +

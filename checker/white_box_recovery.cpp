@@ -175,9 +175,9 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
   PartitionTruth& p = partition(e.partition);
   if (deleted(p)) return;
   const Slot s = slot(p, now.node);
-  folders_[{now.node, std::string(e.directory)}] = Folder{static_cast<std::uint32_t>(&p - partitions.data()), s};
+  folders_[{now.node, std::string(e.directory)}] = Folder{index_of(p), s};
   Replica& r = p.replicas[s];
-  take_older(static_cast<std::uint32_t>(&p - partitions.data()), r);
+  take_older(index_of(p), r);
   const std::int64_t log_end_now = e.log_end.value();
   note(p, Note::Kind::opened, now.node, log_end_now, 0, e.last_epoch.value());
   BatchIndex head;

@@ -73,6 +73,7 @@ class WhiteBoxState {
   NodeTruth& node(NodeId id);
   PartitionTruth* find(const PartitionKey& key);       // nullptr: unknown or its topic is deleted
   PartitionTruth& partition(const PartitionKey& key);  // creates
+  std::uint32_t index_of(const PartitionTruth& p) const { return static_cast<std::uint32_t>(&p - partitions.data()); }
   bool deleted(const PartitionTruth& p) const { return topics[p.topic].deleted; }
   std::uint32_t topic(const Uuid& id);
   Slot slot(PartitionTruth& p, NodeId id);  // gives one
@@ -217,10 +218,11 @@ class WhiteBoxState {
   };
   using Records = std::vector<RecordTruth>;
   struct Told {  // what the next announcement of the node about this batch is of
+    bool taken = true;
     PartitionKey partition;
-    NodeId node;
-    std::int64_t base;
-    std::int64_t last;
+    NodeId node = kNoNode;
+    std::int64_t base = -1;
+    std::int64_t last = -1;
     Records records;
   };
   struct Folder {
@@ -236,13 +238,12 @@ class WhiteBoxState {
   void check_agreement(PartitionTruth& p, Slot s);  // C3
 
   // Compaction (white_box_compaction.cpp)
-  std::optional<Records> take_told(const PartitionKey& key, std::int64_t base, std::int64_t last);
-  void compact(PartitionTruth& p);       // it is known to be compacted from now on
-  const Records* records(BatchIndex i);  // nullptr: not known
-  void attach_records(PartitionTruth& p, BatchIndex i, Records records);
+  Records* take_told(const PartitionKey& key, std::int64_t base, std::int64_t last);
+  void compact(PartitionTruth& p);                                   // it is known to be compacted from now on
+  const Records* records(BatchIndex i) { return records_.find(i); }  // nullptr: not known
+  void attach_records(PartitionTruth& p, BatchIndex i, Records told);
   bool same_records(BatchIndex i, const Records& told);  // each of them is the batch's
-  BatchIndex copied_compacted(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e,
-                              const std::optional<Records>& told);
+  BatchIndex copied_compacted(PartitionTruth& p, Slot s, const protocol::events::BatchAppended& e, const Records* told);
   BatchIndex source_of(PartitionTruth& p, const Replica& r, const protocol::events::BatchAppended& e, Slot* from);
   Produced::Marker outcome(PartitionTruth& p, const Replica& r, BatchIndex i);
   std::string kept_for(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record);
@@ -282,9 +283,14 @@ class WhiteBoxState {
   bool any_active(const PartitionTruth& p, SlotMask members);
   void cut(PartitionTruth& p, std::int64_t to);
   std::int64_t floor_of(const PartitionTruth& p, std::uint32_t crc);
+  std::uint64_t send_key(const PartitionTruth& p, std::uint32_t crc) const {
+    return std::uint64_t{index_of(p)} << 32 | crc;
+  }
 
-  const Produced* produced(BatchIndex i);  // nullptr: no producer's
-  Produced& make_produced(BatchIndex i);
+  const Produced* produced(BatchIndex i) { return produced_.find(i); }  // nullptr: no producer's
+  BatchIndex newest_of(std::int64_t producer, BatchIndex from, std::int64_t floor, bool* blind = nullptr);
+  BatchIndex marker_after(PartitionTruth& p, const Replica& r, BatchIndex batch, std::int64_t limit,
+                          bool* blind = nullptr);
   void appended_of_producer(const PartitionTruth& p, const Replica& r, BatchIndex made,
                             const protocol::events::BatchAppended& e);
   void judge_sequence(const PartitionTruth& p, const Replica& r, BatchIndex made,
@@ -302,20 +308,18 @@ class WhiteBoxState {
 
   // ---- transactions (white_box_coordinator.cpp, white_box_ghost.cpp) ----
   std::uint64_t batch_key(const PartitionTruth& p, std::int64_t id, std::int16_t epoch, std::int32_t sequence) const;
-  void moved(TransactionalId& id, const PartitionKey& coordinator, std::int64_t producer_id, std::int16_t epoch,
-             std::string_view state);
+  void moved(TransactionalId& id, std::uint32_t coordinator, std::int64_t producer_id, std::string_view state);
   void keep_decision(Decision decision, std::int64_t producer_id, std::int16_t epoch);
   void judge_decision(const PartitionTruth& p, const TransactionalId& id, BeginPlace place,
                       const protocol::events::TransactionDecided& e);  // T11
   bool durable(const Decision& decision) const;
-  const Decision* decision_for(std::int64_t producer_id, std::int16_t epoch);
+  const Decision* decision_for(std::int64_t producer_id, std::int16_t epoch, std::optional<bool> commit = {});
   bool lost_decisions() const;
   void bind(const PartitionTruth& p, Produced& batch);
   void judge_marker(PartitionTruth& p, const Replica& r, const protocol::events::TransactionalAppended& e);  // T6 T3
   void judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
                    const protocol::events::TransactionalAppended& e);  // T3
-  BatchIndex newest_of(PartitionTruth& p, const Replica& r, std::int64_t producer, bool& blind);
-  void scan_open(const PartitionTruth& p, OpenScan& scan) const;
+  void scan_open(const PartitionTruth& p, OpenScan& scan);
   void open_in(const PartitionTruth& p, std::vector<OpenTransaction>& found);
 
   // A producer epoch that a coordinator put in the place of all below it, with nothing open any more; it holds once
@@ -330,15 +334,15 @@ class WhiteBoxState {
   // ---- groups (white_box_groups.cpp) ----
   GroupsTruth* groups_of(const PartitionTruth& p);
   CoordinatorTruth* coordinator(const PartitionTruth& p);
+  GroupsTruth* coordinated(const PartitionTruth& p);
   void forgive_groups(const PartitionTruth& p);
-  std::vector<GroupRecordTruth>* group_records(BatchIndex i);
   void fold_offsets(const Replica& r, OffsetFold& fold);
-  void judge_loaded(const PartitionTruth& p, const CoordinatorTruth& here,
-                    const protocol::events::GroupMemberMoved& e);  // G1
+  void judge_loaded(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e);  // G1
   static bool took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older);
   HoldersTruth* holders_of(const PartitionTruth& p, std::string_view group);
   void member_moved(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e);  // of a consumer group
-  void judge_loaded_member(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e);  // G1
+  void judge_loaded_member(const PartitionTruth& p, const HoldersTruth& holders, HolderTruth& holder,
+                           const protocol::events::GroupMemberMoved& e);  // G1
   OwnersTruth* owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation);
 
   struct Unsettled {
@@ -357,19 +361,16 @@ class WhiteBoxState {
   std::vector<Unsettled> unsettled_;
   std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
-  std::vector<Produced> produced_;
-  mutable IdMap<std::uint32_t> produced_of_;  // batch -> place in produced_ + 1
+  BatchTable<Produced> produced_;
   TransactionTruth transactions;
   std::map<std::uint32_t, GroupsTruth> groups_;  // by partition
-  std::vector<std::vector<GroupRecordTruth>> group_records_;
-  IdMap<std::uint32_t> group_records_of_;                     // batch -> place in group_records_ + 1
+  BatchTable<std::vector<GroupRecordTruth>> group_records_;
   std::map<std::string, AnswersTruth, std::less<>> answers_;  // by offset's key
   std::map<std::uint64_t, MonoTime> asked_;                   // by client
-  std::optional<Told> told_;
-  std::vector<Records> records_;
-  IdMap<std::uint32_t> records_of_;  // batch -> place in records_ + 1
+  Told told_;
+  BatchTable<Records> records_;
   std::int64_t quorum_committed_ = 0;
-  IdMap<Floor> floors_;           // by partition number << 32 | crc
+  IdMap<Floor> floors_;           // by send_key
   IdMap<std::uint64_t> pending_;  // client and operation -> key of floors_
   IdMap<std::uint64_t> sends_;    // key of floors_ -> client and operation
   IdMap<std::uint32_t> landed_;   // client and operation -> the batch that it was appended as last, + 1

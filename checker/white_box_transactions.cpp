@@ -6,8 +6,6 @@
 namespace verdict::checker {
 namespace {
 
-std::string broker(NodeId id) { return "broker " + std::to_string(id.value()); }
-
 // After the largest sequence comes 0.
 std::int32_t sequence_after(std::int32_t first, std::int64_t records) {
   constexpr std::int64_t kSequences = std::int64_t{1} << 31;
@@ -16,18 +14,36 @@ std::int32_t sequence_after(std::int32_t first, std::int64_t records) {
 
 }  // namespace
 
-const Produced* WhiteBoxState::produced(BatchIndex i) {
-  const std::uint32_t* place = produced_of_.find(i);
-  return place == nullptr ? nullptr : &produced_[*place - 1];
+// The producer's newest batch on the path that ends with `from`, above the offset `floor`; kNoBatch: none. With `blind`
+// the walk also ends at a batch whose append was never announced; there, and at the floor, nobody knows.
+BatchIndex WhiteBoxState::newest_of(std::int64_t producer, BatchIndex from, std::int64_t floor, bool* blind) {
+  for (BatchIndex i = from; tree[i].parent != kNoBatch; i = tree[i].parent) {
+    if (end(i) <= floor || (blind != nullptr && tree[i].unknown)) {
+      if (blind != nullptr) *blind = true;
+      return kNoBatch;
+    }
+    const Produced* batch = produced(i);
+    if (batch != nullptr && batch->producer == producer) return i;
+  }
+  return kNoBatch;
 }
 
-Produced& WhiteBoxState::make_produced(BatchIndex i) {
-  std::uint32_t& place = produced_of_[i];
-  if (place == 0) {
-    produced_.emplace_back();
-    place = static_cast<std::uint32_t>(produced_.size());
+// The first marker of the batch's producer behind it in the replica's log, below the offset `limit`; kNoBatch: none.
+// `blind` as above.
+BatchIndex WhiteBoxState::marker_after(PartitionTruth& p, const Replica& r, BatchIndex batch, std::int64_t limit,
+                                       bool* blind) {
+  const std::int64_t producer = produced(batch)->producer;
+  for (std::int64_t offset = end(batch); offset < limit;) {
+    const BatchIndex next = batch_at(p, r, offset);
+    if (next == kNoBatch || (blind != nullptr && tree[next].unknown)) {
+      if (blind != nullptr) *blind = true;
+      return kNoBatch;
+    }
+    const Produced* found = produced(next);
+    if (found != nullptr && found->producer == producer && found->marker != Produced::Marker::none) return next;
+    offset = end(next);
   }
-  return produced_[place - 1];
+  return kNoBatch;
 }
 
 // A leader's append, judged against what its own log holds of the producer: there its state comes from. Below a batch
@@ -36,12 +52,10 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
                                    const protocol::events::BatchAppended& e) {
   const std::int64_t id = e.producer_id.value();
   std::optional<std::int32_t> expected;
-  bool known = false;
-  for (BatchIndex i = tree[made].parent; !expected && tree[i].parent != kNoBatch; i = tree[i].parent) {
-    if (tree[i].unknown || end(i) <= r.log_start) return;
+  bool known = false, blind = false;
+  const auto older = [&](BatchIndex i) { return newest_of(id, tree[i].parent, r.log_start, &blind); };
+  for (BatchIndex i = older(made); i != kNoBatch && !forgotten(r, id, i); i = older(i)) {
     const Produced* before = produced(i);
-    if (before == nullptr || before->producer != id) continue;
-    if (forgotten(r, id, i)) break;
     if (!known && before->epoch > e.producer_epoch.value()) {
       violate("T7", &p, e.base.value(),
               broker(now.node) + " appends offset " + std::to_string(e.base.value()) + " of " + name(p) + " in epoch " +
@@ -57,8 +71,9 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
     } else if (before->base_sequence >= 0) {
       expected = sequence_after(before->base_sequence, end(i) - tree.base(i));
     }
+    if (expected) break;
   }
-  if (!known || e.base_sequence == expected.value_or(0)) return;
+  if (blind || !known || e.base_sequence == expected.value_or(0)) return;
   violate("T8", &p, e.base.value(),
           broker(now.node) + " appends sequence " + std::to_string(e.base_sequence) + " of producer " +
               std::to_string(id) + " in epoch " + std::to_string(e.producer_epoch.value()) + " to " + name(p) +
@@ -69,7 +84,7 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
 void WhiteBoxState::appended_of_producer(const PartitionTruth& p, const Replica& r, BatchIndex made,
                                          const protocol::events::BatchAppended& e) {
   if (e.producer_id.value() < 0) return;
-  Produced& batch = make_produced(made);
+  Produced& batch = produced_[made];
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.base_sequence = e.base_sequence;
@@ -82,7 +97,7 @@ void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
   if (p == nullptr) return;
   const Replica& r = p->replicas[slot(*p, now.node)];
   if (end(r.head) != e.last.value() + 1) return;
-  Produced& batch = make_produced(r.head);
+  Produced& batch = produced_[r.head];
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.transactional = true;
@@ -150,40 +165,31 @@ void WhiteBoxState::judge_read_committed(PartitionTruth& p, const Replica& r, Ba
   const Produced* batch = own == kNoBatch ? nullptr : produced(own);
   if (batch == nullptr || !batch->transactional || batch->marker != Produced::Marker::none) return;
   const std::int64_t base = tree.base(own);
-  const std::string what =
-      broker(now.node) + " delivers offset " + std::to_string(base) + " of " + name(p) + " to read_committed, ";
+  const auto breaks = [&](std::string_view rule, const std::string& why) {
+    violate(
+        rule, &p, base,
+        broker(now.node) + " delivers offset " + std::to_string(base) + " of " + name(p) + " to read_committed, " + why,
+        "delivers offset " + std::to_string(base));
+  };
   if (base >= r.answered_stable) {
-    violate("T2", &p, base, what + "at or above the last stable offset " + std::to_string(r.answered_stable),
-            "delivers offset " + std::to_string(base));
+    breaks("T2", "at or above the last stable offset " + std::to_string(r.answered_stable));
     return;
   }
-  const Produced* marker = nullptr;
-  for (std::int64_t at = end(own); marker == nullptr && at < high_watermark;) {
-    const BatchIndex next = batch_at(p, r, at);
-    if (next == kNoBatch || tree[next].unknown) return;
-    const Produced* found = produced(next);
-    if (found != nullptr && found->producer == batch->producer && found->marker != Produced::Marker::none)
-      marker = found;
-    at = end(next);
-  }
-  if (marker == nullptr) {
-    violate("T2", &p, base,
-            what + "whose transaction of producer " + std::to_string(batch->producer) +
-                " has no marker below the high watermark " + std::to_string(high_watermark),
-            "delivers offset " + std::to_string(base));
+  bool blind = false;
+  const BatchIndex marker = marker_after(p, r, own, high_watermark, &blind);
+  if (blind) return;
+  const auto producer = [&] { return "producer " + std::to_string(batch->producer); };
+  if (marker == kNoBatch) {
+    breaks("T2", "whose transaction of " + producer() + " has no marker below the high watermark " +
+                     std::to_string(high_watermark));
     return;
   }
   const bool listed = listed_as_aborted(r, own);
-  if (marker->marker == Produced::Marker::abort && !listed) {
-    violate("T1", &p, base,
-            what + "which producer " + std::to_string(batch->producer) +
-                "'s transaction aborted, and doesn't list it as aborted",
-            "delivers offset " + std::to_string(base));
-  } else if (marker->marker == Produced::Marker::commit && listed) {
-    violate("T4", &p, base,
-            what + "which producer " + std::to_string(batch->producer) +
-                "'s transaction committed, and lists it as aborted",
-            "delivers offset " + std::to_string(base));
+  const bool aborted = produced(marker)->marker == Produced::Marker::abort;
+  if (aborted && !listed) {
+    breaks("T1", "which " + producer() + "'s transaction aborted, and doesn't list it as aborted");
+  } else if (!aborted && listed) {
+    breaks("T4", "which " + producer() + "'s transaction committed, and lists it as aborted");
   }
 }
 

@@ -1,21 +1,21 @@
 // verdict live: a scenario's workload over real sockets against a cluster that is there, judged by the black box.
 #include "scenarios/live.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "cli/campaign_text.h"
 #include "cli/check.h"
 #include "cli/commands.h"
 #include "cli/jobs.h"
+#include "reports/bundle.h"
 #include "runtime/asio/asio_runtime.h"
 #include "runtime/random.h"
 #include "runtime/scope.h"
@@ -49,21 +49,13 @@ std::optional<std::vector<Endpoint>> parse_bootstrap(std::string_view text) {
 
 // A new folder for the run's files; or a sentence that says why there is none.
 std::expected<std::string, std::string> make_folder(const std::string& out, const std::string& scenario) {
-  const std::string stem =
-      fmt::format("{}/{}/live-{:%Y%m%dT%H%M%SZ}", out, scenario, fmt::gmtime(std::chrono::system_clock::now()));
+  const std::string stem = fmt::format("{}/{}/live-{}", out, scenario, utc_now());
   std::string folder = stem;
   for (int n = 2; std::filesystem::exists(folder); ++n) folder = fmt::format("{}-{}", stem, n);
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return std::unexpected(fmt::format("--out {}: {} can't be made: {}", out, folder, error.message()));
   return folder;
-}
-
-bool write_file(const std::string& path, const std::string& text) {
-  std::ofstream file(path, std::ios::binary);
-  file << text;
-  file.close();
-  return !file.fail();
 }
 
 class Session {
@@ -113,7 +105,7 @@ int show(const LiveOptions& options, const std::string& scenario, const std::str
                                  {"final_read", live.final_read},
                                  {"check", nlohmann::ordered_json::parse(found.to_json())}};
   if (!live.failure.empty()) json["failure"] = live.failure;
-  if (!write_file(folder + "/verdict.json", json.dump(2) + "\n")) {
+  if (!reports::write_file(folder + "/verdict.json", json.dump(2) + "\n")) {
     fmt::print(stderr, "verdict: {}/verdict.json can't be written\n", folder);
     return kInternal;
   }
@@ -166,7 +158,7 @@ int live(const LiveOptions& options) {
     result = session.run();
   }
   history.close();
-  if (history.fail() || !write_file(*folder + "/scenario.json", scenarios::to_json(scenario) + "\n")) {
+  if (history.fail() || !reports::write_file(*folder + "/scenario.json", scenarios::to_json(scenario) + "\n")) {
     fmt::print(stderr, "verdict: {}: the run's files can't be written\n", *folder);
     return kInternal;
   }

@@ -46,6 +46,24 @@ bool allows(const ConfigKey& key, std::string_view value) {
   return has_element(split_trimmed(key.allowed, '|'), value);
 }
 
+template <class Number>
+std::optional<Number> parse_whole(std::string_view text) {
+  Number out = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
+}
+
+template <class Number>
+std::expected<void, std::string> check_bounds(const ConfigKey& key, std::string_view value, Number number) {
+  if (key.min && number < static_cast<Number>(*key.min)) {
+    return invalid(key, value, "Value must be at least " + std::to_string(*key.min));
+  }
+  if (key.max && number > static_cast<Number>(*key.max)) {
+    return invalid(key, value, "Value must be no more than " + std::to_string(*key.max));
+  }
+  return {};
+}
+
 // "node.id" of KAFKA_NODE_ID: one underscore is a dot, two a dash, three an underscore.
 std::string property_of_variable(std::string_view rest) {
   std::string out;
@@ -74,16 +92,10 @@ std::optional<std::int64_t> parse_integer(std::string_view text) {
       return std::nullopt;
     }
   }
-  std::int64_t out = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
+  return parse_whole<std::int64_t>(text);
 }
 
-std::optional<double> parse_real(std::string_view text) {
-  double out = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), out);
-  return error == std::errc() && end == text.data() + text.size() ? std::optional(out) : std::nullopt;
-}
+std::optional<double> parse_real(std::string_view text) { return parse_whole<double>(text); }
 
 std::optional<bool> parse_boolean(std::string_view text) {
   std::string lower(text);
@@ -146,11 +158,8 @@ std::expected<void, std::string> check_value(const ConfigKey& key, std::string_v
     if (!number || *number != *number) {
       return invalid(key, value, "Not a number of type DOUBLE");
     }
-    if (key.min && *number < static_cast<double>(*key.min)) {
-      return invalid(key, value, "Value must be at least " + std::to_string(*key.min));
-    }
-    if (key.max && *number > static_cast<double>(*key.max)) {
-      return invalid(key, value, "Value must be no more than " + std::to_string(*key.max));
+    if (auto within = check_bounds(key, value, *number); !within) {
+      return within;
     }
   }
   if (const auto type = number_type(key.type)) {
@@ -158,11 +167,8 @@ std::expected<void, std::string> check_value(const ConfigKey& key, std::string_v
     if (!number || *number < type->lowest || *number > type->highest) {
       return invalid(key, value, "Not a number of type " + std::string(type->name));
     }
-    if (key.min && *number < *key.min) {
-      return invalid(key, value, "Value must be at least " + std::to_string(*key.min));
-    }
-    if (key.max && *number > *key.max) {
-      return invalid(key, value, "Value must be no more than " + std::to_string(*key.max));
+    if (auto within = check_bounds(key, value, *number); !within) {
+      return within;
     }
   }
   if (!key.allowed.empty()) {

@@ -132,19 +132,21 @@ double ConfigView::topic_real(std::string_view topic, std::string_view key) cons
   return *value;
 }
 
-double ConfigView::broker_real(std::string_view name) const {
+std::string ConfigView::broker_text(std::string_view name) const {
   const ConfigKey* key = find_broker_key(name);
   VERDICT_ASSERT(key != nullptr, name);
-  const auto value = parse_real(broker_entry(*key).value.value_or(""));
-  VERDICT_ASSERT(value.has_value(), name);
+  return broker_entry(*key).value.value_or("");
+}
+
+double ConfigView::broker_real(std::string_view key) const {
+  const auto value = parse_real(broker_text(key));
+  VERDICT_ASSERT(value.has_value(), key);
   return *value;
 }
 
-std::int64_t ConfigView::broker_integer(std::string_view name) const {
-  const ConfigKey* key = find_broker_key(name);
-  VERDICT_ASSERT(key != nullptr, name);
-  const auto value = parse_integer(broker_entry(*key).value.value_or(""));
-  VERDICT_ASSERT(value.has_value(), name);
+std::int64_t ConfigView::broker_integer(std::string_view key) const {
+  const auto value = parse_integer(broker_text(key));
+  VERDICT_ASSERT(value.has_value(), key);
   return *value;
 }
 

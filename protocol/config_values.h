@@ -48,6 +48,7 @@ class ConfigView {
   double broker_real(std::string_view key) const;
 
  private:
+  std::string broker_text(std::string_view key) const;
   std::optional<ConfigEntry::Synonym> lookup(const ConfigResource&, std::string_view key, ConfigSource) const;
   void add_broker_synonyms(std::string_view broker_key, std::int64_t factor, ConfigEntry&) const;
 

@@ -128,7 +128,7 @@ Json base_json(const ReplicaStates& base) {
                          {"isr", numbers(decided.isr)},
                          {"replicas", numbers(decided.replicas)}});
   }
-  return {{"replicas", std::move(replicas)}, {"decisions", std::move(decisions)}};
+  return {{"replicas", std::move(replicas)}, {"decisions", std::move(decisions)}, {"compacted", base.compacted()}};
 }
 
 Json coarse_json(const RunRecord& record, const TraceData& trace, const LoadStats& load) {

@@ -10,7 +10,13 @@ void cut(ReplicaState& replica, std::int64_t end) {
   replica.log_end = end;
 }
 
-std::optional<std::pair<BatchRef, BatchRef>> first_difference(const ReplicaState& a, const ReplicaState& b) {
+bool same(BatchRef a, const BatchRef& b, bool compacted) {
+  if (compacted) a.crc = b.crc;
+  return a == b;
+}
+
+std::optional<std::pair<BatchRef, BatchRef>> first_difference(const ReplicaState& a, const ReplicaState& b,
+                                                              bool compacted) {
   for (std::size_t i = 0, j = 0; i < a.tail.size() && j < b.tail.size();) {
     const BatchRef& x = a.tail[i];
     const BatchRef& y = b.tail[j];
@@ -18,7 +24,7 @@ std::optional<std::pair<BatchRef, BatchRef>> first_difference(const ReplicaState
       ++i;
     } else if (y.last < x.base) {
       ++j;
-    } else if (x == y) {
+    } else if (same(x, y, compacted)) {
       ++i, ++j;
     } else {
       return std::pair(x, y);
@@ -74,6 +80,12 @@ void ReplicaStates::apply(std::int32_t partition, std::uint16_t lane, const Repl
     case Kind::high_watermark:
       replica.high_watermark = change.a;
       break;
+    case Kind::cleaned:
+      compacted_.insert(partition);
+      std::erase_if(replica.tail, [&](const BatchRef& batch) {
+        return batch.base >= change.a && batch.base < change.b && !std::ranges::binary_search(change.bases, batch.base);
+      });
+      break;
     case Kind::none:
       break;
   }
@@ -93,7 +105,7 @@ std::optional<Divergence> ReplicaStates::first_divergence(std::int32_t partition
   const auto begin = replicas_.lower_bound({partition, 0});
   for (auto a = begin; a != replicas_.end() && a->first.first == partition; ++a) {
     for (auto b = std::next(a); b != replicas_.end() && b->first.first == partition; ++b) {
-      const auto found = first_difference(a->second, b->second);
+      const auto found = first_difference(a->second, b->second, compacted_.contains(partition));
       if (!found) continue;
       const std::int64_t offset = std::max(found->first.base, found->second.base);
       if (first && first->offset <= offset) continue;

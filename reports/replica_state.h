@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -44,15 +45,17 @@ struct ReplicaChange {
     leader,
     follower,
     isr,
-    high_watermark
+    high_watermark,
+    cleaned
   };
   Kind kind = Kind::none;
-  std::int64_t a =
-      0;  // opened: log start; appended: base; truncated, start_moved, high_watermark: the new value; leader: HW
-  std::int64_t b = 0;  // opened: log end; appended: last
+  std::int64_t a = 0;  // opened: log start; appended: base; truncated, start_moved, high_watermark: the new value;
+                       // leader: HW; cleaned: from
+  std::int64_t b = 0;  // opened: log end; appended: last; cleaned: to
   std::int32_t epoch = -1;
   std::uint32_t crc = 0;
   std::vector<std::int32_t> isr;
+  std::vector<std::int64_t> bases;  // cleaned: of the batches that are left
 };
 
 // The controller's decision about one partition.
@@ -79,12 +82,15 @@ class ReplicaStates {
 
   const std::map<Key, ReplicaState>& replicas() const { return replicas_; }
   const std::map<std::int32_t, PartitionDecision>& decisions() const { return decisions_; }
-  // The lowest offset at which two replicas hold different batches.
+  const std::set<std::int32_t>& compacted() const { return compacted_; }  // partitions
+  // The lowest offset at which two replicas hold different batches; of a compacted partition whatever their CRC, since
+  // each replica writes anew what compaction leaves.
   std::optional<Divergence> first_divergence(std::int32_t partition) const;
 
  private:
   std::map<Key, ReplicaState> replicas_;
   std::map<std::int32_t, PartitionDecision> decisions_;
+  std::set<std::int32_t> compacted_;
 };
 
 }  // namespace verdict::reports

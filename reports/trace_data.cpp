@@ -24,13 +24,14 @@ T get(const Json& json, const char* name, T fallback = {}) {
     T list;
     if (!found->is_array()) return list;
     for (const Json& element : *found) {
-      if (element.is_number_integer()) list.push_back(element.template get<std::int32_t>());
+      if (element.is_number_integer()) list.push_back(element.template get<typename T::value_type>());
     }
     return list;
   }
 }
 
 using Nodes = std::vector<std::int32_t>;
+using Offsets = std::vector<std::int64_t>;
 
 ReplicaChange change_of(std::string_view event, const Json& json) {
   using Kind = ReplicaChange::Kind;
@@ -58,6 +59,9 @@ ReplicaChange change_of(std::string_view event, const Json& json) {
     change.kind = Kind::isr, change.isr = get<Nodes>(json, "isr");
   } else if (event == "high_watermark_advanced") {
     change.kind = Kind::high_watermark, change.a = number("to");
+  } else if (event == "log_cleaned") {
+    change.kind = Kind::cleaned, change.a = number("from"), change.b = number("to");
+    change.bases = get<Offsets>(json, "bases");
   }
   return change;
 }

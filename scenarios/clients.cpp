@@ -18,8 +18,21 @@ std::vector<client::TopicPartition> partitions_of(const std::string& topic, cons
 
 }  // namespace
 
-Task<void> AdminMachine::create_task(TopicSpec topic) {
+template <class Ask>
+Task<void> AdminMachine::insist(Ask ask, client::ErrorCode done_before) {
   ++unfinished_;
+  for (;;) {
+    const MonoTime deadline = runtime_->now() + 5s;
+    const auto done = co_await ask(deadline);
+    if (done || done.error().error == done_before) break;
+    refusal_ = done.error().message;
+    const MonoTime again = runtime_->now() + 100ms;
+    co_await sleep_until(*runtime_, again);
+  }
+  --unfinished_;
+}
+
+void AdminMachine::create(const TopicSpec& topic) {
   client::NewTopic wanted;
   wanted.name = topic.name;
   if (topic.assignment.empty()) {
@@ -31,41 +44,18 @@ Task<void> AdminMachine::create_task(TopicSpec topic) {
     for (const std::int32_t id : topic.assignment[i]) replicas.push_back(NodeId(id));
   }
   for (const auto& [key, value] : topic.config) wanted.configs[key] = value;
-  for (;;) {
-    const MonoTime deadline = runtime_->now() + 5s;
-    const auto created = co_await admin_.create_topic(wanted, deadline);
-    if (created || created.error().error == client::ErrorCode::TOPIC_ALREADY_EXISTS) break;
-    refusal_ = created.error().message;
-    const MonoTime again = runtime_->now() + 100ms;
-    co_await sleep_until(*runtime_, again);
-  }
-  --unfinished_;
+  const auto ask = [this, wanted](MonoTime deadline) { return admin_.create_topic(wanted, deadline); };
+  scope_.spawn(insist(ask, client::ErrorCode::TOPIC_ALREADY_EXISTS));
 }
 
-Task<void> AdminMachine::feature_task(std::string name, std::int16_t level) {
-  ++unfinished_;
-  for (;;) {
-    const MonoTime deadline = runtime_->now() + 5s;
-    const auto done = co_await admin_.lower_feature(name, level, deadline);
-    if (done) break;
-    refusal_ = done.error().message;
-    const MonoTime again = runtime_->now() + 100ms;
-    co_await sleep_until(*runtime_, again);
-  }
-  --unfinished_;
+void AdminMachine::remove(const std::string& topic) {
+  const auto ask = [this, topic](MonoTime deadline) { return admin_.delete_topic(topic, deadline); };
+  scope_.spawn(insist(ask, client::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION));
 }
 
-Task<void> AdminMachine::remove_task(std::string topic) {
-  ++unfinished_;
-  for (;;) {
-    const MonoTime deadline = runtime_->now() + 5s;
-    const auto removed = co_await admin_.delete_topic(topic, deadline);
-    if (removed || removed.error().error == client::ErrorCode::UNKNOWN_TOPIC_OR_PARTITION) break;
-    refusal_ = removed.error().message;
-    const MonoTime again = runtime_->now() + 100ms;
-    co_await sleep_until(*runtime_, again);
-  }
-  --unfinished_;
+void AdminMachine::lower_feature(const std::string& name, std::int16_t level) {
+  const auto ask = [this, name, level](MonoTime deadline) { return admin_.lower_feature(name, level, deadline); };
+  scope_.spawn(insist(ask, client::ErrorCode::NONE));
 }
 
 std::set<std::string, std::less<>> compacted_topics(const std::vector<TopicSpec>& topics) {

@@ -57,16 +57,16 @@ class AdminMachine final : public sim::Process {
  public:
   AdminMachine(Runtime& runtime, const client::ClientOptions& options)
       : runtime_(&runtime), admin_(runtime, options), scope_(runtime) {}
-  void create(const TopicSpec& topic) { scope_.spawn(create_task(topic)); }
-  void remove(const std::string& topic) { scope_.spawn(remove_task(topic)); }
-  void lower_feature(const std::string& name, std::int16_t level) { scope_.spawn(feature_task(name, level)); }
+  void create(const TopicSpec& topic);
+  void remove(const std::string& topic);
+  void lower_feature(const std::string& name, std::int16_t level);
   std::size_t unfinished() const { return unfinished_; }
   const std::string& refusal() const { return refusal_; }  // of the last attempt
 
  private:
-  Task<void> create_task(TopicSpec topic);
-  Task<void> remove_task(std::string topic);
-  Task<void> feature_task(std::string name, std::int16_t level);
+  // done_before: the refusal that says so; NONE: there is no such one.
+  template <class Ask>
+  Task<void> insist(Ask ask, client::ErrorCode done_before);
 
   Runtime* runtime_;
   std::size_t unfinished_ = 0;

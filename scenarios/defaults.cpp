@@ -58,6 +58,10 @@ std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload) {
   return numbers;
 }
 
+std::int32_t partitions_of(const TopicSpec& topic) {
+  return topic.assignment.empty() ? topic.partitions : static_cast<std::int32_t>(topic.assignment.size());
+}
+
 std::string transactional_id_of(const ProducerSpec& producer, std::int64_t number) {
   return producer.transactional_id.empty() ? "txn-" + std::to_string(number) : producer.transactional_id;
 }

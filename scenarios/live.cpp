@@ -18,9 +18,13 @@ constexpr Duration kReadLimit = 60s;
 constexpr std::int64_t kFirstEnd = 0xe0000000;  // numbers of the operations that ask for ends
 
 // Kafka's brokers take no shorter one: group.min.session.timeout.ms.
-constexpr std::int64_t kShortestSession_ms = 6000;
+constexpr Duration kShortestSession = 6s;
 
 constexpr std::string_view kMinIsr = "min.insync.replicas";
+
+void lengthen_session(client::GroupOptions& group) {
+  group.session_timeout = std::max(group.session_timeout, kShortestSession);
+}
 
 }  // namespace
 
@@ -113,13 +117,10 @@ Task<bool> LiveRun::find_cluster() {
 Task<bool> LiveRun::make_topic(TopicSpec topic) {
   client::NewTopic wanted;
   wanted.name = topic.name;
-  wanted.partitions = topic.partitions;
-  std::size_t replicas = static_cast<std::size_t>(topic.replication_factor);
-  if (!topic.assignment.empty()) {
-    wanted.partitions = static_cast<std::int32_t>(topic.assignment.size());
-    replicas = topic.assignment.front().size();
-  }
-  replicas = std::min(replicas, brokers_);
+  wanted.partitions = partitions_of(topic);
+  const std::size_t wished =
+      topic.assignment.empty() ? static_cast<std::size_t>(topic.replication_factor) : topic.assignment.front().size();
+  const std::size_t replicas = std::min(wished, brokers_);
   wanted.replication_factor = static_cast<std::int16_t>(replicas);
   for (const auto& [key, value] : topic.config) wanted.configs[key] = value;
   if (const auto min = wanted.configs.find(std::string(kMinIsr)); min != wanted.configs.end()) {
@@ -186,7 +187,7 @@ Task<bool> LiveRun::locate(std::string topic) {
 // ---- the workload ----
 
 template <class Process, class Load>
-std::function<std::unique_ptr<LiveRun::Client>()> LiveRun::maker(const Load& load) {
+LiveRun::Maker LiveRun::maker(const Load& load) {
   sim::HistorySink* const sink = this;
   return [this, load, sink] { return std::make_unique<ClientOf<Process, Load>>(*runtime_, load, sink); };
 }
@@ -201,6 +202,26 @@ bool LiveRun::has_partitions(const std::string& topic, const std::vector<std::in
   return true;
 }
 
+LiveRun::Maker LiveRun::producing(const ProducerSpec& spec, std::int64_t process) {
+  const std::int32_t partitions = topics_.at(spec.topic);
+  if (!spec.transactional) return maker<sim::ProducerProcess>(producer_load(spec, settings_, process, partitions));
+  sim::TransactionalLoad load = transactional_load(spec, settings_, process, partitions);
+  lengthen_session(load.group);
+  return maker<sim::TransactionalProcess>(load);
+}
+
+LiveRun::Maker LiveRun::consuming(const ConsumerSpec& spec, std::int64_t process) {
+  if (!spec.group.empty()) {
+    sim::GroupLoad load = group_load(spec, settings_, process);
+    lengthen_session(load.group);
+    return maker<sim::GroupConsumerProcess>(load);
+  }
+  sim::ConsumerLoad load = consumer_load(spec, settings_, process, topics_.at(spec.topic));
+  for (const client::TopicPartition& partition : load.partitions)
+    load.starts.push_back(client::StartAt::at(Offset(starts_.at(partition))));
+  return maker<sim::ConsumerProcess>(load);
+}
+
 bool LiveRun::add_clients() {
   const WorkloadSpec& load = scenario_.workload;
   const std::vector<std::int32_t> numbers = client_numbers(load);
@@ -212,27 +233,14 @@ bool LiveRun::add_clients() {
       const ProducerSpec& spec = load.producers[i];
       if (!has_partitions(spec.topic, spec.partitions) || (!spec.source.empty() && !has_partitions(spec.source, {})))
         return false;
-      auto make = maker<sim::ProducerProcess>(producer_load(spec, settings_, process, topics_[spec.topic]));
-      if (spec.transactional) {
-        sim::TransactionalLoad made = transactional_load(spec, settings_, process, topics_[spec.topic]);
-        made.group.session_timeout = std::max<Duration>(made.group.session_timeout, from_ms(kShortestSession_ms));
-        make = maker<sim::TransactionalProcess>(made);
-      }
-      slots_.push_back({.start_ms = spec.start_ms, .produces = true, .make = std::move(make), .client = nullptr});
-      continue;
+      slots_.push_back(
+          {.start_ms = spec.start_ms, .produces = true, .make = producing(spec, process), .client = nullptr});
+    } else {
+      const ConsumerSpec& spec = load.consumers[i - load.producers.size()];
+      if (!has_partitions(spec.topic, spec.partitions)) return false;
+      slots_.push_back(
+          {.start_ms = spec.start_ms, .produces = false, .make = consuming(spec, process), .client = nullptr});
     }
-    const ConsumerSpec& spec = load.consumers[i - load.producers.size()];
-    if (!has_partitions(spec.topic, spec.partitions)) return false;
-    sim::ConsumerLoad plain = consumer_load(spec, settings_, process, topics_[spec.topic]);
-    for (const client::TopicPartition& partition : plain.partitions)
-      plain.starts.push_back(client::StartAt::at(Offset(starts_[partition])));
-    auto make = maker<sim::ConsumerProcess>(plain);
-    if (!spec.group.empty()) {
-      sim::GroupLoad made = group_load(spec, settings_, process);
-      made.group.session_timeout = std::max<Duration>(made.group.session_timeout, from_ms(kShortestSession_ms));
-      make = maker<sim::GroupConsumerProcess>(made);
-    }
-    slots_.push_back({.start_ms = spec.start_ms, .produces = false, .make = std::move(make), .client = nullptr});
   }
   return true;
 }
@@ -301,7 +309,6 @@ Task<void> LiveRun::read_finally(bool committed) {
   ConsumerSpec spec;
   spec.isolation = committed ? "read_committed" : "read_uncommitted";
   sim::ConsumerLoad load = consumer_load(spec, settings_, last_process_ + (committed ? 3 : 2), 0);
-  load.partitions.clear();
   for (const auto& [partition, start] : starts_) {
     load.partitions.push_back(partition);
     load.starts.push_back(client::StartAt::at(Offset(start)));

@@ -48,10 +48,11 @@ class LiveRun final : private sim::HistorySink {
   class Client;  // of the workload
 
  private:
+  using Maker = std::function<std::unique_ptr<Client>()>;
   struct Slot {
     std::int64_t start_ms = 0;
     bool produces = false;
-    std::function<std::unique_ptr<Client>()> make;
+    Maker make;
     std::unique_ptr<Client> client;
   };
 
@@ -64,7 +65,9 @@ class LiveRun final : private sim::HistorySink {
   bool add_clients();
   bool has_partitions(const std::string& topic, const std::vector<std::int32_t>& named);
   template <class Process, class Load>
-  std::function<std::unique_ptr<Client>()> maker(const Load& load);
+  Maker maker(const Load& load);
+  Maker producing(const ProducerSpec& spec, std::int64_t process);
+  Maker consuming(const ConsumerSpec& spec, std::int64_t process);
   Task<void> work();
   Task<void> stop(bool producers);
   Task<void> read_finally(bool committed);

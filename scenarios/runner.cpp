@@ -188,8 +188,7 @@ Checked check_load(const Scenario& scenario) {
       if (fault.action == "create_topic" && fault.topic->name == topic) found = &*fault.topic;
     }
     if (found == nullptr) return wrong(path + ".topic", topic, "one of the scenario's topics");
-    const std::int32_t count =
-        found->assignment.empty() ? found->partitions : static_cast<std::int32_t>(found->assignment.size());
+    const std::int32_t count = partitions_of(*found);
     for (const std::int32_t index : partitions) {
       if (index >= count) return wrong(path + ".partitions", std::to_string(index), fmt::format("below {}", count));
     }

@@ -286,6 +286,7 @@ std::string scenario_schema();  // JSON Schema, draft 2020-12
 Scenario resolve(Scenario scenario);
 // The numbers of the clients, producers before consumers: what each says, or its place.
 std::vector<std::int32_t> client_numbers(const WorkloadSpec& workload);
+std::int32_t partitions_of(const TopicSpec& topic);                                  // how many it is made with
 std::string transactional_id_of(const ProducerSpec& producer, std::int64_t number);  // its own, where it says none
 WorkloadSpec default_workload(const std::string& topic);
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "protocol/broker/coordinators.h"
 #include "protocol/wire/api_keys.h"
 #include "scenarios/history_entry.h"
 
@@ -146,8 +145,7 @@ void Trial::add_clients() {
   const auto partitions_of = [this](const std::string& topic) {
     std::int32_t partitions = 1;
     const auto count = [&](const TopicSpec& spec) {
-      if (spec.name == topic)
-        partitions = spec.assignment.empty() ? spec.partitions : static_cast<std::int32_t>(spec.assignment.size());
+      if (spec.name == topic) partitions = scenarios::partitions_of(spec);
     };
     for (const FaultSpec& fault : scenario_.faults) {
       if (fault.action == "create_topic") count(*fault.topic);
@@ -292,13 +290,8 @@ void Trial::delivered(const sim::FrameHead& frame, sim::VirtualTime sent) {
 void Trial::offsets_told(const sim::FrameHead& frame) {
   const auto member = transforming_.find(frame.to);
   if (member == transforming_.end() || !cluster_.owns(frame.from)) return;
-  const auto of_groups = [this](const auto& entry) {
-    return cluster_.view().topics.at(entry.first.topic).name == broker::kOffsetsTopic;
-  };
-  const auto count = static_cast<std::int32_t>(std::ranges::count_if(cluster_.view().partitions, of_groups));
-  if (count == 0) return;
-  const std::int32_t index = broker::coordinator_partition(member->second, count);
-  const sim::ClusterView::Partition* partition = cluster_.view().partition(broker::kOffsetsTopic, index);
+  const sim::ClusterView::Partition* partition =
+      coordinated({.kind = Target::Kind::coordinator, .key = member->second}, cluster_.view());
   if (partition != nullptr && partition->leader != cluster_.machines()[frame.from.value()].id) told_old_offsets_ = true;
 }
 

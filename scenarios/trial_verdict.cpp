@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "protocol/broker/coordinators.h"
 #include "scenarios/trial.h"
 
 namespace verdict::scenarios {
@@ -112,11 +113,12 @@ void Trial::probe_groups(checker::LivenessProbe& into) {
         coordinated({.kind = Target::Kind::coordinator, .key = name}, cluster_.view());
     group.name = name;
     if (partition != nullptr) {
-      const auto min_isr = static_cast<std::size_t>(cluster_.view().topics.at(partition->key.topic).min_isr);
+      const sim::ClusterView::Topic& topic = cluster_.view().topics.at(partition->key.topic);
+      const auto min_isr = static_cast<std::size_t>(topic.min_isr);
       group.coordinator = partition->leader;
       group.served = partition->leader != kNoNode && in_core(partition->leader) &&
                      partition->isr.size() >= std::min(min_isr, partition->replicas.size()) &&
-                     !white_.rotted(cluster_.view().topics.at(partition->key.topic).name, partition->key.index);
+                     !white_.rotted(topic.name, partition->key.index);
     }
     into.groups.push_back(std::move(group));
   }
@@ -215,8 +217,8 @@ bool Trial::rot_explains(const checker::Anomaly& anomaly) const {
   if (white_.rotted(anomaly.topic, anomaly.partition)) return true;
   if (anomaly.name != "lost-update" && anomaly.name != "committed-too-far") return false;
   return std::ranges::any_of(cluster_.view().partitions, [this](const auto& one) {
-    return cluster_.view().topics.at(one.first.topic).name == "__consumer_offsets" &&
-           white_.rotted("__consumer_offsets", one.first.index);
+    const std::string& topic = cluster_.view().topics.at(one.first.topic).name;
+    return topic == broker::kOffsetsTopic && white_.rotted(topic, one.first.index);
   });
 }
 

@@ -7,7 +7,7 @@
 
 #include "scenarios/scenario.h"
 
-// Conditions of drawn triggers, and how they and targets name who leads.
+// Conditions of drawn triggers, and how they and targets name who leads and who is a client.
 namespace verdict::search {
 
 constexpr std::int32_t kAllFrames = 1'000'000;  // of a message rule: as good as without an end
@@ -28,5 +28,6 @@ inline scenarios::Condition members(const char* field, std::size_t count) {
 }
 
 inline std::string leader_of(const std::string& partition) { return "leader(" + partition + ")"; }
+inline std::string client(std::int32_t number) { return "client(" + std::to_string(number) + ")"; }
 
 }  // namespace verdict::search

@@ -301,17 +301,17 @@ void Maker::coordinated_message(FaultSpec& fault) {
   std::string server = of_group             ? offsets_partition()
                        : has_transactions() ? transactions_partition()
                                             : data_partition();
-  std::string client = "clients";
+  std::string asks = "clients";
   if (fault.api == "Produce") server = data_partition();
   if (fault.api == "WriteTxnMarkers") {
-    client = share(50) ? leader_of(transactions_partition()) : std::string();
+    asks = share(50) ? leader_of(transactions_partition()) : std::string();
     server = has_groups() && share(40) ? offsets_partition() : data_partition();
   } else if (share(60)) {
-    client = "client(" + std::to_string(of_group && has_groups() ? member() : transactional().client) + ")";
+    asks = client(of_group && has_groups() ? member() : transactional().client);
   }
   const std::string broker = share(70) ? leader_of(server) : std::string();
-  fault.from = fault.side == "request" ? client : broker;
-  fault.to = fault.side == "request" ? broker : client;
+  fault.from = fault.side == "request" ? asks : broker;
+  fault.to = fault.side == "request" ? broker : asks;
   const std::int64_t effect = within(0, 9);
   fault.effect = effect < 5 ? "hold" : effect < 7 ? "delay" : "reset";
   if (fault.effect == "delay") fault.delay_ms = within(5, 800);

@@ -46,27 +46,28 @@ std::optional<std::int32_t> number_of(std::string_view text) {
   return value;
 }
 
-// "broker(3)" -> 3
-std::optional<std::int32_t> broker_of(std::string_view target) {
-  if (!target.starts_with("broker(") || !target.ends_with(")")) return std::nullopt;
-  return number_of(target.substr(7, target.size() - 8));
+// The N of "KIND(N)".
+std::optional<std::int32_t> numbered(std::string_view kind, std::string_view target) {
+  if (!target.starts_with(kind) || !target.substr(kind.size()).starts_with("(") || !target.ends_with(")"))
+    return std::nullopt;
+  return number_of(target.substr(kind.size() + 1, target.size() - kind.size() - 2));
 }
 
-// "client(3)" -> 3
-std::optional<std::int32_t> client_of(std::string_view target) {
-  if (!target.starts_with("client(") || !target.ends_with(")")) return std::nullopt;
-  return number_of(target.substr(7, target.size() - 8));
+// False: one of the fault's groups is empty now.
+template <class Goes>
+bool erase_from_groups(FaultSpec& fault, Goes goes) {
+  const bool had_a = !fault.a.empty(), had_b = !fault.b.empty();
+  for (auto* group : {&fault.a, &fault.b}) std::erase_if(*group, goes);
+  return had_a == !fault.a.empty() && had_b == !fault.b.empty();
 }
 
 // False: the fault was about clients that are gone, and could hit nobody any more.
 bool without_clients(FaultSpec& fault, const std::set<std::int32_t>& gone) {
-  const bool had_a = !fault.a.empty(), had_b = !fault.b.empty();
   const auto goes = [&](const std::string& target) {
-    const auto number = client_of(target);
+    const auto number = numbered("client", target);
     return number && gone.contains(*number);
   };
-  for (auto* group : {&fault.a, &fault.b}) std::erase_if(*group, goes);
-  bool lost = (had_a && fault.a.empty()) || (had_b && fault.b.empty());
+  bool lost = !erase_from_groups(fault, goes);
   each_target(fault, [&](std::string& target) { lost = lost || goes(target); });
   return !lost;
 }
@@ -96,12 +97,10 @@ bool holds_broker_ids(const Condition& condition) {
 
 // False: the fault could hit nobody any more.
 bool renumber_fault(FaultSpec& fault, std::int32_t brokers, const Renumber& renumber) {
-  const bool had_a = !fault.a.empty(), had_b = !fault.b.empty();
-  const auto goes = [&](const std::string& target) { return broker_of(target) == renumber.gone; };
-  for (auto* group : {&fault.a, &fault.b}) std::erase_if(*group, goes);
-  bool lost = (had_a && fault.a.empty()) || (had_b && fault.b.empty());
+  bool lost =
+      !erase_from_groups(fault, [&](const std::string& target) { return numbered("broker", target) == renumber.gone; });
   each_target(fault, [&](std::string& target) {
-    const auto id = broker_of(target);
+    const auto id = numbered("broker", target);
     if (!id) return;
     const auto now = renumber(*id);
     lost = lost || !now;
@@ -164,10 +163,6 @@ void bring_forward(std::int64_t& time_ms, std::int64_t from_ms, std::int64_t by_
 }
 
 }  // namespace
-
-std::int32_t partitions_of(const TopicSpec& topic) {
-  return topic.assignment.empty() ? topic.partitions : static_cast<std::int32_t>(topic.assignment.size());
-}
 
 Edited with_faults(const Scenario& scenario, const Kept& kept) {
   std::set<std::string, std::less<>> gone;

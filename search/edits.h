@@ -30,8 +30,6 @@ Edited without_partition(const scenarios::Scenario& scenario, std::size_t topic,
 // `by_ms` less of everything that happens at `from_ms` after the workload's begin or later, and of the run.
 Edited earlier(const scenarios::Scenario& scenario, std::int64_t from_ms, std::int64_t by_ms);
 
-std::int32_t partitions_of(const scenarios::TopicSpec& topic);
-
 // ---- the scenario as JSON: whatever the format has, new fields included ----
 
 struct Leaf {

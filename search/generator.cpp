@@ -227,9 +227,13 @@ scenarios::Scenario Maker::make() {
     if (share(profile_.enabled)) patterns.push_back(pattern);
   }
   if (patterns.empty()) patterns.assign(known.begin(), known.end());
+  const bool own = coordinated() && !(profile_.transaction_patterns.empty() && profile_.group_patterns.empty());
   for (std::int64_t i = 0; i < groups; ++i) {
-    const bool own = coordinated() && !(profile_.transaction_patterns.empty() && profile_.group_patterns.empty());
-    own&& share(kCoordinated) ? coordinated_pattern() : pattern(weighted(patterns));
+    if (own && share(kCoordinated)) {
+      coordinated_pattern();
+    } else {
+      pattern(weighted(patterns));
+    }
   }
   if (share(kLongCut) && std::ranges::find(profile_.actions, "partition", &Weight::name) != profile_.actions.end()) {
     FaultSpec& cut = add("partition");

@@ -9,7 +9,14 @@
 namespace verdict::search {
 namespace {
 
-std::string client(std::int32_t number) { return "client(" + std::to_string(number) + ")"; }
+// A group's coordinator writes: one of the first `most` times.
+scenarios::Trigger written(const std::string& partition, std::int64_t most) {
+  scenarios::Trigger trigger;
+  trigger.event = "batch_appended";
+  trigger.match = {text("partition", partition), text("role", "leader")};
+  trigger.nth = static_cast<std::int32_t>(within(1, most));
+  return trigger;
+}
 
 }  // namespace
 
@@ -25,13 +32,9 @@ void Maker::paused_member() {
   if (share(50)) {
     still.at_ms = at;
   } else {  // as it has committed, or is about to
-    Trigger& when = still.when.emplace();
-    const std::string partition = offsets_partition();
-    when.event = "batch_appended";
-    when.match = {text("partition", partition), text("role", "leader")};
-    when.nth = static_cast<std::int32_t>(within(1, 6));
-    when.not_before_ms = at;
-    when.after_us = within(0, 5'000);
+    still.when = written(offsets_partition(), 6);
+    still.when->not_before_ms = at;
+    still.when->after_us = within(0, 5'000);
   }
   if (share(30)) {
     const std::int32_t other = member();
@@ -93,12 +96,9 @@ void Maker::late_commit() {
   if (share(40)) {
     FaultSpec& release = add("release");
     release.of = id;
-    Trigger& when = release.when.emplace();
-    when.event = "batch_appended";
-    when.match = {text("partition", partition), text("role", "leader")};
-    when.nth = static_cast<std::int32_t>(within(1, 8));
-    when.not_before_ms = at + within(session / 2, session + 500);
-    when.after_us = within(0, 50'000);
+    release.when = written(partition, 8);
+    release.when->not_before_ms = at + within(session / 2, session + 500);
+    release.when->after_us = within(0, 50'000);
   }
   if (share(30)) unseat(partition, at + within(0, session + 500));
 }

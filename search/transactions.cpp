@@ -14,11 +14,7 @@ constexpr std::array kTransitions{
     Weight{"CompleteCommit", 3}, Weight{"CompleteAbort", 3}, Weight{"Empty", 1},
 };
 
-std::string client(std::int32_t number) { return "client(" + std::to_string(number) + ")"; }
-
-std::string id_of(const scenarios::ProducerSpec& load) {
-  return load.transactional_id.empty() ? "txn-" + std::to_string(load.client) : load.transactional_id;
-}
+std::string id_of(const scenarios::ProducerSpec& load) { return transactional_id_of(load, load.client); }
 
 std::int64_t soon_us() { return share(40) ? 0 : share(60) ? within(1, 3'000) : within(3'000, 60'000); }
 

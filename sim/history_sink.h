@@ -66,8 +66,6 @@ struct TransactionAsked {
   std::int64_t process = 0;
   std::string_view transactional_id;
   TransactionCall call = TransactionCall::init;
-  std::int64_t producer_id = -1;
-  std::int16_t producer_epoch = -1;
   bool settled = false;
 };
 

@@ -94,10 +94,7 @@ Task<void> TransactionalProcess::read_inputs() {
 }
 
 ClientOp TransactionalProcess::describe(OpCall call) {
-  return {.process = load_.process,
-          .call = call,
-          .time_ns = to_ns(runtime_->now()),
-          .txn = load_.process << 32 | transactions_};
+  return {.process = load_.process, .call = call, .time_ns = to_ns(runtime_->now()), .txn = txn()};
 }
 
 // What the transaction will send, and where to.
@@ -106,11 +103,10 @@ void TransactionalProcess::plan() {
   const std::size_t records = reader_ ? inputs_.size() : load_.burst;
   for (std::size_t i = 0; i < records; ++i) {
     const std::size_t place = load_.partitions.size() == 1 ? 0 : scale_to(draw(), load_.partitions.size());
-    sent_.push_back(
-        {.place = place, .value = make_value(load_.process, sequence_++), .input = reader_ ? inputs_[i] : -1});
-    if (load_.keys.keys == 0) continue;
-    sent_.back().key = static_cast<std::uint32_t>(scale_to(draw(), load_.keys.keys));
-    sent_.back().tombstone = load_.keys.tombstone_one_in != 0 && scale_to(draw(), load_.keys.tombstone_one_in) == 0;
+    sent_.push_back({.place = place,
+                     .value = make_value(load_.process, sequence_++),
+                     .input = reader_ ? inputs_[i] : -1,
+                     .key = key_.draw(*runtime_, load_.process)});
   }
 }
 
@@ -126,12 +122,12 @@ void TransactionalProcess::send(const Sent& one) {
     op.group = load_.group.group;
     op.idempotent = true;
     op.topic = target.topic;
-    describe_key(one, op);
+    key_.describe(one.key, op);
     sink_->report(op);
   }
   format_value(one.value, value_);
   client::ProducerRecord record;
-  key_.fill(record, one.key, one.tombstone, value_);
+  key_.fill(record, one.key, value_);
   const bool taken =
       producer_->send(target.topic, target.partition, record, static_cast<std::uint64_t>(&one - sent_.data()));
   VERDICT_ASSERT(taken, "a transaction fits into the buffer");
@@ -148,16 +144,9 @@ void TransactionalProcess::delivered(std::uint64_t token, const client::Delivery
   op.topic = load_.partitions[one.place].topic;
   op.value = one.value;
   op.offset = report.offset.value();
-  describe_key(one, op);
+  key_.describe(one.key, op);
   if (report.error != client::ErrorCode::NONE) op.error = wire::to_string(report.error);
   sink_->report(op);
-}
-
-void TransactionalProcess::describe_key(const Sent& one, ClientOp& op) {
-  if (load_.keys.keys == 0) return;
-  op.key = key_.name(one.key);
-  op.compacted = load_.keys.compacted;
-  op.tombstone = one.tombstone;
 }
 
 void TransactionalProcess::batch_sending(const client::BatchSent& batch) {
@@ -169,7 +158,7 @@ void TransactionalProcess::batch_sending(const client::BatchSent& batch) {
                             batch.producer_epoch.value(), batch.base_sequence);
 }
 
-void TransactionalProcess::asked(TransactionWatch::Call call, const client::ProducerIdentity& identity, bool settled) {
+void TransactionalProcess::asked(TransactionWatch::Call call, const client::ProducerIdentity&, bool settled) {
   if (sink_ == nullptr) return;
   using enum TransactionWatch::Call;
   sink_->transaction_asked({.process = load_.process,
@@ -177,8 +166,6 @@ void TransactionalProcess::asked(TransactionWatch::Call call, const client::Prod
                             .call = call == init     ? TransactionCall::init
                                     : call == commit ? TransactionCall::commit
                                                      : TransactionCall::abort,
-                            .producer_id = identity.id,
-                            .producer_epoch = identity.epoch,
                             .settled = settled});
 }
 
@@ -195,7 +182,7 @@ Task<bool> TransactionalProcess::fill(client::GroupMembership member, client::Of
   if (added != client::ErrorCode::NONE) co_return false;
   for (const Sent& one : sent_) send(one);
   if (offsets.empty()) co_return true;
-  CommitReport report(log_, offsets, member.group, load_.process << 32 | transactions_);
+  CommitReport report(log_, offsets, member.group, txn());
   const client::ErrorCode committed =
       co_await producer_->commit_offsets(std::move(member), std::move(offsets), deadline);
   report.end(committed == client::ErrorCode::NONE ? OpType::ok : OpType::info, committed);
@@ -206,7 +193,7 @@ Task<TransactionalProcess::Next> TransactionalProcess::transact() {
   ++transactions_;
   if (sink_ != nullptr) {
     sink_->transaction_begun({.process = load_.process,
-                              .txn = load_.process << 32 | transactions_,
+                              .txn = txn(),
                               .transactional_id = load_.transaction.id,
                               .producer_id = producer_->identity().id,
                               .producer_epoch = producer_->identity().epoch,

@@ -48,8 +48,7 @@ class TransactionalProcess final : private client::DeliverySink, private client:
     std::size_t place = 0;  // in partitions
     std::int64_t value = 0;
     std::int64_t input = -1;
-    std::uint32_t key = 0;
-    bool tombstone = false;
+    RecordKey key;
   };
   enum class Next : std::uint8_t { go_on, another_life };
 
@@ -63,14 +62,14 @@ class TransactionalProcess final : private client::DeliverySink, private client:
   bool over() const;
   void plan();
   void send(const Sent& one);
-  void describe_key(const Sent& one, ClientOp& op);
   std::uint64_t draw() { return runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)); }
+  std::int64_t txn() const { return load_.process << 32 | transactions_; }  // the one under way
   ClientOp describe(OpCall call);
   void report_end(OpCall call, std::int64_t op, const client::TransactionEnd& end);
   void delivered(std::uint64_t token, const client::DeliveryReport& report) override;
   void batch_sending(const client::BatchSent& batch) override;
   void batch_finished(std::uint64_t id) override;
-  void asked(TransactionWatch::Call call, const client::ProducerIdentity& identity, bool settled) override;
+  void asked(TransactionWatch::Call call, const client::ProducerIdentity&, bool settled) override;
 
   Runtime* runtime_;
   TransactionalLoad load_;

@@ -55,25 +55,41 @@ void LoadStats::count(client::Delivery delivery) {
 
 // ---- keys ----
 
-void KeyWriter::fill(client::ProducerRecord& record, std::uint32_t key, bool tombstone, std::span<const char> value) {
+RecordKey KeyWriter::draw(Runtime& runtime, std::int64_t process) const {
+  if (space_.keys == 0) return {};
+  const auto entity = static_cast<std::uint64_t>(process);
+  RecordKey key{.number = static_cast<std::uint32_t>(scale_to(runtime.random(Purpose::Workload, entity), space_.keys))};
+  key.tombstone =
+      space_.tombstone_one_in != 0 && scale_to(runtime.random(Purpose::Workload, entity), space_.tombstone_one_in) == 0;
+  return key;
+}
+
+void KeyWriter::fill(client::ProducerRecord& record, RecordKey key, std::span<const char> value) {
   record.value = std::as_bytes(value);
   if (space_.keys == 0) return;
   if (space_.numbers) {
     bytes_.resize(4);
-    for (std::size_t i = 0; i < 4; ++i) bytes_[i] = static_cast<char>(key >> (24 - 8 * i));
+    for (std::size_t i = 0; i < 4; ++i) bytes_[i] = static_cast<char>(key.number >> (24 - 8 * i));
   } else {
-    bytes_ = name(key);
+    bytes_ = name(key.number);
   }
   record.key = bytes_of(bytes_);
-  if (!tombstone) return;
+  if (!key.tombstone) return;
   header_ = {.key = kValueHeader, .value = record.value};
   record.value.reset();
   record.headers = {&header_, 1};
 }
 
-std::string_view KeyWriter::name(std::uint32_t key) {
+void KeyWriter::describe(RecordKey key, ClientOp& op) {
+  if (space_.keys == 0) return;
+  op.key = name(key.number);
+  op.compacted = space_.compacted;
+  op.tombstone = key.tombstone;
+}
+
+std::string_view KeyWriter::name(std::uint32_t number) {
   name_ = "key-";
-  name_ += std::to_string(key);
+  name_ += std::to_string(number);
   return name_;
 }
 
@@ -112,16 +128,12 @@ void ProducerProcess::send_one() {
   const client::TopicPartition& target = load_.partitions[place];
   client::ProducerRecord record;
   InFlight& slot = in_flight_[sequence % in_flight_.size()];
-  slot = {.used = true, .place = place, .key = 0, .tombstone = false, .partition = target.partition};
+  slot = {.used = true, .place = place, .key = {}, .partition = target.partition};
   if (target.partition == client::kAnyPartition) slot.partition = next_partition(target.topic);
   const std::int64_t value = make_value(load_.process, sequence);
   format_value(value, value_);
-  if (load_.keys.keys != 0) {
-    slot.key = static_cast<std::uint32_t>(scale_to(runtime_->random(Purpose::Workload, entity), load_.keys.keys));
-    slot.tombstone = load_.keys.tombstone_one_in != 0 &&
-                     scale_to(runtime_->random(Purpose::Workload, entity), load_.keys.tombstone_one_in) == 0;
-  }
-  key_.fill(record, slot.key, slot.tombstone, value_);
+  slot.key = key_.draw(*runtime_, load_.process);
+  key_.fill(record, slot.key, value_);
   ++stats_.sent;
   if (sink_ != nullptr) {
     ClientOp op = describe(sequence, slot);
@@ -150,11 +162,7 @@ ClientOp ProducerProcess::describe(std::uint64_t sequence, const InFlight& slot)
               .value = make_value(load_.process, static_cast<std::uint32_t>(sequence)),
               .time_ns = to_ns(runtime_->now()),
               .topic = load_.partitions[slot.place].topic};
-  if (load_.keys.keys != 0) {
-    op.key = key_.name(slot.key);
-    op.compacted = load_.keys.compacted;
-    op.tombstone = slot.tombstone;
-  }
+  key_.describe(slot.key, op);
   return op;
 }
 

@@ -74,15 +74,25 @@ struct LoadStats {
   void count(client::Delivery delivery);
 };
 
-// One record's key and value from what was drawn.
+// What was drawn for one record.
+struct RecordKey {
+  std::uint32_t number = 0;  // below KeySpace::keys
+  bool tombstone = false;
+};
+
+// One record's key and value from what was drawn. What a record points to is valid until the next fill(), what an
+// operation points to until the next call.
 class KeyWriter {
  public:
   explicit KeyWriter(const KeySpace& space) : space_(space) {}
-  // `key` below space.keys; `value`: its text. What the record points to is valid until the next call.
-  void fill(client::ProducerRecord& record, std::uint32_t key, bool tombstone, std::span<const char> value);
-  std::string_view name(std::uint32_t key);  // in a history; likewise
+  RecordKey draw(Runtime& runtime, std::int64_t process) const;  // without keys no draw
+  // `value`: its text.
+  void fill(client::ProducerRecord& record, RecordKey key, std::span<const char> value);
+  void describe(RecordKey key, ClientOp& op);
 
  private:
+  std::string_view name(std::uint32_t number);
+
   KeySpace space_;
   std::string bytes_;
   std::string name_;
@@ -110,8 +120,7 @@ class ProducerProcess final : private client::DeliverySink {
   struct InFlight {
     bool used = false;
     std::uint32_t place = 0;  // in partitions
-    std::uint32_t key = 0;
-    bool tombstone = false;
+    RecordKey key;
     std::int32_t partition = 0;
   };
 

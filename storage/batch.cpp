@@ -87,6 +87,24 @@ std::expected<BatchHeader, BatchError> parse_header(Bytes bytes) {
   return header;
 }
 
+void write_header(std::span<std::byte> batch, const BatchHeader& header) {
+  VERDICT_ASSERT(batch.size() >= kBatchHeaderSize);
+  std::byte* at = batch.data();
+  store_be(at, header.base_offset.value());
+  store_be(at + 8, static_cast<std::int32_t>(batch.size() - kBatchOverhead));
+  store_be(at + kEpochAt, header.leader_epoch.value());
+  store_be(at + 16, header.magic);
+  store_be(at + kAttributesAt, header.attributes);
+  store_be(at + 23, header.last_offset_delta);
+  store_be(at + 27, header.base_timestamp);
+  store_be(at + kMaxTimestampAt, header.max_timestamp);
+  store_be(at + 43, header.producer_id.value());
+  store_be(at + 51, header.producer_epoch.value());
+  store_be(at + 53, header.base_sequence);
+  store_be(at + 57, header.count);
+  store_be(at + kCrcAt, crc32c(Bytes(batch).subspan(kAttributesAt)));
+}
+
 std::expected<BatchView, BatchError> BatchView::parse(Bytes bytes) {
   const auto header = parse_header(bytes);
   if (!header) return fail(header.error());

@@ -72,6 +72,9 @@ struct BatchHeader {
 // Needs kBatchHeaderSize bytes; checks length, magic and that no number makes offsets go backwards, not the CRC.
 std::expected<BatchHeader, BatchError> parse_header(Bytes bytes);
 
+// The other way, at the front of a whole batch: the length and the CRC are those of its bytes.
+void write_header(std::span<std::byte> batch, const BatchHeader& header);
+
 // One whole batch in memory. Does not own its bytes.
 class BatchView {
  public:
@@ -108,6 +111,8 @@ struct RecordView {
   std::int32_t header_count = 0;
   Bytes headers;         // encoded, already checked: see RecordHeaders
   std::size_t size = 0;  // encoded bytes, its length field included
+
+  Bytes encoded() const { return {headers.data() + headers.size() - size, size}; }  // the headers are its end
 };
 
 class RecordHeaders {

@@ -3,25 +3,9 @@
 #include <algorithm>
 
 #include "runtime/assert.h"
-#include "storage/crc32c.h"
 
 namespace verdict::storage {
 namespace {
-
-constexpr std::uint64_t zigzag(std::int64_t value) {
-  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
-}
-
-std::size_t varint_size(std::int64_t value) {
-  const auto bits = static_cast<std::size_t>(std::bit_width(zigzag(value) | 1));
-  return (bits + 6) / 7;
-}
-
-void put_varint(std::vector<std::byte>& out, std::int64_t value) {
-  std::uint64_t rest = zigzag(value);
-  for (; rest >= 0x80; rest >>= 7) out.push_back(static_cast<std::byte>(rest | 0x80));
-  out.push_back(static_cast<std::byte>(rest));
-}
 
 std::size_t nullable_size(const NullableBytes& bytes) {
   return bytes ? varint_size(static_cast<std::int64_t>(bytes->size())) + bytes->size() : 1;
@@ -80,22 +64,18 @@ std::span<std::byte> BatchBuilder::finish(Compressor& compressor) {
   VERDICT_ASSERT(count_ > 0);
   batch_.assign(kBatchHeaderSize, std::byte{0});
   compressor.compress(options_.codec, records_, batch_);
-  std::byte* at = batch_.data();
   const int attributes =
       static_cast<int>(options_.codec) | (options_.transactional ? 0x10 : 0) | (options_.control ? 0x20 : 0);
-  store_be(at, options_.base_offset.value());
-  store_be(at + 8, static_cast<std::int32_t>(batch_.size() - kBatchOverhead));
-  store_be(at + 12, options_.leader_epoch.value());
-  store_be(at + 16, kMagic);
-  store_be(at + 21, static_cast<std::int16_t>(attributes));
-  store_be(at + 23, count_ - 1);
-  store_be(at + 27, base_timestamp_);
-  store_be(at + 35, max_timestamp_);
-  store_be(at + 43, options_.producer_id.value());
-  store_be(at + 51, options_.producer_epoch.value());
-  store_be(at + 53, options_.base_sequence);
-  store_be(at + 57, count_);
-  store_be(at + 17, crc32c(Bytes(batch_).subspan(21)));
+  write_header(batch_, {.base_offset = options_.base_offset,
+                        .leader_epoch = options_.leader_epoch,
+                        .attributes = static_cast<std::int16_t>(attributes),
+                        .last_offset_delta = count_ - 1,
+                        .base_timestamp = base_timestamp_,
+                        .max_timestamp = max_timestamp_,
+                        .producer_id = options_.producer_id,
+                        .producer_epoch = options_.producer_epoch,
+                        .base_sequence = options_.base_sequence,
+                        .count = count_});
   return batch_;
 }
 

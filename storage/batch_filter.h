@@ -30,18 +30,14 @@ class BatchFilter {
                                              std::vector<std::byte>& out, std::vector<Offset>* kept);
 
  private:
-  struct Place {  // of a record that is kept, in the plain records
-    std::size_t at;
-    std::size_t size;
-  };
-  void rewrite(const BatchView& batch, std::int64_t horizon_ms, Bytes plain, std::vector<std::byte>& out);
+  void rewrite(const BatchHeader& header, std::int64_t horizon_ms, std::vector<std::byte>& out);
   void move_record(Bytes record, std::int64_t shift_ms);
   static void write_empty(const BatchHeader& header, std::vector<std::byte>& out);
 
   Decompressor decompressor_;
   Compressor compressor_;
-  std::vector<Place> places_;
-  std::vector<std::byte> records_;
+  std::vector<Bytes> left_;                      // the records that are kept, encoded
+  std::vector<std::byte> records_;               // of the batch that is made
   std::int64_t first_timestamp_ = kNoTimestamp;  // of the records that are kept
   std::int64_t max_timestamp_ = kNoTimestamp;
   bool tombstones_ = false;

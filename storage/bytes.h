@@ -7,6 +7,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <vector>
 
 // Kafka's byte order (big-endian) and varints (protobuf's, zigzag where signed).
 namespace verdict::storage {
@@ -29,6 +30,21 @@ void store_be(std::byte* at, T value) {
 
 inline Bytes as_bytes(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
 inline std::string_view as_text(Bytes bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
+
+constexpr std::uint64_t zigzag(std::int64_t value) {
+  return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
+}
+
+constexpr std::size_t varint_size(std::int64_t value) {
+  const auto bits = static_cast<std::size_t>(std::bit_width(zigzag(value) | 1));
+  return (bits + 6) / 7;
+}
+
+inline void put_varint(std::vector<std::byte>& out, std::int64_t value) {
+  std::uint64_t rest = zigzag(value);
+  for (; rest >= 0x80; rest >>= 7) out.push_back(static_cast<std::byte>(rest | 0x80));
+  out.push_back(static_cast<std::byte>(rest));
+}
 
 // Reads forward through bytes that may be hostile: each call says whether it succeeded and never reads past the end.
 class ByteReader {

@@ -41,15 +41,19 @@ Outcome<std::string> read_small_file(Disk& disk, const std::string& path, std::s
   return text;
 }
 
-Outcome<void> rewrite_now(File& file, Bytes bytes) {
-  if (file.size() != 0) {
-    if (auto cut = file.truncate_now(0); !cut) return cut;
-  }
+Outcome<void> append_whole_now(File& file, Bytes bytes) {
   const ConstBuffer buffer{bytes.data(), bytes.size()};
   const auto written = file.append_now(std::span(&buffer, 1));
   if (!written) return std::unexpected(written.error());
   if (*written != bytes.size()) return fail(std::errc::no_space_on_device);
   return {};
+}
+
+Outcome<void> rewrite_now(File& file, Bytes bytes) {
+  if (file.size() != 0) {
+    if (auto cut = file.truncate_now(0); !cut) return cut;
+  }
+  return append_whole_now(file, bytes);
 }
 
 Outcome<void> replace_file_now(Disk& disk, const std::string& path, std::string_view text) {

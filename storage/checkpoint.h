@@ -23,6 +23,8 @@ std::string parent_of(std::string_view path);
 // A small file's bytes. An absent file is errc::no_such_file_or_directory; over `limit` bytes: errc::file_too_large.
 Outcome<std::string> read_small_file(Disk& disk, const std::string& path, std::size_t limit = std::size_t{64} << 20);
 
+// At the end of an open file, in this turn. What does not fit is errc::no_space_on_device.
+Outcome<void> append_whole_now(File& file, Bytes bytes);
 // The whole content of an open file, in this turn; not synced. What does not fit is errc::no_space_on_device.
 Outcome<void> rewrite_now(File& file, Bytes bytes);
 

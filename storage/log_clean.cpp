@@ -30,14 +30,15 @@ class SegmentWalk {
 
   Found look(Runtime& runtime, BatchView& batch) {
     if (position_ == window_.end()) return Found::end;
-    for (need_ = kBatchHeaderSize;;) {
-      if (!window_.has(position_, need_)) return tried_ == need_ ? Found::damaged : Found::needs_bytes;
-      const auto header = parse_header(window_.view(position_));
+    const Bytes seen = window_.view(position_);
+    need_ = kBatchHeaderSize;
+    if (seen.size() >= need_) {
+      const auto header = parse_header(seen);
       if (!header || header->size() > window_.end() - position_) return Found::damaged;
-      if (need_ >= header->size()) break;
       need_ = header->size();
     }
-    batch = *BatchView::parse(window_.view(position_));
+    if (seen.size() < need_) return tried_ == need_ ? Found::damaged : Found::needs_bytes;
+    batch = *BatchView::parse(seen);
     if (!batch.crc_valid() && refuses_bad_crc(runtime)) return Found::damaged;
     return Found::batch;
   }
@@ -157,23 +158,56 @@ struct Log::Cleaning {
                  fmt::format("{} at {}: not compacted", log.path_of(segment.base, SegmentFile::log), position)));
   }
 
+  // What to do with a batch at `position` of its segment; false: the walk ends.
+  using SeeBatch = std::function<std::expected<bool, LogError>(const BatchView& batch, std::uint64_t position)>;
+  Task<Done> walk(std::shared_ptr<Segment> segment, std::uint64_t position, SeeBatch see);
+
   Task<Done> learn();
   Task<Done> learn_segment(std::shared_ptr<Segment> segment, Offset end, bool* full);
   std::expected<bool, LogError> learn_batch(const Segment& segment, const BatchView& batch);
   Task<Done> clean_groups();
   std::size_t group_at(std::size_t index) const;
   Task<Done> clean_group(std::size_t index, std::size_t count);
-  Task<Done> clean_segment(std::shared_ptr<Segment> segment, bool last);
-  Done clean_batch(const Segment& segment, const BatchView& batch, std::uint64_t position, bool last);
+  std::expected<bool, LogError> clean_batch(const Segment& segment, const BatchView& batch, std::uint64_t position,
+                                            bool last);
   bool keeps(const BatchHeader& header, const RecordView& record);
   bool last_of_producer(const BatchHeader& header) const;
   void note_producers();
+  Done open(SegmentFile kind);
   Done begin(Offset base, WallTime created);
   Done write_pending();
   Done write_file(SegmentFile kind, Bytes bytes);
   Task<Done> finish();
   void forget();
 };
+
+// At the cleaner's pace; ends when the pass is broken off, too.
+Task<Log::Done> Log::Cleaning::walk(std::shared_ptr<Segment> segment, std::uint64_t position, SeeBatch see) {
+  auto opened = log.open_file(*segment, SegmentFile::log);
+  const auto name = [&] { return log.path_of(segment->base, SegmentFile::log); };
+  if (!opened) co_return std::unexpected(log.fail(LogErrorKind::read_failed, opened.error(), name()));
+  SegmentWalk scan(*opened, position, segment->size, cleaner.options().io_bytes);
+  BatchView batch;
+  for (;;) {
+    const SegmentWalk::Found found = scan.look(log.runtime_, batch);
+    if (found == SegmentWalk::Found::end) break;
+    if (found == SegmentWalk::Found::damaged) co_return damaged(*segment, scan.position());
+    if (found == SegmentWalk::Found::needs_bytes) {
+      const std::error_code error = co_await scan.load();
+      if (broken_off()) break;
+      if (error) co_return std::unexpected(log.fail(LogErrorKind::read_failed, error, name()));
+      continue;
+    }
+    const auto more = see(batch, scan.position());
+    if (!more) co_return std::unexpected(more.error());
+    if (!*more) break;
+    const std::size_t size = batch.bytes().size();
+    scan.advance(batch);
+    co_await cleaner.pace(size);
+    if (broken_off()) break;
+  }
+  co_return Done();
+}
 
 Task<Log::Done> Log::Cleaning::learn() {
   // Each record has some bytes of framing; compressed ones make it grow.
@@ -200,32 +234,13 @@ Task<Log::Done> Log::Cleaning::learn_segment(std::shared_ptr<Segment> segment, O
     if (!start) co_return std::unexpected(start.error());
     position = *start;
   }
-  auto opened = log.open_file(*segment, SegmentFile::log);
-  const auto name = [&] { return log.path_of(segment->base, SegmentFile::log); };
-  if (!opened) co_return std::unexpected(log.fail(LogErrorKind::read_failed, opened.error(), name()));
-  SegmentWalk walk(*opened, position, segment->size, cleaner.options().io_bytes);
-  BatchView batch;
-  for (;;) {
-    const SegmentWalk::Found found = walk.look(log.runtime_, batch);
-    if (found == SegmentWalk::Found::end) break;
-    if (found == SegmentWalk::Found::damaged) co_return damaged(*segment, walk.position());
-    if (found == SegmentWalk::Found::needs_bytes) {
-      const std::error_code error = co_await walk.load();
-      if (broken_off()) co_return Done();
-      if (error) co_return std::unexpected(log.fail(LogErrorKind::read_failed, error, name()));
-      continue;
-    }
-    const auto room = learn_batch(*segment, batch);
-    if (!room) co_return std::unexpected(room.error());
-    *full = !*room;
-    if (*full) co_return Done();
-    const std::size_t size = batch.bytes().size();
-    walk.advance(batch);
-    co_await cleaner.pace(size);
-    if (broken_off()) co_return Done();
-  }
-  latest = std::max(latest, end - 1);  // a hole at its end
-  co_return Done();
+  Done walked = co_await walk(segment, position, [&](const BatchView& batch, std::uint64_t) {
+    auto room = learn_batch(*segment, batch);
+    *full = room && !*room;
+    return room;
+  });
+  if (walked && !*full && !broken_off()) latest = std::max(latest, end - 1);  // a hole at its end
+  co_return walked;
 }
 
 // False: the map is full.
@@ -305,7 +320,11 @@ Task<Log::Done> Log::Cleaning::clean_group(std::size_t index, std::size_t count)
   for (std::size_t i = 0; i < count; ++i) {
     const Offset end = log.end_of_segment(index + i);
     transactions.add_aborted(log.aborted_transactions(members[i]->base, end));
-    Done cleaned = co_await clean_segment(members[i], i + 1 == count);
+    const Segment& member = *members[i];
+    Done cleaned = co_await walk(members[i], 0, [&](const BatchView& batch, std::uint64_t position) {
+      const bool closes = i + 1 == count && position + batch.bytes().size() == member.size;
+      return clean_batch(member, batch, position, closes);
+    });
     if (!cleaned || broken_off()) co_return cleaned;
   }
   Done finished = co_await finish();
@@ -321,36 +340,10 @@ Task<Log::Done> Log::Cleaning::clean_group(std::size_t index, std::size_t count)
   co_return Done();
 }
 
-Task<Log::Done> Log::Cleaning::clean_segment(std::shared_ptr<Segment> segment, bool last) {
-  auto opened = log.open_file(*segment, SegmentFile::log);
-  const auto name = [&] { return log.path_of(segment->base, SegmentFile::log); };
-  if (!opened) co_return std::unexpected(log.fail(LogErrorKind::read_failed, opened.error(), name()));
-  SegmentWalk walk(*opened, 0, segment->size, cleaner.options().io_bytes);
-  BatchView batch;
-  for (;;) {
-    const SegmentWalk::Found found = walk.look(log.runtime_, batch);
-    if (found == SegmentWalk::Found::end) break;
-    if (found == SegmentWalk::Found::damaged) co_return damaged(*segment, walk.position());
-    if (found == SegmentWalk::Found::needs_bytes) {
-      const std::error_code error = co_await walk.load();
-      if (broken_off()) co_return Done();
-      if (error) co_return std::unexpected(log.fail(LogErrorKind::read_failed, error, name()));
-      continue;
-    }
-    const std::size_t size = batch.bytes().size();
-    const bool closes = last && walk.position() + size == segment->size;
-    if (Done cleaned = clean_batch(*segment, batch, walk.position(), closes); !cleaned) co_return cleaned;
-    walk.advance(batch);
-    co_await cleaner.pace(size);
-    if (broken_off()) co_return Done();
-  }
-  co_return Done();
-}
-
 // `last`: of the group. It stays, if empty, so that the segment ends where it ended: recovery then finds no hole
 // between two segments that a lost tail could have left as well. (Kafka does so with the last of a whole pass.)
-Log::Done Log::Cleaning::clean_batch(const Segment& segment, const BatchView& batch, std::uint64_t position,
-                                     bool last) {
+std::expected<bool, LogError> Log::Cleaning::clean_batch(const Segment& segment, const BatchView& batch,
+                                                         std::uint64_t position, bool last) {
   const BatchHeader& header = batch.header();
   const bool control = header.control();
   const bool discardable =
@@ -369,14 +362,16 @@ Log::Done Log::Cleaning::clean_batch(const Segment& segment, const BatchView& ba
       cleaner.options().tell_records ? &made.records : nullptr);
   if (!filtered) return damaged(segment, position);
   if (*filtered == Filtered::emptied) log.runtime_.mark(Mark::EmptyBatchKept);
-  if (*filtered == Filtered::gone) return {};
+  if (*filtered == Filtered::gone) return true;
   const auto left = parse_header(Bytes(pending).subspan(before));
   VERDICT_ASSERT(left && left->base_offset == header.base_offset && left->last_offset() == header.last_offset() &&
                      left->leader_epoch == header.leader_epoch && left->size() == pending.size() - before,
                  "a batch keeps its place");
   if (cleaner.options().tell_records) made.batches.push_back({header.base_offset, header.last_offset(), fresh->size});
   fresh->note(*left, fresh->size, log.config_.index_interval_bytes);
-  return pending.size() < kWriteChunk ? Done() : write_pending();
+  if (pending.size() < kWriteChunk) return true;
+  if (Done written = write_pending(); !written) return std::unexpected(written.error());
+  return true;
 }
 
 bool Log::Cleaning::keeps(const BatchHeader& header, const RecordView& record) {
@@ -405,6 +400,13 @@ bool Log::Cleaning::last_of_producer(const BatchHeader& header) const {
 
 // ---- the files of a pass ----
 
+Log::Done Log::Cleaning::open(SegmentFile kind) {
+  auto opened = log.runtime_.disk().open(path(kind), OpenMode::create);
+  if (!opened) return std::unexpected(log.fail(LogErrorKind::append_failed, opened.error(), path(kind)));
+  file = std::move(*opened);
+  return {};
+}
+
 Log::Done Log::Cleaning::begin(Offset base, WallTime created) {
   fresh = std::make_shared<Segment>(base, created);
   fresh->forget_batches();
@@ -412,29 +414,22 @@ Log::Done Log::Cleaning::begin(Offset base, WallTime created) {
   made.from = base;
   made.clean_to = report.clean_to;
   pending.clear();
-  auto opened = log.runtime_.disk().open(path(SegmentFile::log), OpenMode::create);
-  if (!opened) return std::unexpected(log.fail(LogErrorKind::append_failed, opened.error(), path(SegmentFile::log)));
-  file = std::move(*opened);
+  if (Done opened = open(SegmentFile::log); !opened) return opened;
   if (auto cut = file->truncate_now(0); !cut)
     return std::unexpected(log.fail(LogErrorKind::append_failed, cut.error(), path(SegmentFile::log)));
   return {};
 }
 
 Log::Done Log::Cleaning::write_pending() {
-  const ConstBuffer buffer{pending.data(), pending.size()};
-  const auto written = pending.empty() ? Outcome<std::size_t>(0) : file->append_now(std::span(&buffer, 1));
-  if (!written || *written != pending.size()) {
-    const auto cause = written ? std::make_error_code(std::errc::no_space_on_device) : written.error();
-    return std::unexpected(log.fail(LogErrorKind::append_failed, cause, path(SegmentFile::log)));
-  }
+  if (pending.empty()) return {};
+  if (auto written = append_whole_now(*file, pending); !written)
+    return std::unexpected(log.fail(LogErrorKind::append_failed, written.error(), path(SegmentFile::log)));
   pending.clear();
   return {};
 }
 
 Log::Done Log::Cleaning::write_file(SegmentFile kind, Bytes bytes) {
-  auto opened = log.runtime_.disk().open(path(kind), OpenMode::create);
-  if (!opened) return std::unexpected(log.fail(LogErrorKind::append_failed, opened.error(), path(kind)));
-  file = std::move(*opened);
+  if (Done opened = open(kind); !opened) return opened;
   if (auto written = rewrite_now(*file, bytes); !written)
     return std::unexpected(log.fail(LogErrorKind::append_failed, written.error(), path(kind)));
   return {};

@@ -51,7 +51,6 @@ class LogDirectory {
   const OffsetCheckpoint& recovery_points() const { return recovery_points_; }
   const OffsetCheckpoint& log_starts() const { return log_starts_; }
   const OffsetCheckpoint& high_watermarks() const { return high_watermarks_; }
-  const OffsetCheckpoint& cleaned() const { return cleaned_; }
   // What Log::open wants for a partition, and the high watermark checkpointed for it (0 if none was).
   Log::OpenInput open_input(const PartitionName& name) const;
   Offset high_watermark(const PartitionName& name) const;

@@ -27,11 +27,9 @@ Log::Done Log::write_index(Segment& segment, SegmentFile index, std::size_t writ
     }
   }
   if (pending.empty()) return {};
-  const ConstBuffer buffer{pending.data(), pending.size()};
-  const auto appended = (*file)->append_now(std::span(&buffer, 1));
-  if (appended && *appended == pending.size()) return {};
-  const auto cause = appended ? std::make_error_code(std::errc::no_space_on_device) : appended.error();
-  return std::unexpected(fail(LogErrorKind::append_failed, cause, path()));
+  if (auto appended = append_whole_now(**file, pending); !appended)
+    return std::unexpected(fail(LogErrorKind::append_failed, appended.error(), path()));
+  return {};
 }
 
 // Indexes reach their files here only: at roll, flush and close. Recovery builds what a crash leaves unwritten.
@@ -77,14 +75,10 @@ Task<Log::Done> Log::flush_epochs() {
     auto file = runtime_.disk().open(aside, OpenMode::create);
     if (!file) co_return std::unexpected(fail(LogErrorKind::append_failed, file.error(), aside));
     const std::string text = format_epochs(epochs_);
-    const ConstBuffer buffer{as_bytes(text).data(), text.size()};
     auto cut = (*file)->truncate_now(0);
     if (!cut) co_return std::unexpected(fail(LogErrorKind::append_failed, cut.error(), aside));
-    const auto written = (*file)->append_now(std::span(&buffer, 1));
-    if (!written || *written != text.size()) {
-      const auto cause = written ? std::make_error_code(std::errc::no_space_on_device) : written.error();
-      co_return std::unexpected(fail(LogErrorKind::append_failed, cause, aside));
-    }
+    const auto written = append_whole_now(**file, as_bytes(text));
+    if (!written) co_return std::unexpected(fail(LogErrorKind::append_failed, written.error(), aside));
     const IoResult synced = co_await sync(**file);
     if (!synced.ok()) co_return std::unexpected(go_offline(synced.error, aside));
     if (offline_) co_return std::unexpected(*offline_);

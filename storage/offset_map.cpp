@@ -49,8 +49,7 @@ std::size_t OffsetMap::find(const Slots& slots, std::size_t count, const Slot& w
   std::size_t at = scale_to(wanted.high, count);
   for (;;) {
     const Slot& slot = slots[at];
-    if (slot.low == wanted.low && slot.high == wanted.high) return at;
-    if (slot.low == 0 && slot.high == 0) return at;
+    if (slot.empty() || (slot.low == wanted.low && slot.high == wanted.high)) return at;
     at = at + 1 == count ? 0 : at + 1;
   }
 }
@@ -61,7 +60,7 @@ bool OffsetMap::grow() {
   Slots next = allocate(larger);
   for (std::size_t i = 0; i < slots_count_; ++i) {
     const Slot& slot = slots_[i];
-    if (slot.low != 0 || slot.high != 0) next[find(next, larger, slot)] = slot;
+    if (!slot.empty()) next[find(next, larger, slot)] = slot;
   }
   slots_ = std::move(next);
   slots_count_ = larger;
@@ -72,8 +71,7 @@ bool OffsetMap::put(Bytes key, Offset offset) {
   Slot wanted = hash(key);
   wanted.offset = offset.value();
   std::size_t at = find(slots_, slots_count_, wanted);
-  const bool known = slots_[at].low != 0 || slots_[at].high != 0;
-  if (!known) {
+  if (slots_[at].empty()) {
     if (size_ + 1 > std::max(std::min(room(), slots_count_ - 1), std::size_t{1})) {
       if (!grow()) return false;
       at = find(slots_, slots_count_, wanted);
@@ -87,7 +85,7 @@ bool OffsetMap::put(Bytes key, Offset offset) {
 Offset OffsetMap::get(Bytes key) const {
   const Slot wanted = hash(key);
   const Slot& slot = slots_[find(slots_, slots_count_, wanted)];
-  return slot.low == 0 && slot.high == 0 ? kNoOffset : Offset(slot.offset);
+  return slot.empty() ? kNoOffset : Offset(slot.offset);
 }
 
 }  // namespace verdict::storage

@@ -33,6 +33,7 @@ class OffsetMap {
     std::uint64_t high;
     std::uint64_t low;  // 0 with high 0: empty
     std::int64_t offset;
+    bool empty() const { return high == 0 && low == 0; }
   };
   static_assert(sizeof(Slot) == kSlotBytes);
   struct Free {

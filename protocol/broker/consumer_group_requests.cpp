@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,8 +11,6 @@
 // cluster has finalized group.version 1.
 namespace verdict::broker {
 namespace {
-
-constexpr std::string_view kConsumer = "consumer";
 
 using Heartbeat = wire::ConsumerGroupHeartbeatResponse;
 using DescribeGather = Gather<wire::ConsumerGroupDescribeRequest, wire::ConsumerGroupDescribeResponse>;
@@ -47,41 +44,27 @@ void finish_describe(DescribeGather& gather) {
 }  // namespace
 
 bool GroupRequests::serves_consumer_protocol() const {
-  const std::vector<std::string> protocols = context_->config.list("group.coordinator.rebalance.protocols");
-  return std::ranges::find(protocols, kConsumer) != protocols.end() &&
-         protocol::feature_level(context_->image, protocol::kGroupFeature) >= 1;
+  return names_consumer_protocol_ && protocol::feature_level(context_->image, protocol::kGroupFeature) >= 1;
 }
 
 void GroupRequests::consumer_heartbeat(const ExchangePtr& exchange) {
   wire::ConsumerGroupHeartbeatRequest request;
   if (!exchange->decode(request)) return;
   if (!serves_consumer_protocol()) return exchange->respond(refusal(ErrorCode::UNSUPPORTED_VERSION, ""));
-  const std::vector<std::string> assignors = context_->config.list("group.consumer.assignors");
-  if (const auto bad = group::check_heartbeat(request, exchange->version(), assignors))
+  if (const auto bad = group::check_heartbeat(request, exchange->version(), assignors_))
     return exchange->respond(refusal(bad->error, bad->message));
-  const GroupPartition::Answer answer = [this, exchange, request](std::expected<group::Response, ErrorCode> said) {
-    if (said) {
-      const Heartbeat& response = std::get<wire::Message<Heartbeat>>(*said).value;
-      told(*exchange, request, response);
-      return exchange->respond(response);
-    }
-    exchange->respond(refusal(said.error(), ""));
-  };
+  const GroupPartition::Answer answer =
+      passing_on<Heartbeat>(exchange, request, [](ErrorCode error) { return refusal(error, ""); });
   const std::string host = host_of(*exchange);
   set_.ask(
       request.group_id,
       [&](group::Token token) {
-        Uuid random;
-        if (request.member_id.empty()) {
-          random.high = context_->runtime.random(Purpose::MemberId, 0);
-          random.low = context_->runtime.random(Purpose::MemberId, 0);
-        }
         return group::events_in::ConsumerHeartbeat{.token = token,
                                                    .version = exchange->version(),
                                                    .client_id = exchange->client_id(),
                                                    .client_host = host,
                                                    .request = request,
-                                                   .random = random};
+                                                   .random = request.member_id.empty() ? draw_member_id() : Uuid()};
       },
       answer);
 }
@@ -89,11 +72,12 @@ void GroupRequests::consumer_heartbeat(const ExchangePtr& exchange) {
 void GroupRequests::describe_consumers(const ExchangePtr& exchange) {
   const auto gather = begin_gather(exchange, finish_describe);
   if (gather == nullptr) return;
+  const bool served = serves_consumer_protocol();
   for (const std::string_view id : gather->request.group_ids) {
     auto part = part_of(gather);
-    if (!serves_consumer_protocol() || id.empty()) {
-      part(std::expected<group::Response, ErrorCode>(std::unexpected(
-          id.empty() && serves_consumer_protocol() ? ErrorCode::INVALID_GROUP_ID : ErrorCode::UNSUPPORTED_VERSION)));
+    if (!served || id.empty()) {
+      const ErrorCode error = served ? ErrorCode::INVALID_GROUP_ID : ErrorCode::UNSUPPORTED_VERSION;
+      part(std::expected<group::Response, ErrorCode>(std::unexpected(error)));
       continue;
     }
     set_.ask(

@@ -82,12 +82,11 @@ void GroupRequests::told(Exchange& exchange, const wire::ConsumerGroupHeartbeatR
   if (context_->observer == nullptr || answer.error_code != 0) return;
   const auto key = coordinator_of(CoordinatorType::group, asked.group_id, context_->image);
   if (!key) return;
-  group::Assignment given;
+  std::string assignment;
   if (answer.assignment) {
-    for (const auto& topic : answer.assignment->topic_partitions)
-      given[topic.topic_id].insert(topic.partitions.begin(), topic.partitions.end());
+    const group::Assignment given = group::assignment_of(answer.assignment->topic_partitions);
+    assignment = group::assignment_text(given, &context_->image);
   }
-  const std::string assignment = group::assignment_text(given, &context_->image);
   context_->observer->observe(ConsumerHeartbeatAnswered{.partition = *key,
                                                         .group = asked.group_id,
                                                         .member = or_empty(answer.member_id),
@@ -101,9 +100,10 @@ void GroupRequests::told(Exchange& exchange, const wire::ConsumerGroupHeartbeatR
 GroupPartition::Answer GroupRequests::telling_commits(const ExchangePtr& exchange,
                                                       const wire::OffsetCommitRequest& asked,
                                                       GroupPartition::Answer answer) const {
-  const auto key = coordinator_of(CoordinatorType::group, asked.group_id, context_->image);
-  if (context_->observer == nullptr || !key) return answer;
   protocol::Observer* const observer = context_->observer;
+  if (observer == nullptr) return answer;
+  const auto key = coordinator_of(CoordinatorType::group, asked.group_id, context_->image);
+  if (!key) return answer;
   // `exchange` holds what `asked` points into.
   return [exchange, asked, answer = std::move(answer), key = *key,
           observer](std::expected<group::Response, ErrorCode> said) {

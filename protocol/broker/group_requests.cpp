@@ -104,6 +104,9 @@ void GroupPartition::run(const group::effects::Log& effect) {
 
 GroupRequests::GroupRequests(BrokerContext& context)
     : context_(&context),
+      names_consumer_protocol_(
+          std::ranges::count(context.config.list("group.coordinator.rebalance.protocols"), "consumer") > 0),
+      assignors_(context.config.list("group.consumer.assignors")),
       scope_(context.runtime),
       set_(context, CoordinatorType::group,
            [this](CoordinatorPartition::Context shell, PartitionPtr partition, LeaderEpoch epoch) {
@@ -187,20 +190,22 @@ std::string host_of(Exchange& exchange) {
   return "/" + peer.substr(0, peer.rfind(':'));
 }
 
+Uuid GroupRequests::draw_member_id() const {
+  Uuid id;
+  id.high = context_->runtime.random(Purpose::MemberId, 0);
+  id.low = context_->runtime.random(Purpose::MemberId, 0);
+  return id;
+}
+
 template <class Event, class Request, class Response>
 void GroupRequests::one_group(const ExchangePtr& exchange) {
   Request request;
   if (!exchange->decode(request)) return;
-  const GroupPartition::Answer answer = [this, exchange, request](std::expected<group::Response, ErrorCode> said) {
-    if (said) {
-      const Response& response = std::get<wire::Message<Response>>(*said).value;
-      told(*exchange, request, response);
-      return exchange->respond(response);
-    }
+  const GroupPartition::Answer answer = passing_on<Response>(exchange, request, [](ErrorCode error) {
     Response response;
-    response.error_code = code(said.error());
-    exchange->respond(response);
-  };
+    response.error_code = code(error);
+    return response;
+  });
   const std::string host = host_of(*exchange);
   set_.ask(
       request.group_id,
@@ -217,29 +222,23 @@ void GroupRequests::one_group(const ExchangePtr& exchange) {
 void GroupRequests::join(const ExchangePtr& exchange) {
   wire::JoinGroupRequest request;
   if (!exchange->decode(request)) return;
-  const GroupPartition::Answer answer = [this, exchange, request](std::expected<group::Response, ErrorCode> said) {
-    if (said) {
-      const auto& response = std::get<wire::Message<wire::JoinGroupResponse>>(*said).value;
-      told(*exchange, request, response);
-      return exchange->respond(response);
-    }
+  const auto refuse = [version = exchange->version()](ErrorCode error) {
     wire::JoinGroupResponse response;
-    response.error_code = code(said.error());
-    if (exchange->version() >= kNullableProtocol) response.protocol_name = std::nullopt;
-    exchange->respond(response);
+    response.error_code = code(error);
+    if (version >= kNullableProtocol) response.protocol_name = std::nullopt;
+    return response;
   };
+  const GroupPartition::Answer answer = passing_on<wire::JoinGroupResponse>(exchange, request, refuse);
   const std::string host = host_of(*exchange);
   set_.ask(
       request.group_id,
       [&](group::Token token) {
-        const std::uint64_t high = context_->runtime.random(Purpose::MemberId, 0);
-        const std::uint64_t low = context_->runtime.random(Purpose::MemberId, 0);
         return group::events_in::JoinGroup{.token = token,
                                            .version = exchange->version(),
                                            .client_id = exchange->client_id(),
                                            .client_host = host,
                                            .request = request,
-                                           .random = {.high = high, .low = low}};
+                                           .random = draw_member_id()};
       },
       answer);
 }

@@ -68,6 +68,17 @@ class GroupRequests {
   Task<void> stop();
 
  private:
+  // The coordinator's answer, or refuse(why there is none), to the feed and to the client.
+  template <class Response, class Request, class Refuse>
+  GroupPartition::Answer passing_on(const ExchangePtr& exchange, const Request& request, Refuse refuse) const {
+    return [this, exchange, request, refuse](std::expected<group::Response, ErrorCode> said) {
+      if (!said) return exchange->respond(refuse(said.error()));
+      const Response& response = std::get<wire::Message<Response>>(*said).value;
+      told(*exchange, request, response);
+      exchange->respond(response);
+    };
+  }
+  Uuid draw_member_id() const;
   template <class Event, class Request, class Response>
   void one_group(const ExchangePtr& exchange);
   void join(const ExchangePtr& exchange);
@@ -94,6 +105,8 @@ class GroupRequests {
                                          GroupPartition::Answer answer) const;
 
   BrokerContext* context_;
+  bool names_consumer_protocol_;  // group.coordinator.rebalance.protocols does
+  std::vector<std::string> assignors_;
   Scope scope_;
   Coordinators<GroupPartition> set_;
 };

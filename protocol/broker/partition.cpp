@@ -477,9 +477,8 @@ bool Partition::end_flush() {
 
 Task<std::expected<storage::CleaningReport, storage::LogError>> Partition::clean(storage::Cleaner* tools,
                                                                                  storage::CleaningRange range) {
-  auto done = co_await log_->clean(
-      tools, range, [this, range](const storage::CleanedSegment& segment) { cleaned(segment, range.last_stable); });
-  co_return done;
+  return log_->clean(tools, range,
+                     [this, range](const storage::CleanedSegment& segment) { cleaned(segment, range.last_stable); });
 }
 
 void Partition::cleaned(const storage::CleanedSegment& segment, Offset last_stable) {

@@ -23,10 +23,6 @@ constexpr std::size_t kVersionSize = 2;
 
 using Bytes = std::vector<std::byte>;
 
-std::optional<std::string_view> if_any(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional<std::string_view>(text);
-}
-
 // The consumer protocol's data begin with their version.
 template <class T>
 Bytes with_version(const T& data, int version) {
@@ -73,13 +69,6 @@ ClassicGroupMember::ClassicGroupMember(Runtime& runtime, const ClientOptions& cl
                                        GroupListener& listener)
     : GroupMember(runtime, client, std::move(options), listener) {
   scope_.spawn(run());
-}
-
-GroupMembership ClassicGroupMember::membership() const {
-  return {.group = options_.group,
-          .generation = joined_ ? generation_ : -1,
-          .member_id = joined_ ? member_id_ : std::string(),
-          .instance = options_.instance};
 }
 
 // ---- membership ----
@@ -149,7 +138,7 @@ Task<ClassicGroupMember::Step> ClassicGroupMember::join() {
                                  .session_timeout_ms = static_cast<std::int32_t>(to_ms(options_.session_timeout)),
                                  .rebalance_timeout_ms = static_cast<std::int32_t>(to_ms(options_.rebalance_timeout)),
                                  .member_id = member_id_,
-                                 .group_instance_id = if_any(options_.instance),
+                                 .group_instance_id = instance(),
                                  .protocol_type = kProtocolType};
   request.protocols = arena.make_span<wire::JoinGroupRequest::JoinGroupRequestProtocol>(1);
   request.protocols[0] = {.name = name_of(options_.assignor), .metadata = metadata};
@@ -241,7 +230,7 @@ Task<ClassicGroupMember::Step> ClassicGroupMember::sync(std::shared_ptr<RpcChann
   wire::SyncGroupRequest request{.group_id = options_.group,
                                  .generation_id = generation_,
                                  .member_id = member_id_,
-                                 .group_instance_id = if_any(options_.instance)};
+                                 .group_instance_id = instance()};
   if (*version >= kProtocolFrom) {
     request.protocol_type = kProtocolType;
     request.protocol_name = name_of(options_.assignor);
@@ -276,7 +265,7 @@ Task<bool> ClassicGroupMember::beat() {
   const wire::HeartbeatRequest request{.group_id = options_.group,
                                        .generation_id = generation_,
                                        .member_id = member_id_,
-                                       .group_instance_id = if_any(options_.instance)};
+                                       .group_instance_id = instance()};
   const auto answer = co_await channel->call<wire::HeartbeatResponse>(*version, request, limit);
   const ErrorCode error = answer ? wire::error_from_code((*answer)->error_code) : ErrorCode::NETWORK_EXCEPTION;
   failed(error);
@@ -296,7 +285,7 @@ Task<void> ClassicGroupMember::leave() {
     request.member_id = member_id_;
   } else {
     request.members = arena.make_span<wire::LeaveGroupRequest::MemberIdentity>(1);
-    request.members[0] = {.member_id = member_id_, .group_instance_id = if_any(options_.instance)};
+    request.members[0] = {.member_id = member_id_, .group_instance_id = instance()};
   }
   const auto answer = co_await channel->call<wire::LeaveGroupResponse>(*version, request, limit);
   static_cast<void>(answer);  // its session ends anyway

@@ -20,7 +20,6 @@ class ClassicGroupMember final : public GroupMember {
  public:
   ClassicGroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
 
-  GroupMembership membership() const override;
   bool settled() const override { return joined_ && !rejoins_; }
 
  private:
@@ -37,10 +36,7 @@ class ClassicGroupMember final : public GroupMember {
   Task<bool> assign(const wire::JoinGroupResponse* response, std::vector<std::vector<std::byte>>* assignments,
                     std::vector<std::string>* members);
 
-  std::string member_id_;
-  std::int32_t generation_ = -1;
-  bool joined_ = false;   // has an assignment
-  bool rejoins_ = false;  // has one, and is to join again with it
+  bool rejoins_ = false;  // has an assignment, and is to join again with it
   std::vector<TopicPartition> assignment_;
 };
 

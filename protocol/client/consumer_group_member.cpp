@@ -23,23 +23,13 @@ std::string draw_id(Runtime& runtime, std::uint64_t entity) {
   return id.to_string();
 }
 
-std::optional<std::string_view> if_any(const std::string& text) {
-  return text.empty() ? std::nullopt : std::optional<std::string_view>(text);
-}
-
 }  // namespace
 
 ConsumerGroupMember::ConsumerGroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options,
                                          GroupListener& listener)
-    : GroupMember(runtime, client, std::move(options), listener), member_id_(draw_id(runtime, client.entity)) {
+    : GroupMember(runtime, client, std::move(options), listener) {
+  member_id_ = draw_id(runtime, client.entity);
   scope_.spawn(run());
-}
-
-GroupMembership ConsumerGroupMember::membership() const {
-  return {.group = options_.group,
-          .generation = joined_ ? epoch_ : -1,
-          .member_id = joined_ ? member_id_ : std::string(),
-          .instance = options_.instance};
 }
 
 // ---- heartbeats ----
@@ -62,11 +52,9 @@ Task<void> ConsumerGroupMember::run() {
 }
 
 Request ConsumerGroupMember::describe(wire::Arena& arena) {
-  const bool all = std::exchange(says_all_, false) || epoch_ == 0;
-  Request request{.group_id = options_.group,
-                  .member_id = member_id_,
-                  .member_epoch = epoch_,
-                  .instance_id = if_any(options_.instance)};
+  const bool all = std::exchange(says_all_, false) || generation_ == 0;
+  Request request{
+      .group_id = options_.group, .member_id = member_id_, .member_epoch = generation_, .instance_id = instance()};
   if (all) {
     request.rebalance_timeout_ms = static_cast<std::int32_t>(to_ms(options_.rebalance_timeout));
     request.subscribed_topic_names = arena.make_span<std::string_view>(options_.topics.size());
@@ -124,7 +112,7 @@ void ConsumerGroupMember::refused(ErrorCode error) {
 void ConsumerGroupMember::take(const Response& answer) {
   const bool joins = !std::exchange(joined_, true);
   waits_ = false;
-  epoch_ = answer.member_epoch;
+  generation_ = answer.member_epoch;
   interval_ = from_ms(answer.heartbeat_interval_ms);
   if (answer.assignment) {
     std::vector<Wanted>& target = target_.emplace();
@@ -133,7 +121,7 @@ void ConsumerGroupMember::take(const Response& answer) {
     }
   }
   if (target_) reconcile();
-  if (joins && owned_.empty()) listener_->assigned(epoch_, {});
+  if (joins && owned_.empty()) listener_->assigned(generation_, {});
 }
 
 // ---- what it has ----
@@ -149,7 +137,7 @@ void ConsumerGroupMember::reconcile() {
     const auto name = names.find(one.topic);
     all_known = all_known && name != names.end();
     if (name == names.end()) continue;
-    wanted[{.topic = name->second, .partition = one.partition}] = {.topic = one.topic, .since = epoch_};
+    wanted[{.topic = name->second, .partition = one.partition}] = {.topic = one.topic, .since = generation_};
   }
   if (all_known) target_.reset();
   std::vector<TopicPartition> gone;
@@ -165,11 +153,11 @@ void ConsumerGroupMember::reconcile() {
   if (!gone.empty()) listener_->revoked(gone, false);
   std::vector<TopicPartition> has;
   for (const auto& [partition, owned] : owned_) has.push_back(partition);
-  listener_->assigned(epoch_, has);
+  listener_->assigned(generation_, has);
 }
 
 void ConsumerGroupMember::lose(bool lost) {
-  epoch_ = 0;
+  generation_ = 0;
   target_.reset();
   if (!std::exchange(joined_, false)) return;
   std::vector<TopicPartition> gone;
@@ -211,7 +199,7 @@ Task<void> ConsumerGroupMember::leave() {
   const Request request{.group_id = options_.group,
                         .member_id = member_id_,
                         .member_epoch = returns ? kWillBeBack : kLeaves,
-                        .instance_id = if_any(options_.instance)};
+                        .instance_id = instance()};
   const auto answer = co_await channel->call<Response>(*version, request, limit);
   static_cast<void>(answer);  // its session ends anyway
   lose(false);

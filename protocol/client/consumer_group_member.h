@@ -24,7 +24,6 @@ class ConsumerGroupMember final : public GroupMember {
  public:
   ConsumerGroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
 
-  GroupMembership membership() const override;
   // While another has its group.instance.id it waits for that, and is settled too.
   bool settled() const override { return waits_ || (joined_ && !changed_ && !target_); }
 
@@ -49,9 +48,6 @@ class ConsumerGroupMember final : public GroupMember {
   void reconcile();
   void lose(bool lost);
 
-  std::string member_id_;
-  std::int32_t epoch_ = 0;  // 0: it is to join
-  bool joined_ = false;
   bool waits_ = false;                         // for its group.instance.id
   bool says_all_ = true;                       // in the next heartbeat: the last one may not have arrived
   bool changed_ = false;                       // what it has, since it said that

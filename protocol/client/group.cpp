@@ -21,6 +21,17 @@ GroupMember::GroupMember(Runtime& runtime, const ClientOptions& client, GroupOpt
   for (const std::string& topic : options_.topics) metadata_.want(topic);
 }
 
+GroupMembership GroupMember::membership() const {
+  return {.group = options_.group,
+          .generation = joined_ ? generation_ : -1,
+          .member_id = joined_ ? member_id_ : std::string(),
+          .instance = options_.instance};
+}
+
+std::optional<std::string_view> GroupMember::instance() const {
+  return options_.instance.empty() ? std::nullopt : std::optional<std::string_view>(options_.instance);
+}
+
 std::optional<GroupMembership> GroupMember::renewed(const GroupMembership&, const OffsetsToCommit&) const {
   return std::nullopt;
 }

@@ -72,7 +72,7 @@ class GroupMember {
   GroupMember& operator=(const GroupMember&) = delete;
   virtual ~GroupMember() = default;
 
-  virtual GroupMembership membership() const = 0;
+  GroupMembership membership() const;
   virtual bool settled() const = 0;  // in the group, as far as it knows
   // Another one has its group.instance.id: it is a member no more, and does not try again.
   bool fenced() const { return fenced_; }
@@ -95,8 +95,9 @@ class GroupMember {
 
   GroupMember(Runtime& runtime, const ClientOptions& client, GroupOptions options, GroupListener& listener);
   Task<bool> pause();
-  virtual Task<void> leave() = 0;            // if it is a member
-  virtual void failed(ErrorCode error) = 0;  // of a commit as the member that it is
+  std::optional<std::string_view> instance() const;  // group.instance.id, as requests have it
+  virtual Task<void> leave() = 0;                    // if it is a member
+  virtual void failed(ErrorCode error) = 0;          // of a commit as the member that it is
   // As whom to try a commit again that was refused for its old epoch; none: not at all.
   virtual std::optional<GroupMembership> renewed(const GroupMembership& was, const OffsetsToCommit& offsets) const;
 
@@ -107,6 +108,9 @@ class GroupMember {
   Connections connections_;
   Metadata metadata_;
   CoordinatorLink link_;
+  std::string member_id_;
+  std::int32_t generation_ = 0;  // in the consumer protocol its epoch, and 0 while it is to join
+  bool joined_ = false;          // is a member, as far as it knows
   bool fenced_ = false;
   bool closed_ = false;
   int failures_ = 0;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/client/offset_topics.h"
+#include "protocol/metadata_records.h"
 #include "protocol/wire/gen/add_offsets_to_txn.h"
 #include "protocol/wire/gen/add_partitions_to_txn.h"
 #include "protocol/wire/gen/end_txn.h"
@@ -19,7 +20,6 @@ constexpr int kInit = 5;
 constexpr int kEnd = 4, kEndTwo = 5;
 constexpr int kOffsets = 4, kOffsetsTwo = 5;
 constexpr int kAddOffsets = 4;
-constexpr std::string_view kTransactionFeature = "transaction.version";
 
 bool worth_another_try(ErrorCode error) {
   return coordinator_moved(error) || error == ErrorCode::COORDINATOR_LOAD_IN_PROGRESS ||
@@ -66,7 +66,7 @@ Task<ErrorCode> Transaction::ask(CoordinatorLink* link, int highest, Request req
     if (channel != nullptr) {
       const std::optional<int> version = channel->version_of<Request>(Request::lowest_version, highest);
       if (!version) co_return ErrorCode::UNSUPPORTED_VERSION;
-      if (link == &link_) finalized_ = channel->feature(kTransactionFeature);
+      if (link == &link_) finalized_ = channel->feature(protocol::kTransactionFeature);
       tell(watched, as, false);
       const auto answer = co_await channel->call<Response>(*version, request, limit);
       if (answer || !maybe_executed(answer.error())) tell(watched, as, true);

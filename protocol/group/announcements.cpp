@@ -142,21 +142,16 @@ void GroupCoordinator::State::changed(const ConsumerGroup& group, const Seen& be
 }
 
 void GroupCoordinator::State::heartbeat_decided(const wire::ConsumerGroupHeartbeatRequest& request,
-                                                const ConsumerMember& member) const {
+                                                const ConsumerMember& member, const ClientAssignment& owned) const {
   if (observer == nullptr) return;
-  Assignment has;
-  if (request.topic_partitions) {
-    for (const auto& topic : *request.topic_partitions)
-      has[topic.topic_id].insert(topic.partitions.begin(), topic.partitions.end());
-  }
-  const std::string owned = assignment_text(has, options.image);
+  const std::string text = owned ? assignment_text(*owned, options.image) : std::string();
   observer->observe(ConsumerHeartbeatDecided{.partition = options.partition,
                                              .group = request.group_id,
                                              .member = member.id,
                                              .asked_epoch = request.member_epoch,
                                              .epoch = member.current.epoch,
-                                             .tells = request.topic_partitions.has_value(),
-                                             .owned = owned});
+                                             .tells = owned.has_value(),
+                                             .owned = text});
 }
 
 // ---- commits ----

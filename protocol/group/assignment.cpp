@@ -3,27 +3,29 @@
 #include <cstdint>
 
 #include "protocol/group/classic_group.h"
+#include "protocol/group/record_codec.h"
 #include "protocol/metadata_image.h"
 #include "protocol/wire/gen/data_records.h"
-#include "protocol/wire/reader.h"
 
 namespace verdict::group {
+namespace {
+
+void add(std::string& text, std::string_view topic, std::int32_t index) {
+  if (!text.empty()) text += ',';
+  text.append(topic).append("-").append(std::to_string(index));
+}
+
+}  // namespace
 
 std::string assignment_text(std::optional<std::string_view> protocol_type, std::span<const std::byte> assignment) {
   wire::Arena arena;
   wire::ConsumerProtocolAssignment read;
-  // Later versions only add to the end of what version 0 has.
-  if (protocol_type != kConsumerProtocolType || assignment.size() < 2 ||
-      wire::load_big_endian<std::int16_t>(assignment.data()) < 0 ||
-      !wire::decode(arena, assignment.subspan(2), 0, read)) {
+  if (protocol_type != kConsumerProtocolType || !decode_said(arena, assignment, 0, read)) {
     return {};
   }
   std::string text;
   for (const auto& topic : read.assigned_partitions) {
-    for (const std::int32_t index : topic.partitions) {
-      if (!text.empty()) text += ',';
-      text.append(topic.topic).append("-").append(std::to_string(index));
-    }
+    for (const std::int32_t index : topic.partitions) add(text, topic.topic, index);
   }
   return text;
 }
@@ -33,10 +35,7 @@ std::string assignment_text(const Assignment& assignment, const protocol::Metada
   for (const auto& [id, indexes] : assignment) {
     const protocol::TopicImage* topic = image == nullptr ? nullptr : image->topic(id);
     const std::string name = topic == nullptr ? id.to_string() : topic->name;
-    for (const std::int32_t index : indexes) {
-      if (!text.empty()) text += ',';
-      text.append(name).append("-").append(std::to_string(index));
-    }
+    for (const std::int32_t index : indexes) add(text, name, index);
   }
   return text;
 }

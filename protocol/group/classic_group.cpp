@@ -4,8 +4,8 @@
 #include <limits>
 #include <utility>
 
+#include "protocol/group/record_codec.h"
 #include "protocol/wire/gen/data_records.h"
-#include "protocol/wire/reader.h"
 #include "runtime/assert.h"
 
 namespace verdict::group {
@@ -266,9 +266,7 @@ void ClassicGroup::read_subscriptions() {
     const wire::Bytes metadata = member.metadata(*protocol_);
     wire::Arena arena;
     wire::ConsumerProtocolSubscription subscription;
-    // Later versions only add to the end of what version 0 has.
-    if (metadata.size() < 2 || wire::load_big_endian<std::int16_t>(metadata.data()) < 0 ||
-        !wire::decode(arena, metadata.subspan(2), 0, subscription)) {
+    if (!decode_said(arena, metadata, 0, subscription)) {
       return;
     }
     for (const std::string_view topic : subscription.topics) {

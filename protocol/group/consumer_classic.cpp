@@ -11,75 +11,58 @@
 // ConsumerGroupHeartbeat does for others. The generation is the member's own epoch, and the assignment the
 // coordinator's.
 namespace verdict::group {
-namespace {
 
-constexpr int kMemberIdRequired = 4;  // KIP-394
-constexpr int kLeaveNamesMembers = 3;
-
-std::unexpected<Refusal> refuse(ErrorCode error) { return std::unexpected(Refusal{.error = error, .message = {}}); }
-
-}  // namespace
-
-void GroupCoordinator::State::join_consumers(const events_in::JoinGroup& event, Turn& turn) {
-  const auto& request = event.request;
-  const Waiting call{.token = event.token, .version = event.version};
+void GroupCoordinator::State::join_consumers(Joining& joining, Turn& turn) {
+  const auto& request = joining.request;
+  const Waiting call = joining.waiting();
   const ConsumerGroup& group = *find_consumers(request.group_id);
-  const bool unknown = request.member_id.empty();
-  const std::string id = unknown ? event.random.to_string() : std::string(request.member_id);
+  const std::string id = request.member_id.empty() ? joining.event.random.to_string() : std::string(request.member_id);
   if (const auto full = refuse_if_full(group, id)) {
     return refuse_join(call, full->error, "", turn);
   }
-  std::vector<MemberProtocol> protocols = protocols_of(request);
-  if (!group.supports_classic(request.protocol_type, protocols) || protocols.empty()) {
+  if (!group.supports_classic(request.protocol_type, joining.protocols)) {
     return refuse_join(call, ErrorCode::INCONSISTENT_GROUP_PROTOCOL, "", turn);
   }
-  if (unknown && !request.group_instance_id && event.version >= kMemberIdRequired) {
+  if (joining.comes_back()) {
     return refuse_join(call, ErrorCode::MEMBER_ID_REQUIRED, id, turn);
   }
-  if (const Done done = join_member(event, id, std::move(protocols), turn); !done) {
+  if (const Done done = join_member(joining, id, turn); !done) {
     refuse_join(call, done.error().error, "", turn);
   }
 }
 
-GroupCoordinator::State::Done GroupCoordinator::State::join_member(const events_in::JoinGroup& event,
-                                                                   const std::string& id,
-                                                                   std::vector<MemberProtocol> protocols, Turn& turn) {
-  const auto& request = event.request;
+GroupCoordinator::State::Done GroupCoordinator::State::join_member(Joining& joining, const std::string& id,
+                                                                   Turn& turn) {
+  const auto& request = joining.request;
   const ConsumerGroup& group = *find_consumers(request.group_id);
-  const auto subscription = read_subscription(protocols.front().metadata, options.image);
+  const auto subscription = read_subscription(joining.protocols.front().metadata, options.image);
   if (!subscription) {
     return refuse(ErrorCode::UNKNOWN_SERVER_ERROR);
   }
-  Work work{.id = group.id(), .existing = &group, .made = {}, .records = {}, .changes = {}};
-  const ConsumerMember* older = nullptr;
-  if (request.group_instance_id) {
-    older = group.static_member(*request.group_instance_id);
-  }
+  Work work(group);
+  const bool fixed = request.group_instance_id.has_value();
+  const ConsumerMember* older = fixed ? group.static_member(*request.group_instance_id) : nullptr;
   const bool last_of_its_kind = older != nullptr && !older->classic() &&
                                 may_downgrade(group, group.members().size(), group.classic_members() + 1, turn);
-  const Or<ConsumerMember> found = request.group_instance_id
-                                       ? static_member(work, id, std::string(*request.group_instance_id),
-                                                       request.member_id.empty(), /*classic=*/true, turn)
-                                       : dynamic_member(group, id, true);
+  const bool create = !fixed || request.member_id.empty();
+  const Or<ConsumerMember> found = member_of(work, id, request.group_instance_id, create, /*classic=*/true, turn);
   if (!found) {
     return std::unexpected(found.error());
   }
   ConsumerMember member = *found;
-  const std::string protocol = protocols.front().name;
-  const std::int32_t rebalance_timeout_ms =
-      event.version == 0 ? request.session_timeout_ms : request.rebalance_timeout_ms;
-  if (request.group_instance_id) {
+  const std::string protocol = joining.protocols.front().name;
+  if (fixed) {
     member.metadata.instance_id = std::string(*request.group_instance_id);
   }
   if (subscription->rack_id) {
     member.metadata.rack_id = subscription->rack_id;
   }
-  member.metadata.rebalance_timeout_ms = rebalance_timeout_ms;
+  member.metadata.rebalance_timeout_ms = joining.rebalance_timeout_ms;
   member.metadata.topics = subscription->topics;
-  member.metadata.client_id = std::string(event.client_id);
-  member.metadata.client_host = std::string(event.client_host);
+  member.metadata.client_id = std::string(joining.event.client_id);
+  member.metadata.client_host = std::string(joining.event.client_host);
   member.metadata.classic =
-      ClassicMembership{.session_timeout_ms = request.session_timeout_ms, .protocols = std::move(protocols)};
+      ClassicMembership{.session_timeout_ms = request.session_timeout_ms, .protocols = std::move(joining.protocols)};
   if (member.metadata != found->metadata) {
     work.changes.emplace_back(changes::Metadata{.member = id, .value = member.metadata});
   }
@@ -92,9 +75,9 @@ GroupCoordinator::State::Done GroupCoordinator::State::join_member(const events_
     downgrade(work.id, {}, turn);
   } else {
     set_timer(TimerKind::consumer_session, work.id, id, request.session_timeout_ms, turn);
-    set_timer(TimerKind::classic_sync, work.id, id, rebalance_timeout_ms, turn);
+    set_timer(TimerKind::classic_sync, work.id, id, joining.rebalance_timeout_ms, turn);
   }
-  respond(event.token,
+  respond(joining.event.token,
           wire::JoinGroupResponse{.generation_id = member.current.epoch,
                                   .protocol_type = kConsumerProtocolType,
                                   .protocol_name = protocol,
@@ -175,37 +158,21 @@ ErrorCode GroupCoordinator::State::heartbeat_consumers(const wire::HeartbeatRequ
   return ErrorCode::REBALANCE_IN_PROGRESS;
 }
 
-void GroupCoordinator::State::leave_consumers(const events_in::LeaveGroup& event, const ConsumerGroup& group,
-                                              Turn& turn) {
-  const auto& request = event.request;
-  const bool batch = event.version >= kLeaveNamesMembers;
-  wire::LeaveGroupRequest::MemberIdentity sole{.member_id = request.member_id};
-  const std::span<const wire::LeaveGroupRequest::MemberIdentity> members =
-      batch ? std::span<const wire::LeaveGroupRequest::MemberIdentity>(request.members) : std::span(&sole, 1);
-  std::vector<wire::LeaveGroupResponse::MemberResponse> answers;
-  std::vector<std::string> leaving;
-  for (const auto& who : members) {
-    const ConsumerMember* member =
-        who.group_instance_id ? group.static_member(*who.group_instance_id) : group.find(who.member_id);
-    const bool fenced =
-        member != nullptr && who.group_instance_id && !who.member_id.empty() && member->id != who.member_id;
-    const ErrorCode error = member == nullptr ? ErrorCode::UNKNOWN_MEMBER_ID
-                            : fenced          ? ErrorCode::FENCED_INSTANCE_ID
-                                              : ErrorCode::NONE;
-    if (error == ErrorCode::NONE && std::ranges::find(leaving, member->id) == leaving.end()) {
-      leaving.push_back(member->id);
-    }
-    answers.push_back(
-        {.member_id = who.member_id, .group_instance_id = who.group_instance_id, .error_code = code(error)});
+ErrorCode GroupCoordinator::State::leave_one(const ConsumerGroup& group,
+                                             const wire::LeaveGroupRequest::MemberIdentity& who,
+                                             std::vector<std::string>& leaving) const {
+  const ConsumerMember* member =
+      who.group_instance_id ? group.static_member(*who.group_instance_id) : group.find(who.member_id);
+  if (member == nullptr) {
+    return ErrorCode::UNKNOWN_MEMBER_ID;
   }
-  remove_members(std::string(request.group_id), leaving, turn);
-  wire::LeaveGroupResponse response;
-  if (batch) {
-    response.members = answers;
-  } else {
-    response.error_code = answers[0].error_code;
+  if (who.group_instance_id && !who.member_id.empty() && member->id != who.member_id) {
+    return ErrorCode::FENCED_INSTANCE_ID;
   }
-  respond(event.token, response, turn);
+  if (std::ranges::find(leaving, member->id) == leaving.end()) {
+    leaving.push_back(member->id);
+  }
+  return ErrorCode::NONE;
 }
 
 }  // namespace verdict::group

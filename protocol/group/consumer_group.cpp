@@ -1,6 +1,7 @@
 #include "protocol/group/consumer_group.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "protocol/java_order.h"
@@ -40,7 +41,27 @@ ErrorCode check_epoch(const ConsumerMember& member, std::int32_t epoch) {
                                        : ErrorCode::STALE_MEMBER_EPOCH;
 }
 
+// Who has the most votes.
+std::optional<std::string> winner(const Counts& votes) {
+  std::vector<std::string> names;
+  for (const auto& [name, votes_of] : votes) {
+    names.push_back(name);
+  }
+  std::optional<std::string> best;
+  for (const std::string& name : protocol::in_java_order(names, protocol::java_buckets(names.size()))) {
+    if (!best || votes.at(name) > votes.at(*best)) {
+      best = name;
+    }
+  }
+  return best;
+}
+
 }  // namespace
+
+bool has(const Assignment& assignment, const Uuid& topic, std::int32_t partition) {
+  const auto at = assignment.find(topic);
+  return at != assignment.end() && at->second.contains(partition);
+}
 
 void count(Counts& counts, std::string_view key, int difference) {
   if (key.empty()) {
@@ -123,17 +144,17 @@ void ConsumerGroup::apply_one(const changes::Current& change) {
     return;
   }
   ConsumerMember& changed = member(change.member);
-  const Assignment gave_up = changed.current.revoking;
-  disown(changed, changed.current.assigned);
-  disown(changed, gave_up);
-  changed.current = change.value.value_or(MemberAssignment{.epoch = kLeftEpoch,
-                                                           .previous_epoch = kLeftEpoch,
-                                                           .state = changed.current.state,
-                                                           .assigned = {},
-                                                           .revoking = {}});
+  const MemberAssignment was =
+      std::exchange(changed.current, change.value.value_or(MemberAssignment{.epoch = kLeftEpoch,
+                                                                            .previous_epoch = kLeftEpoch,
+                                                                            .state = changed.current.state,
+                                                                            .assigned = {},
+                                                                            .revoking = {}}));
+  disown(changed, was.assigned);
+  disown(changed, was.revoking);
   own(changed, changed.current.assigned);
   if (defects_.has(Defect::Kafka16147)) [[unlikely]]
-    disown(changed, gave_up);
+    disown(changed, was.revoking);
   own(changed, changed.current.revoking);
 }
 
@@ -207,6 +228,12 @@ const Assignment* ConsumerGroup::target(std::string_view member) const {
   return at == targets_.end() ? nullptr : &at->second;
 }
 
+const Assignment& ConsumerGroup::target_or_none(std::string_view member) const {
+  static const Assignment kNone;
+  const Assignment* there = target(member);
+  return there == nullptr ? kNone : *there;
+}
+
 std::int32_t ConsumerGroup::partition_epoch(const Uuid& topic, std::int32_t partition) const {
   const auto of_topic = owners_.find(topic);
   if (of_topic == owners_.end()) {
@@ -217,20 +244,14 @@ std::int32_t ConsumerGroup::partition_epoch(const Uuid& topic, std::int32_t part
 }
 
 bool ConsumerGroup::waits_for_others(const ConsumerMember& member) const {
-  const Assignment* wanted = target(member.id);
-  if (member.current.state != MemberState::unreleased || wanted == nullptr) {
+  if (member.current.state != MemberState::unreleased) {
     return false;
   }
-  for (const auto& [topic, indexes] : *wanted) {
-    const auto has = member.current.assigned.find(topic);
-    for (const std::int32_t index : indexes) {
-      const bool mine = has != member.current.assigned.end() && has->second.contains(index);
-      if (!mine && partition_epoch(topic, index) != -1) {
-        return true;
-      }
-    }
-  }
-  return false;
+  return std::ranges::any_of(target_or_none(member.id), [&](const auto& topic) {
+    return std::ranges::any_of(topic.second, [&](std::int32_t one) {
+      return !has(member.current.assigned, topic.first, one) && partition_epoch(topic.first, one) != -1;
+    });
+  });
 }
 
 const ResolvedRegex* ConsumerGroup::regex(std::string_view pattern) const {
@@ -243,16 +264,12 @@ std::size_t ConsumerGroup::members_with(std::string_view pattern) const {
   return at == patterns_.end() ? 0 : at->second;
 }
 
-SubscribedTopics ConsumerGroup::subscribed_with(const ConsumerMember* from, const ConsumerMember* to) const {
+SubscribedTopics ConsumerGroup::subscribed_with(const ConsumerMember& from, const ConsumerMember& to) const {
   SubscribedTopics out = subscribed_;
-  if (from != nullptr) {
-    count_names(out, from->metadata, -1);
-  }
-  if (to != nullptr) {
-    count_names(out, to->metadata, 1);
-  }
-  const std::string_view left = from == nullptr ? std::string_view{} : from->metadata.pattern();
-  const bool last = !left.empty() && (to == nullptr || to->metadata.pattern() != left) && members_with(left) == 1;
+  count_names(out, from.metadata, -1);
+  count_names(out, to.metadata, 1);
+  const std::string_view left = from.metadata.pattern();
+  const bool last = !left.empty() && to.metadata.pattern() != left && members_with(left) == 1;
   if (const ResolvedRegex* gone = last ? regex(left) : nullptr) {
     count_topics(out, *gone, -1);
   }
@@ -273,37 +290,21 @@ SubscribedTopics ConsumerGroup::subscribed_without(const std::vector<std::string
   return out;
 }
 
-Counts ConsumerGroup::patterns_with(const ConsumerMember* from, const ConsumerMember* to) const {
+Counts ConsumerGroup::patterns_with(const ConsumerMember& from, const ConsumerMember& to) const {
   Counts out = patterns_;
-  if (from != nullptr) {
-    group::count(out, from->metadata.pattern(), -1);
-  }
-  if (to != nullptr) {
-    group::count(out, to->metadata.pattern(), 1);
-  }
+  group::count(out, from.metadata.pattern(), -1);
+  group::count(out, to.metadata.pattern(), 1);
   return out;
 }
 
-std::optional<std::string> ConsumerGroup::preferred_assignor(const ConsumerMember* from,
-                                                             const ConsumerMember* to) const {
+std::optional<std::string> ConsumerGroup::preferred_assignor() const { return winner(assignors_); }
+
+std::optional<std::string> ConsumerGroup::preferred_assignor_with(const ConsumerMember& from,
+                                                                  const ConsumerMember& to) const {
   Counts votes = assignors_;
-  if (from != nullptr) {
-    group::count(votes, from->metadata.assignor.value_or(""), -1);
-  }
-  if (to != nullptr) {
-    group::count(votes, to->metadata.assignor.value_or(""), 1);
-  }
-  std::vector<std::string> names;
-  for (const auto& [name, votes_of] : votes) {
-    names.push_back(name);
-  }
-  std::optional<std::string> best;
-  for (const std::string& name : protocol::in_java_order(names, protocol::java_buckets(names.size()))) {
-    if (!best || votes.at(name) > votes.at(*best)) {
-      best = name;
-    }
-  }
-  return best;
+  group::count(votes, from.metadata.assignor.value_or(""), -1);
+  group::count(votes, to.metadata.assignor.value_or(""), 1);
+  return winner(votes);
 }
 
 // Does each member want the same topics? By one way of saying so, as far as that can be told from the counts.
@@ -319,9 +320,6 @@ bool ConsumerGroup::homogeneous(const Counts& patterns, const SubscribedTopics& 
 bool ConsumerGroup::supports_classic(std::string_view type, const std::vector<MemberProtocol>& protocols) const {
   if (type != kConsumerProtocolType) {
     return false;
-  }
-  if (empty()) {
-    return !protocols.empty();
   }
   return std::ranges::any_of(protocols, [this](const MemberProtocol& one) {
     const auto at = classic_protocols_.find(one.name);

@@ -22,6 +22,7 @@
 namespace verdict::group {
 
 using Assignment = std::map<Uuid, std::set<std::int32_t>>;  // no topic without partitions
+bool has(const Assignment& assignment, const Uuid& topic, std::int32_t partition);
 
 // As in CurrentMemberAssignment records.
 enum class MemberState : std::int8_t {
@@ -150,6 +151,7 @@ class ConsumerGroup {
   const ConsumerMember* static_member(const std::optional<std::string>& instance) const;
   const Targets& targets() const { return targets_; }
   const Assignment* target(std::string_view member) const;  // null: none was computed yet
+  const Assignment& target_or_none(std::string_view member) const;
   // -1: nobody has it. Whoever has to give it up has it until it says that it did.
   std::int32_t partition_epoch(const Uuid& topic, std::int32_t partition) const;
   bool waits_for_others(const ConsumerMember& member) const;
@@ -162,12 +164,13 @@ class ConsumerGroup {
   std::size_t members_with(std::string_view pattern) const;
   bool has_partition_metadata() const { return has_partition_metadata_; }
 
-  // As they will be: with `to` in the place of `from`; null: nobody.
-  SubscribedTopics subscribed_with(const ConsumerMember* from, const ConsumerMember* to) const;
+  // As they will be: with `to` in the place of `from`.
+  SubscribedTopics subscribed_with(const ConsumerMember& from, const ConsumerMember& to) const;
   SubscribedTopics subscribed_without(const std::vector<std::string>& members,
                                       const std::vector<std::string>& patterns) const;
-  Counts patterns_with(const ConsumerMember* from, const ConsumerMember* to) const;
-  std::optional<std::string> preferred_assignor(const ConsumerMember* from, const ConsumerMember* to) const;
+  Counts patterns_with(const ConsumerMember& from, const ConsumerMember& to) const;
+  std::optional<std::string> preferred_assignor_with(const ConsumerMember& from, const ConsumerMember& to) const;
+  std::optional<std::string> preferred_assignor() const;
   static bool homogeneous(const Counts& patterns, const SubscribedTopics& topics, std::size_t members);
   bool homogeneous() const { return homogeneous(patterns_, subscribed_, members_.size()); }
 

@@ -4,6 +4,7 @@
 #include <ranges>
 #include <utility>
 
+#include "protocol/group/assignment.h"
 #include "protocol/group/state.h"
 
 // ConsumerGroupHeartbeat: all that a member of the consumer protocol says and hears.
@@ -14,14 +15,6 @@ using Request = wire::ConsumerGroupHeartbeatRequest;
 using Answer = wire::ConsumerGroupHeartbeatResponse;
 
 constexpr int kClientDrawsId = 1;  // from this version on members bring their id
-
-std::unexpected<Refusal> refuse(ErrorCode error, std::string message) {
-  return std::unexpected(Refusal{.error = error, .message = std::move(message)});
-}
-
-std::optional<std::string> owned(std::optional<std::string_view> text) {
-  return text ? std::optional<std::string>(*text) : std::nullopt;
-}
 
 ClientAssignment owned_by(const Request& request) {
   if (!request.topic_partitions) {
@@ -139,7 +132,7 @@ std::optional<Refusal> check_heartbeat(const Request& request, int version, std:
 struct GroupCoordinator::State::Beat {
   Token token = 0;
   const Request& request;
-  ConsumerMember before;
+  const ConsumerMember& before;
   ConsumerMember after;
 };
 
@@ -169,14 +162,13 @@ GroupCoordinator::State::Done GroupCoordinator::State::beat(const events_in::Con
   }
   const std::string id = request.member_id.empty() ? event.random.to_string() : std::string(request.member_id);
   const ClientAssignment owned_now = owned_by(request);
-  const auto instance = owned(request.instance_id);
-  const Or<ConsumerMember> found = instance ? static_member(work, id, *instance, joins, /*classic=*/false, turn)
-                                            : dynamic_member(work.group(), id, joins);
+  const Or<ConsumerMember> found = member_of(work, id, request.instance_id, joins, /*classic=*/false, turn);
   if (!found) {
     return std::unexpected(found.error());
   }
   // Who takes a static member's place brings no epoch of it.
-  if (auto wrong = instance && joins ? std::nullopt : refuse_epoch(*found, request.member_epoch, owned_now)) {
+  if (auto wrong =
+          request.instance_id && joins ? std::nullopt : refuse_epoch(*found, request.member_epoch, owned_now)) {
     return std::unexpected(std::move(*wrong));
   }
   if (found->current.state == MemberState::unknown && (!owned_now || !owned_now->empty())) {
@@ -199,7 +191,7 @@ GroupCoordinator::State::Done GroupCoordinator::State::beat(const events_in::Con
   if (Done done = commit(work, turn); !done) {
     return done;
   }
-  heartbeat_decided(request, beat.after);
+  heartbeat_decided(request, beat.after, owned_now);
   answer_beat(beat, turn);
   refresh_regexes(work.id, regexes->refresh, turn);
   return {};
@@ -224,14 +216,7 @@ void GroupCoordinator::State::answer_beat(const Beat& beat, Turn& turn) {
                   .assignment = std::nullopt};
   wire::Arena arena;
   if (beat.request.member_epoch == 0 || says_all || member.current.assigned != beat.before.current.assigned) {
-    using Topic = Answer::TopicPartitions;
-    const auto topics = arena.make_span<Topic>(member.current.assigned.size());
-    std::size_t i = 0;
-    for (const auto& [topic, indexes] : member.current.assigned) {
-      topics[i].topic_id = topic;
-      topics[i].partitions = arena.make_span<std::int32_t>(indexes.size());
-      std::ranges::copy(indexes, topics[i++].partitions.begin());
-    }
+    const auto topics = topics_of<Answer::TopicPartitions>(arena, member.current.assigned);
     response.assignment = Answer::Assignment{.topic_partitions = topics};
   }
   respond(beat.token, response, turn);
@@ -243,16 +228,11 @@ GroupCoordinator::State::Done GroupCoordinator::State::leave_consumers(const eve
   const Request& request = event.request;
   const ConsumerGroup* group = find_consumers(request.group_id);
   if (group == nullptr) {
-    return refuse(ErrorCode::GROUP_ID_NOT_FOUND,
-                  find(request.group_id) == nullptr
-                      ? fmt::format("Group {} not found.", request.group_id)
-                      : fmt::format("Group {} is not a consumer group.", request.group_id));
+    return refuse(ErrorCode::GROUP_ID_NOT_FOUND, why_no_consumers(request.group_id));
   }
-  Work work{.id = group->id(), .existing = group, .made = {}, .records = {}, .changes = {}};
+  Work work(*group);
   const Or<ConsumerMember> found =
-      request.instance_id
-          ? static_member(work, request.member_id, std::string(*request.instance_id), false, false, turn)
-          : dynamic_member(*group, request.member_id, false);
+      member_of(work, request.member_id, request.instance_id, /*create=*/false, /*classic=*/false, turn);
   if (!found) {
     return std::unexpected(found.error());
   }

@@ -13,11 +13,13 @@ namespace {
 
 constexpr std::int64_t kMetadataRefreshMs = std::numeric_limits<std::int32_t>::max();
 
-std::unexpected<Refusal> refuse(ErrorCode error, std::string message) {
-  return std::unexpected(Refusal{.error = error, .message = std::move(message)});
-}
-
 }  // namespace
+
+void Work::remove_member(const std::string& member) {
+  changes.emplace_back(changes::Current{.member = member, .value = std::nullopt});
+  changes.emplace_back(changes::Target{.member = member, .value = std::nullopt});
+  changes.emplace_back(changes::Metadata{.member = member, .value = std::nullopt});
+}
 
 const ConsumerGroup* GroupCoordinator::State::find_consumers(std::string_view id) const {
   const auto at = consumers.find(id);
@@ -70,9 +72,8 @@ void GroupCoordinator::State::resume(const ConsumerGroup& group, Turn& turn) {
 
 // For a member that joins a group is made, of a classic one if there is one.
 GroupCoordinator::State::Or<Work> GroupCoordinator::State::open_consumers(std::string_view id, bool create) const {
-  Work work{.id = std::string(id), .existing = find_consumers(id), .made = {}, .records = {}, .changes = {}};
-  if (work.existing != nullptr) {
-    return work;
+  if (const ConsumerGroup* there = find_consumers(id)) {
+    return Work(*there);
   }
   const ClassicGroup* classic = find(id);
   if (!create) {
@@ -83,10 +84,10 @@ GroupCoordinator::State::Or<Work> GroupCoordinator::State::open_consumers(std::s
   if (classic != nullptr && !classic->is(GroupState::empty)) {
     return upgrade(*classic);
   }
+  Work work(ConsumerGroup(std::string(id), options.defects));
   if (classic != nullptr) {
     work.records.push_back(group_tombstone(id));
   }
-  work.made.emplace(work.id, options.defects);
   return work;
 }
 
@@ -115,10 +116,10 @@ GroupCoordinator::State::Or<ConsumerMember> GroupCoordinator::State::dynamic_mem
 // Whoever joins with an instance id takes its older self's place, once that has left for a while. A classic member
 // is its older self's successor at any time.
 GroupCoordinator::State::Or<ConsumerMember> GroupCoordinator::State::static_member(Work& work, std::string_view id,
-                                                                                   const std::string& instance,
+                                                                                   std::string_view instance,
                                                                                    bool create, bool classic,
                                                                                    Turn& turn) {
-  const ConsumerMember* there = work.group().static_member(std::string_view(instance));
+  const ConsumerMember* there = work.group().static_member(instance);
   if (!create) {
     if (there == nullptr) {
       return refuse(ErrorCode::UNKNOWN_MEMBER_ID, fmt::format("Instance id {} is unknown.", instance));
@@ -148,14 +149,17 @@ GroupCoordinator::State::Or<ConsumerMember> GroupCoordinator::State::static_memb
   return fresh;
 }
 
+GroupCoordinator::State::Or<ConsumerMember> GroupCoordinator::State::member_of(Work& work, std::string_view id,
+                                                                               std::optional<std::string_view> instance,
+                                                                               bool create, bool classic, Turn& turn) {
+  return instance ? static_member(work, id, *instance, create, classic, turn)
+                  : dynamic_member(work.group(), id, create);
+}
+
 void GroupCoordinator::State::take_place(Work& work, const ConsumerMember& old, const ConsumerMember& fresh) {
-  const Assignment* target = work.group().target(old.id);
-  Assignment its = target == nullptr ? Assignment{} : *target;
-  work.changes.emplace_back(changes::Current{.member = old.id, .value = std::nullopt});
-  work.changes.emplace_back(changes::Target{.member = old.id, .value = std::nullopt});
-  work.changes.emplace_back(changes::Metadata{.member = old.id, .value = std::nullopt});
+  work.remove_member(old.id);
   work.changes.emplace_back(changes::Metadata{.member = fresh.id, .value = fresh.metadata});
-  work.changes.emplace_back(changes::Target{.member = fresh.id, .value = std::move(its)});
+  work.changes.emplace_back(changes::Target{.member = fresh.id, .value = work.group().target_or_none(old.id)});
   work.changes.emplace_back(changes::Current{.member = fresh.id, .value = fresh.current});
 }
 
@@ -178,6 +182,17 @@ GroupCoordinator::State::Done GroupCoordinator::State::commit(Work& work, Turn& 
     moved(made->second);
     for (const auto& [id, member] : made->second.members()) member_moved(made->second, member, "loaded");
   }
+  if (!work.changes.empty()) {  // most heartbeats have none
+    apply(work);
+  }
+  if (work.looked_at_metadata) {
+    consumers.find(work.id)->second.set_metadata_deadline(turn.now + from_ms(kMetadataRefreshMs));
+  }
+  append(std::move(records), turn);
+  return {};
+}
+
+void GroupCoordinator::State::apply(const Work& work) {
   ConsumerGroup& group = consumers.find(work.id)->second;
   const Seen before = seen(group, work);
   for (const ConsumerChange& change : work.changes) {
@@ -187,11 +202,6 @@ GroupCoordinator::State::Done GroupCoordinator::State::commit(Work& work, Turn& 
     group.apply(change);
   }
   changed(group, before);
-  if (work.looked_at_metadata) {
-    group.set_metadata_deadline(turn.now + from_ms(kMetadataRefreshMs));
-  }
-  append(std::move(records), turn);
-  return {};
 }
 
 // The group goes on in a new epoch. What they had is free for others with their last record.
@@ -205,13 +215,11 @@ void GroupCoordinator::State::remove_members(const std::string& id, const std::v
   if (may_downgrade(*group, group->members().size() - ids.size(), group->classic_members() - classic, turn)) {
     return downgrade(id, ids, turn);
   }
-  Work work{.id = id, .existing = group, .made = {}, .records = {}, .changes = {}};
+  Work work(*group);
   Counts leaving;
   for (const std::string& member : ids) {
     count(leaving, group->find(member)->metadata.pattern(), 1);
-    work.changes.emplace_back(changes::Current{.member = member, .value = std::nullopt});
-    work.changes.emplace_back(changes::Target{.member = member, .value = std::nullopt});
-    work.changes.emplace_back(changes::Metadata{.member = member, .value = std::nullopt});
+    work.remove_member(member);
   }
   std::vector<std::string> unused;
   for (const auto& [pattern, members] : leaving) {

@@ -11,19 +11,6 @@ namespace {
 
 constexpr std::int16_t kHighest = 3;
 
-// Later versions only add to the end of what the highest known has.
-template <class Message>
-std::optional<std::int16_t> read(wire::Arena& arena, wire::Bytes bytes, Message& out) {
-  if (bytes.size() < 2) {
-    return std::nullopt;
-  }
-  const auto version = wire::load_big_endian<std::int16_t>(bytes.data());
-  if (version < 0 || !wire::decode(arena, bytes.subspan(2), std::min(version, kHighest), out)) {
-    return std::nullopt;
-  }
-  return std::min(version, kHighest);
-}
-
 template <class Topics>
 Assignment by_id(const Topics& topics, const protocol::MetadataImage* image) {
   Assignment out;
@@ -41,7 +28,7 @@ Assignment by_id(const Topics& topics, const protocol::MetadataImage* image) {
 std::optional<Subscription> read_subscription(wire::Bytes bytes, const protocol::MetadataImage* image) {
   wire::Arena arena;
   wire::ConsumerProtocolSubscription read_as;
-  const auto version = read(arena, bytes, read_as);
+  const auto version = decode_said(arena, bytes, kHighest, read_as);
   if (!version) {
     return std::nullopt;
   }
@@ -58,7 +45,7 @@ std::optional<GivenAssignment> read_assignment(wire::Bytes bytes, const protocol
   }
   wire::Arena arena;
   wire::ConsumerProtocolAssignment read_as;
-  if (!read(arena, bytes, read_as)) {
+  if (!decode_said(arena, bytes, kHighest, read_as)) {
     return std::nullopt;
   }
   return GivenAssignment{.partitions = by_id(read_as.assigned_partitions, image),

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/group/assignment.h"
 #include "protocol/group/record_codec.h"
 #include "protocol/wire/gen/group_records.h"
 
@@ -19,34 +20,6 @@ using CurrentKey = wire::ConsumerGroupCurrentMemberAssignmentKey;
 using RegexKey = wire::ConsumerGroupRegularExpressionKey;
 
 using Value = std::optional<std::span<const std::byte>>;
-
-// Topics and partitions as messages have them: `Topic` has topic_id and partitions.
-template <class Topic>
-std::span<Topic> topics_of(wire::Arena& arena, const Assignment& assignment) {
-  const auto out = arena.make_span<Topic>(assignment.size());
-  std::size_t i = 0;
-  for (const auto& [id, indexes] : assignment) {
-    out[i].topic_id = id;
-    out[i].partitions = arena.make_span<std::int32_t>(indexes.size());
-    std::size_t n = 0;
-    for (const std::int32_t index : indexes) {
-      out[i].partitions[n++] = index;
-    }
-    ++i;
-  }
-  return out;
-}
-
-template <class Topics>
-Assignment assignment_of(const Topics& topics) {
-  Assignment out;
-  for (const auto& topic : topics) {
-    if (!topic.partitions.empty()) {
-      out[topic.topic_id].insert(topic.partitions.begin(), topic.partitions.end());
-    }
-  }
-  return out;
-}
 
 std::span<std::string_view> strings_of(wire::Arena& arena, const std::set<std::string, std::less<>>& from) {
   const auto out = arena.make_span<std::string_view>(from.size());
@@ -166,8 +139,8 @@ template <class Key, class Wire, class Make>
 Read read_as(std::span<const std::byte> body, const Value& value, Make make) {
   wire::Arena arena;
   Key key;
-  if (!wire::decode_exact(arena, body, 0, key)) {
-    return std::unexpected(std::string(Key::message_name) + ": a malformed key");
+  if (auto done = decode_key(arena, body, key); !done) {
+    return std::unexpected(done.error());
   }
   Wire read;
   if (value) {

@@ -50,10 +50,9 @@ GroupCoordinator::State::Or<GroupCoordinator::State::RegexUpdate> GroupCoordinat
       out.bump = group.regex(taken) != nullptr;
     } else if (!taken.empty()) {
       if (const auto compiled = TopicRegex::compile(taken); !compiled) {
-        return std::unexpected(
-            Refusal{.error = ErrorCode::INVALID_REGULAR_EXPRESSION,
-                    .message = fmt::format("SubscribedTopicRegex `{}` is not a valid regular expression: {}.", taken,
-                                           compiled.error())});
+        return refuse(
+            ErrorCode::INVALID_REGULAR_EXPRESSION,
+            fmt::format("SubscribedTopicRegex `{}` is not a valid regular expression: {}.", taken, compiled.error()));
       }
       wanted = true;
     }
@@ -66,7 +65,8 @@ GroupCoordinator::State::Or<GroupCoordinator::State::RegexUpdate> GroupCoordinat
   if (now_ms <= last.at_ms + kLeastIntervalMs) {
     return out;
   }
-  const Counts patterns = group.patterns_with(&from, &to);
+  const Counts changed = left == taken ? Counts{} : group.patterns_with(from, to);
+  const Counts& patterns = left == taken ? group.patterns() : changed;
   wanted |= patterns.size() != group.regexes().size() || last.version < new_topics_at ||
             now_ms > last.at_ms + options.consumer_regex_refresh_ms;
   if (wanted) {
@@ -85,7 +85,7 @@ void GroupCoordinator::State::refresh_regexes(const std::string& id, const std::
   if (patterns.empty() || group == nullptr || options.image == nullptr) {
     return;
   }
-  Work work{.id = id, .existing = group, .made = {}, .records = {}, .changes = {}};
+  Work work(*group);
   ConsumerGroup::Regexes resolved = group->regexes();
   bool changed = false;
   for (const std::string& pattern : patterns) {

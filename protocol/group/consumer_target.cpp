@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <utility>
 
 #include "protocol/group/assignors.h"
@@ -15,17 +16,14 @@
 namespace verdict::group {
 namespace {
 
-bool has(const Assignment& assignment, const Uuid& topic, std::int32_t partition) {
-  const auto at = assignment.find(topic);
-  return at != assignment.end() && at->second.contains(partition);
+bool any_of(const Assignment& some, const Assignment& in) {
+  return std::ranges::any_of(some, [&](const auto& topic) {
+    return std::ranges::any_of(topic.second, [&](std::int32_t one) { return has(in, topic.first, one); });
+  });
 }
 
 // Does it still have what it was told to give up? If it does not say what it has, it does.
-bool keeps_any(const ClientAssignment& owned, const Assignment& revoking) {
-  return !owned || std::ranges::any_of(revoking, [&](const auto& topic) {
-    return std::ranges::any_of(topic.second, [&](std::int32_t one) { return has(*owned, topic.first, one); });
-  });
-}
+bool keeps_any(const ClientAssignment& owned, const Assignment& revoking) { return !owned || any_of(revoking, *owned); }
 
 class Reconciliation {
  public:
@@ -50,23 +48,27 @@ class Reconciliation {
   }
 
  private:
-  MemberAssignment towards_target(const MemberAssignment& now, std::int32_t epoch) const {
-    MemberAssignment next{.epoch = target_epoch_, .previous_epoch = now.epoch, .assigned = {}, .revoking = {}};
-    for (const auto& [topic, indexes] : now.assigned) {
+  // What it shall have it keeps, the rest it is to give up.
+  void split(const Assignment& from, MemberAssignment& into) const {
+    for (const auto& [topic, indexes] : from) {
       for (const std::int32_t index : indexes) {
-        (has(target_, topic, index) ? next.assigned : next.revoking)[topic].insert(index);
+        (has(target_, topic, index) ? into.assigned : into.revoking)[topic].insert(index);
       }
     }
+  }
+
+  MemberAssignment towards_target(const MemberAssignment& now, std::int32_t epoch) const {
+    MemberAssignment next{.epoch = target_epoch_, .previous_epoch = now.epoch, .assigned = {}, .revoking = {}};
+    split(now.assigned, next);
     if (!next.revoking.empty() && keeps_any(owned_, next.revoking)) {
       next.epoch = epoch;
       next.state = MemberState::unrevoked;
       return next;
     }
     next.revoking.clear();
-    const Assignment kept = next.assigned;
     for (const auto& [topic, indexes] : target_) {
       for (const std::int32_t index : indexes) {
-        if (has(kept, topic, index)) {
+        if (has(next.assigned, topic, index)) {
           continue;
         }
         if (group_.partition_epoch(topic, index) == -1) {
@@ -83,11 +85,7 @@ class Reconciliation {
   MemberAssignment handed_back(const MemberAssignment& now) const {
     MemberAssignment next = now;
     next.revoking.clear();
-    for (const auto& [topic, indexes] : now.revoking) {
-      for (const std::int32_t index : indexes) {
-        (has(target_, topic, index) ? next.assigned : next.revoking)[topic].insert(index);
-      }
-    }
+    split(now.revoking, next);
     return next.revoking.empty() ? towards_target(next, now.epoch) : next;
   }
 
@@ -97,12 +95,6 @@ class Reconciliation {
   const ClientAssignment& owned_;
   bool hands_back_;
 };
-
-bool any_of(const Assignment& some, const Assignment& in) {
-  return std::ranges::any_of(some, [&](const auto& topic) {
-    return std::ranges::any_of(topic.second, [&](std::int32_t one) { return has(in, topic.first, one); });
-  });
-}
 
 // The members as an assignor sees them.
 class AssignorView {
@@ -165,10 +157,10 @@ GroupCoordinator::State::Subscriptions GroupCoordinator::State::update_subscript
                                                                                      const ConsumerMember& to,
                                                                                      bool bump, Turn& turn) {
   const ConsumerGroup& group = work.group();
-  const SubscribedTopics topics = group.subscribed_with(&from, &to);
+  const SubscribedTopics topics = group.subscribed_with(from, to);
   const bool there = group.find(to.id) != nullptr || group.static_member(to.metadata.instance_id) != nullptr;
   Subscriptions out{.epoch = group.epoch(),
-                    .homogeneous = ConsumerGroup::homogeneous(group.patterns_with(&from, &to), topics,
+                    .homogeneous = ConsumerGroup::homogeneous(group.patterns_with(from, to), topics,
                                                               group.members().size() + (there ? 0 : 1))};
   const std::int64_t hash = hash_of(topics);
   if (bump || hash != group.metadata_hash()) {
@@ -196,7 +188,7 @@ Assignment GroupCoordinator::State::update_target(Work& work, const ConsumerMemb
   }
   view.add(to, current);
   view.input().homogeneous = subscriptions.homogeneous;
-  const std::string assignor = group.preferred_assignor(&from, &to).value_or(options.consumer_assignors.front());
+  const std::string assignor = group.preferred_assignor_with(from, to).value_or(options.consumer_assignors.front());
   Assignments targets = assign(assignor, view.input());
   for (const AssignorMember& member : view.input().members) {
     Assignment& target = targets[member.id];
@@ -212,18 +204,21 @@ Assignment GroupCoordinator::State::update_target(Work& work, const ConsumerMemb
 void GroupCoordinator::State::settle(Work& work, const ConsumerMember& from, ConsumerMember& to, bool bump,
                                      const ClientAssignment& owned, Turn& turn) {
   const ConsumerGroup& group = work.group();
-  Subscriptions subscriptions{.epoch = group.epoch(), .homogeneous = group.homogeneous()};
+  std::optional<Subscriptions> updated;
   if (bump || group.metadata_expired(turn.now)) {
-    subscriptions = update_subscriptions(work, from, to, bump, turn);
+    updated = update_subscriptions(work, from, to, bump, turn);
   }
-  if (subscriptions.epoch > group.target_epoch()) {
+  if ((updated ? updated->epoch : group.epoch()) > group.target_epoch()) {
+    const Subscriptions subscriptions =
+        updated ? *updated : Subscriptions{.epoch = group.epoch(), .homogeneous = group.homogeneous()};
     const Assignment target = update_target(work, from, to, subscriptions);
     return reconcile(work, to, subscriptions.epoch, target, owned, turn);
   }
   const ConsumerMember* fixed = group.static_member(to.metadata.instance_id);
-  const Assignment* target =
-      to.metadata.instance_id ? (fixed == nullptr ? nullptr : group.target(fixed->id)) : group.target(to.id);
-  reconcile(work, to, group.target_epoch(), target == nullptr ? Assignment{} : *target, owned, turn);
+  const bool new_instance = to.metadata.instance_id && fixed == nullptr;
+  const Assignment nothing;
+  const Assignment& target = new_instance ? nothing : group.target_or_none(fixed == nullptr ? to.id : fixed->id);
+  reconcile(work, to, group.target_epoch(), target, owned, turn);
 }
 
 void GroupCoordinator::State::reconcile(Work& work, ConsumerMember& member, std::int32_t target_epoch,

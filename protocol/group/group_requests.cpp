@@ -55,47 +55,49 @@ std::span<Described::TopicPartitions> with_names(wire::Arena& arena, const Assig
   return arena.copy_span<Described::TopicPartitions>(topics);
 }
 
-Described::Member described(wire::Arena& arena, const ConsumerMember& member, const Assignment* target,
+Described::Member described(wire::Arena& arena, const ConsumerMember& member, const Assignment& target,
                             const protocol::MetadataImage* image) {
   const auto names = arena.make_span<std::string_view>(member.metadata.topics.size());
   std::ranges::copy(member.metadata.topics, names.begin());
-  return {
-      .member_id = member.id,
-      .instance_id = member.metadata.instance_id,
-      .rack_id = member.metadata.rack_id,
-      .member_epoch = member.current.epoch,
-      .client_id = member.metadata.client_id,
-      .client_host = member.metadata.client_host,
-      .subscribed_topic_names = names,
-      .subscribed_topic_regex = member.metadata.regex,
-      .assignment = {.topic_partitions = with_names(arena, member.current.assigned, image)},
-      .target_assignment = {.topic_partitions = with_names(arena, target == nullptr ? Assignment{} : *target, image)},
-      .member_type = static_cast<std::int8_t>(member.classic() ? 0 : 1)};
+  return {.member_id = member.id,
+          .instance_id = member.metadata.instance_id,
+          .rack_id = member.metadata.rack_id,
+          .member_epoch = member.current.epoch,
+          .client_id = member.metadata.client_id,
+          .client_host = member.metadata.client_host,
+          .subscribed_topic_names = names,
+          .subscribed_topic_regex = member.metadata.regex,
+          .assignment = {.topic_partitions = with_names(arena, member.current.assigned, image)},
+          .target_assignment = {.topic_partitions = with_names(arena, target, image)},
+          .member_type = static_cast<std::int8_t>(member.classic() ? 0 : 1)};
 }
 
 }  // namespace
+
+std::string GroupCoordinator::State::why_no_consumers(std::string_view id) const {
+  return find(id) == nullptr ? fmt::format("Group {} not found.", id)
+                             : fmt::format("Group {} is not a consumer group.", id);
+}
 
 void GroupCoordinator::State::describe(const events_in::DescribeConsumerGroup& event, Turn& turn) {
   Described::DescribedGroup out{.group_id = event.group_id};
   wire::Arena arena;
   const ConsumerGroup* group = find_consumers(event.group_id);
-  const std::string missing = find(event.group_id) == nullptr
-                                  ? fmt::format("Group {} not found.", event.group_id)
-                                  : fmt::format("Group {} is not a consumer group.", event.group_id);
-  const std::string assignor = (group == nullptr ? std::nullopt : group->preferred_assignor(nullptr, nullptr))
-                                   .value_or(options.consumer_assignors.front());
+  std::string text;  // that `out` points to
   if (group == nullptr) {
+    text = why_no_consumers(event.group_id);
     out.error_code = code(ErrorCode::GROUP_ID_NOT_FOUND);
-    out.error_message = missing;
+    out.error_message = text;
   } else {
     std::vector<Described::Member> members;
     for (const auto& [id, member] : group->members()) {
-      members.push_back(described(arena, member, group->target(id), options.image));
+      members.push_back(described(arena, member, group->target_or_none(id), options.image));
     }
+    text = group->preferred_assignor().value_or(options.consumer_assignors.front());
     out.group_state = group->state_name();
     out.group_epoch = group->epoch();
     out.assignment_epoch = group->target_epoch();
-    out.assignor_name = assignor;
+    out.assignor_name = text;
     out.members = arena.copy_span<Described::Member>(members);
   }
   respond(event.token, Described{.groups = std::span(&out, 1)}, turn);
@@ -132,21 +134,23 @@ void GroupCoordinator::State::describe(const events_in::DescribeGroup& event, Tu
 }
 
 void GroupCoordinator::State::list(const events_in::ListGroups& event, Turn& turn) {
+  const auto& request = event.request;
   std::vector<wire::ListGroupsResponse::ListedGroup> listed;
+  const bool lists_classic = names(request.types_filter, kClassic);
   for (const auto& [id, group] : groups) {
-    if (names(event.request.states_filter, name_of(group.state())) && names(event.request.types_filter, kClassic)) {
+    if (lists_classic && names(request.states_filter, name_of(group.state()))) {
       listed.push_back({.group_id = id,
                         .protocol_type = group.protocol_type() ? std::string_view(*group.protocol_type()) : "",
                         .group_state = name_of(group.state()),
                         .group_type = kClassic});
     }
   }
+  const bool lists_consumers = names(request.types_filter, kConsumer);
   for (const auto& [id, group] : consumers) {
-    if (names(event.request.states_filter, group.state_name()) && names(event.request.types_filter, kConsumer)) {
-      listed.push_back({.group_id = id,
-                        .protocol_type = kConsumerProtocolType,
-                        .group_state = group.state_name(),
-                        .group_type = kConsumer});
+    const std::string_view state = group.state_name();
+    if (lists_consumers && names(request.states_filter, state)) {
+      listed.push_back(
+          {.group_id = id, .protocol_type = kConsumerProtocolType, .group_state = state, .group_type = kConsumer});
     }
   }
   respond(event.token, wire::ListGroupsResponse{.groups = listed}, turn);

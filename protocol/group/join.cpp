@@ -24,22 +24,19 @@ std::string hex_of(Uuid id) {
 
 }  // namespace
 
-struct GroupCoordinator::State::Joining {
-  const events_in::JoinGroup& event;
-  const wire::JoinGroupRequest& request;
-  std::vector<MemberProtocol> protocols;
-  std::int32_t rebalance_timeout_ms;
+GroupCoordinator::State::Joining::Joining(const events_in::JoinGroup& e)
+    : event(e),
+      request(e.request),
+      protocols(protocols_of(e.request)),
+      rebalance_timeout_ms(e.version == 0 ? e.request.session_timeout_ms : e.request.rebalance_timeout_ms) {}
 
-  explicit Joining(const events_in::JoinGroup& e)
-      : event(e),
-        request(e.request),
-        protocols(protocols_of(e.request)),
-        rebalance_timeout_ms(e.version == 0 ? e.request.session_timeout_ms : e.request.rebalance_timeout_ms) {}
-  Waiting waiting() const { return {.token = event.token, .version = event.version}; }
-  std::string reason() const {
-    return request.reason ? std::string(request.reason->substr(0, kLongestReason)) : "not provided";
-  }
-};
+std::string GroupCoordinator::State::Joining::reason() const {
+  return request.reason ? std::string(request.reason->substr(0, kLongestReason)) : "not provided";
+}
+
+bool GroupCoordinator::State::Joining::comes_back() const {
+  return request.member_id.empty() && !request.group_instance_id && event.version >= kMemberIdRequired;
+}
 
 void GroupCoordinator::State::refuse_join(Waiting call, ErrorCode error, std::string_view member, Turn& turn) {
   wire::JoinGroupResponse response{.error_code = code(error), .member_id = member};
@@ -93,7 +90,7 @@ void GroupCoordinator::State::join(const events_in::JoinGroup& event, Turn& turn
   ClassicGroup* group = find(request.group_id);
   const ConsumerGroup* consumer = find_consumers(request.group_id);
   if (consumer != nullptr && !consumer->empty()) {
-    return join_consumers(event, turn);
+    return join_consumers(joining, turn);
   }
   if (group == nullptr && !unknown) {
     return refuse(ErrorCode::UNKNOWN_MEMBER_ID, request.member_id);
@@ -154,7 +151,7 @@ void GroupCoordinator::State::join_new(Joining& joining, ClassicGroup& group, Tu
     }
     return add_member(joining, group, std::move(id), turn);
   }
-  if (joining.event.version < kMemberIdRequired) {
+  if (!joining.comes_back()) {
     return add_member(joining, group, std::move(id), turn);
   }
   group.pending_joins.insert(id);

@@ -157,23 +157,26 @@ void GroupCoordinator::State::leave(const events_in::LeaveGroup& event, Turn& tu
   if (request.group_id.empty()) {
     return respond(event.token, wire::LeaveGroupResponse{.error_code = code(ErrorCode::INVALID_GROUP_ID)}, turn);
   }
-  if (const ConsumerGroup* consumer = find_consumers(request.group_id)) {
-    return leave_consumers(event, *consumer, turn);
-  }
+  const ConsumerGroup* consumer = find_consumers(request.group_id);
   ClassicGroup* group = find(request.group_id);
   wire::LeaveGroupRequest::MemberIdentity sole{.member_id = request.member_id};
   const bool batch = event.version >= kLeaveNamesMembers;
   const std::span<const wire::LeaveGroupRequest::MemberIdentity> members =
       batch ? std::span<const wire::LeaveGroupRequest::MemberIdentity>(request.members) : std::span(&sole, 1);
   std::vector<wire::LeaveGroupResponse::MemberResponse> answers;
+  std::vector<std::string> leaving;  // of a consumer group
   bool any_left = false;
   for (const auto& who : members) {
-    const ErrorCode error = group == nullptr ? ErrorCode::UNKNOWN_MEMBER_ID : leave_one(*group, who, turn);
+    const ErrorCode error = consumer != nullptr ? leave_one(*consumer, who, leaving)
+                            : group != nullptr  ? leave_one(*group, who, turn)
+                                                : ErrorCode::UNKNOWN_MEMBER_ID;
     any_left |= error == ErrorCode::NONE;
     answers.push_back(
         {.member_id = who.member_id, .group_instance_id = who.group_instance_id, .error_code = code(error)});
   }
-  if (any_left && !group->is(GroupState::empty)) {
+  if (consumer != nullptr) {
+    remove_members(std::string(request.group_id), leaving, turn);
+  } else if (any_left && !group->is(GroupState::empty)) {
     rebalance_or_complete(*group, "members left", turn);
   }
   wire::LeaveGroupResponse response;

@@ -97,11 +97,7 @@ GroupCoordinator::State::Or<Work> GroupCoordinator::State::upgrade(const Classic
     }
     members.push_back(from_classic(member, *subscription, std::move(assignment->partitions), group.generation()));
   }
-  Work work{.id = group.id(),
-            .existing = nullptr,
-            .made = ConsumerGroup(group.id(), options.defects),
-            .records = {},
-            .changes = {}};
+  Work work(ConsumerGroup(group.id(), options.defects));
   work.records.push_back(group_tombstone(group.id()));
   for (const ConsumerChange& change : making(members, group.generation(), hash_of(topics))) {
     work.made->apply(change);
@@ -164,10 +160,9 @@ void GroupCoordinator::State::downgrade(const std::string& id, const std::vector
   const std::string protocol = joined.select_protocol();
   members.clear();
   for (const auto& [member_id, member] : joined.members()) {
-    const Assignment* target = group.target(member_id);
     const auto subscription = read_subscription(member.metadata(protocol), options.image);
     members.push_back(member);
-    members.back().assignment = write_assignment(target == nullptr ? Assignment{} : *target,
+    members.back().assignment = write_assignment(group.target_or_none(member_id),
                                                  subscription ? subscription->version : std::int16_t{0}, options.image);
   }
   ClassicGroup classic(id, group.epoch(), std::string(kConsumerProtocolType), protocol, joined.leader(),

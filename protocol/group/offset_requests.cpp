@@ -31,25 +31,26 @@ std::int64_t saturating_add(std::int64_t a, std::int64_t b) {
   return __builtin_add_overflow(a, b, &sum) ? std::numeric_limits<std::int64_t>::max() : sum;
 }
 
-bool expired(const CommittedOffset& offset, const ClassicGroup& group, std::int64_t now_ms, std::int64_t retention_ms) {
-  if (offset.expire_timestamp_ms) {
-    return now_ms >= *offset.expire_timestamp_ms;
-  }
-  // A group's offsets are kept while it has members, and then for the retention time. Those of consumers that assign
-  // their partitions themselves, and of topics that a stable group gave up, from the commit.
+// A group's offsets are kept while it has members, and then for the retention time. Those of consumers that assign
+// their partitions themselves, and of topics that a stable group gave up, from the commit.
+std::int64_t kept_from(const CommittedOffset& offset, const ClassicGroup& group) {
   const bool from_empty = group.protocol_type() && group.is(GroupState::empty) && group.state_timestamp_ms();
-  return now_ms >= saturating_add(from_empty ? *group.state_timestamp_ms() : offset.commit_timestamp_ms, retention_ms);
+  return from_empty ? *group.state_timestamp_ms() : offset.commit_timestamp_ms;
 }
 
-// They expire by the time of their commit, of topics that no member subscribes to.
-bool expired(const CommittedOffset& offset, std::int64_t now_ms, std::int64_t retention_ms) {
-  return now_ms >= offset.expire_timestamp_ms.value_or(saturating_add(offset.commit_timestamp_ms, retention_ms));
+std::int64_t kept_from(const CommittedOffset& offset, const ConsumerGroup&) { return offset.commit_timestamp_ms; }
+
+template <class Group>
+bool expired(const CommittedOffset& offset, const Group& group, std::int64_t now_ms, std::int64_t retention_ms) {
+  return now_ms >= offset.expire_timestamp_ms.value_or(saturating_add(kept_from(offset, group), retention_ms));
 }
 
 bool may_expire(const ClassicGroup& group) {
   return !group.protocol_type() || group.is(GroupState::empty) ||
          (group.is(GroupState::stable) && group.uses_consumer_protocol());
 }
+
+bool may_expire(const ConsumerGroup&) { return true; }  // of topics that no member subscribes to
 
 }  // namespace
 
@@ -176,7 +177,7 @@ void GroupCoordinator::State::fetch(const events_in::OffsetFetch& event, Turn& t
     wire::OffsetFetchResponse::OffsetFetchResponseGroup group{.group_id = id, .error_code = code(error)};
     return respond(event.token, wire::OffsetFetchResponse{.groups = std::span(&group, 1)}, turn);
   }
-  const bool there = exists(id);
+  const bool there = consumer != nullptr || find(id) != nullptr;
   const auto answer = [&](std::string_view topic, std::int32_t partition) {
     Partitions out{.partition_index = partition, .committed_offset = -1};
     if (event.require_stable && offsets.has_pending(id, topic, partition)) {
@@ -259,28 +260,14 @@ void GroupCoordinator::State::topics_deleted(std::span<const std::string> names,
   append_in_parts(std::move(records), turn);
 }
 
-bool GroupCoordinator::State::expire_offsets_of(const ClassicGroup& group, std::int64_t now_ms,
+template <class Group>
+bool GroupCoordinator::State::expire_offsets_of(const Group& group, std::int64_t now_ms,
                                                 std::vector<LogRecord>& records) {
   bool none_left = !offsets.has_open_transaction(group.id());
   for (const auto& [topic, partition] : offsets.places(group.id())) {
     const CommittedOffset* committed = offsets.find(group.id(), topic, partition);
     if (committed == nullptr || offsets.has_pending(group.id(), topic, partition) || !may_expire(group) ||
         group.is_subscribed(topic) || !expired(*committed, group, now_ms, options.offsets_retention_ms)) {
-      none_left = false;
-      continue;
-    }
-    remove_offset(group.id(), topic, partition, records);
-  }
-  return none_left;
-}
-
-bool GroupCoordinator::State::expire_offsets_of(const ConsumerGroup& group, std::int64_t now_ms,
-                                                std::vector<LogRecord>& records) {
-  bool none_left = !offsets.has_open_transaction(group.id());
-  for (const auto& [topic, partition] : offsets.places(group.id())) {
-    const CommittedOffset* committed = offsets.find(group.id(), topic, partition);
-    if (committed == nullptr || offsets.has_pending(group.id(), topic, partition) || group.is_subscribed(topic) ||
-        !expired(*committed, now_ms, options.offsets_retention_ms)) {
       none_left = false;
       continue;
     }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <expected>
 #include <optional>
@@ -32,6 +33,15 @@ Blob value_of(const T& value, int version) {
   return encoded(value, version, static_cast<std::int16_t>(version));
 }
 
+// `body`: behind the type.
+template <class T>
+std::expected<void, std::string> decode_key(wire::Arena& arena, std::span<const std::byte> body, T& out) {
+  if (!wire::decode_exact(arena, body, 0, out)) {
+    return std::unexpected(std::string(T::message_name) + ": a malformed key");
+  }
+  return {};
+}
+
 template <class T>
 std::expected<void, std::string> decode_value(wire::Arena& arena, std::span<const std::byte> bytes, T& out) {
   const std::string name(T::message_name);
@@ -46,6 +56,20 @@ std::expected<void, std::string> decode_value(wire::Arena& arena, std::span<cons
     return std::unexpected(name + ": a malformed value of version " + std::to_string(version));
   }
   return {};
+}
+
+// What consumers of the classic protocol say to each other: a version (i16), then the message. Later versions than
+// `highest` only add to the end of what that has. The version that it was read in; nothing: it can't be read.
+template <class T>
+std::optional<std::int16_t> decode_said(wire::Arena& arena, wire::Bytes bytes, std::int16_t highest, T& out) {
+  if (bytes.size() < 2) {
+    return std::nullopt;
+  }
+  const std::int16_t version = std::min(wire::load_big_endian<std::int16_t>(bytes.data()), highest);
+  if (version < 0 || !wire::decode(arena, bytes.subspan(2), version, out)) {
+    return std::nullopt;
+  }
+  return version;
 }
 
 inline std::optional<std::string> owned(std::optional<std::string_view> text) {

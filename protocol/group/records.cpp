@@ -22,8 +22,8 @@ std::expected<ReadRecord, std::string> read_offset(std::span<const std::byte> bo
                                                    std::optional<std::span<const std::byte>> value) {
   wire::Arena arena;
   wire::OffsetCommitKey key;
-  if (!wire::decode_exact(arena, body, 0, key)) {
-    return std::unexpected("OffsetCommitKey: a malformed key");
+  if (auto done = decode_key(arena, body, key); !done) {
+    return std::unexpected(done.error());
   }
   OffsetRecord out{.group = std::string(key.group), .topic = std::string(key.topic), .partition = key.partition};
   if (value) {
@@ -46,8 +46,8 @@ std::expected<ReadRecord, std::string> read_group(std::span<const std::byte> bod
                                                   std::optional<std::span<const std::byte>> value) {
   wire::Arena arena;
   wire::GroupMetadataKey key;
-  if (!wire::decode_exact(arena, body, 0, key)) {
-    return std::unexpected("GroupMetadataKey: a malformed key");
+  if (auto done = decode_key(arena, body, key); !done) {
+    return std::unexpected(done.error());
   }
   GroupRecord out{.group = std::string(key.group), .value = std::nullopt};
   if (!value) {

@@ -34,8 +34,15 @@ struct Work {
   std::vector<ConsumerChange> changes;
   bool looked_at_metadata = false;
 
+  explicit Work(const ConsumerGroup& group) : id(group.id()), existing(&group) {}
+  explicit Work(ConsumerGroup&& fresh) : id(fresh.id()), made(std::move(fresh)) {}
   const ConsumerGroup& group() const { return made ? *made : *existing; }
+  void remove_member(const std::string& member);  // without what depends on the others
 };
+
+inline std::unexpected<Refusal> refuse(ErrorCode error, std::string message = {}) {
+  return std::unexpected(Refusal{.error = error, .message = std::move(message)});
+}
 
 using ClientAssignment = std::optional<Assignment>;  // what a member says that it has; none: it says nothing
 
@@ -59,7 +66,8 @@ struct GroupCoordinator::State {
   };
   Seen seen(const ConsumerGroup&, const Work&) const;
   void changed(const ConsumerGroup&, const Seen& before) const;
-  void heartbeat_decided(const wire::ConsumerGroupHeartbeatRequest&, const ConsumerMember&) const;
+  void heartbeat_decided(const wire::ConsumerGroupHeartbeatRequest&, const ConsumerMember&,
+                         const ClientAssignment& owned) const;
   template <class Request>
   void commit_decided(const Request&, std::int32_t generation, ProducerId producer, ErrorCode) const;
 
@@ -86,7 +94,6 @@ struct GroupCoordinator::State {
   ClassicGroup* find(std::string_view id);
   const ClassicGroup* find(std::string_view id) const;
   const ConsumerGroup* find_consumers(std::string_view id) const;
-  bool exists(std::string_view id) { return find(id) != nullptr || find_consumers(id) != nullptr; }
   void ensure_group(std::string_view id, std::int64_t wall_ms);  // a classic one, if there is none
   ClassicGroup& find_or_create(std::string_view id, std::int64_t wall_ms);
   void forget(std::string_view id);  // the classic group, not its offsets
@@ -100,7 +107,17 @@ struct GroupCoordinator::State {
   void end_transaction(Producer producer, bool committed, std::int64_t wall_ms);
 
   // ---- JoinGroup (join.cpp) ----
-  struct Joining;
+  struct Joining {
+    const events_in::JoinGroup& event;
+    const wire::JoinGroupRequest& request;
+    std::vector<MemberProtocol> protocols;
+    std::int32_t rebalance_timeout_ms;
+
+    explicit Joining(const events_in::JoinGroup&);
+    Waiting waiting() const { return {.token = event.token, .version = event.version}; }
+    std::string reason() const;
+    bool comes_back() const;  // a new member that is given its id first (KIP-394)
+  };
   void join(const events_in::JoinGroup&, Turn&);
   bool accepts(const ClassicGroup&, std::string_view member) const;
   void join_new(Joining&, ClassicGroup&, Turn&);
@@ -135,6 +152,9 @@ struct GroupCoordinator::State {
   ErrorCode heartbeat(const wire::HeartbeatRequest&, Turn&);
   void leave(const events_in::LeaveGroup&, Turn&);
   ErrorCode leave_one(ClassicGroup&, const wire::LeaveGroupRequest::MemberIdentity&, Turn&);
+  // Adds to `leaving` whom it means.
+  ErrorCode leave_one(const ConsumerGroup&, const wire::LeaveGroupRequest::MemberIdentity&,
+                      std::vector<std::string>& leaving) const;
 
   // ---- offsets (offset_requests.cpp) ----
   void commit(const events_in::OffsetCommit&, Turn&);
@@ -147,8 +167,8 @@ struct GroupCoordinator::State {
   void delete_offsets(const events_in::OffsetDelete&, Turn&);
   void topics_deleted(std::span<const std::string> names, Turn&);
   void expire_offsets(Turn&);
-  bool expire_offsets_of(const ClassicGroup&, std::int64_t now_ms, std::vector<LogRecord>&);  // true: none is left
-  bool expire_offsets_of(const ConsumerGroup&, std::int64_t now_ms, std::vector<LogRecord>&);
+  template <class Group>
+  bool expire_offsets_of(const Group&, std::int64_t now_ms, std::vector<LogRecord>&);  // true: none is left
 
   // ---- members of the consumer protocol (consumer_heartbeat.cpp, consumer_members.cpp) ----
   struct Beat;
@@ -162,10 +182,13 @@ struct GroupCoordinator::State {
   Or<Work> open_consumers(std::string_view id, bool create) const;
   std::optional<Refusal> refuse_if_full(const ConsumerGroup&, std::string_view member) const;
   Or<ConsumerMember> dynamic_member(const ConsumerGroup&, std::string_view id, bool create) const;
-  Or<ConsumerMember> static_member(Work&, std::string_view id, const std::string& instance, bool create, bool classic,
+  Or<ConsumerMember> static_member(Work&, std::string_view id, std::string_view instance, bool create, bool classic,
                                    Turn&);
+  Or<ConsumerMember> member_of(Work&, std::string_view id, std::optional<std::string_view> instance, bool create,
+                               bool classic, Turn&);  // one or the other
   void take_place(Work&, const ConsumerMember& old, const ConsumerMember& fresh);
   Done commit(Work&, Turn&);  // does it
+  void apply(const Work&);
   void remove_members(const std::string& group, const std::vector<std::string>& ids, Turn&);
   void end_of_consumer(const TimerKey& due, Turn&);
   void cancel_consumer_timers(std::string_view group, std::string_view member);
@@ -199,16 +222,16 @@ struct GroupCoordinator::State {
   bool may_downgrade(const ConsumerGroup&, std::size_t left, std::size_t left_classic, Turn&);
   // Without those that leave; they are why the others are to join again.
   void downgrade(const std::string& id, const std::vector<std::string>& leaving, Turn&);
-  void join_consumers(const events_in::JoinGroup&, Turn&);
-  Done join_member(const events_in::JoinGroup&, const std::string& id, std::vector<MemberProtocol>, Turn&);
+  void join_consumers(Joining&, Turn&);
+  Done join_member(Joining&, const std::string& id, Turn&);
   ErrorCode check_classic(const ConsumerGroup&, std::string_view member, std::optional<std::string_view> instance,
                           std::int32_t generation) const;
   void expect_join(const ConsumerGroup&, const ConsumerMember&, Turn&);
   void sync_consumers(const events_in::SyncGroup&, const ConsumerGroup&, Turn&);
   ErrorCode heartbeat_consumers(const wire::HeartbeatRequest&, const ConsumerGroup&, Turn&);
-  void leave_consumers(const events_in::LeaveGroup&, const ConsumerGroup&, Turn&);
 
   // ---- groups as a whole (group_requests.cpp) ----
+  std::string why_no_consumers(std::string_view id) const;  // there is no consumer group of this id
   void describe(const events_in::DescribeConsumerGroup&, Turn&);
   void describe(const events_in::DescribeGroup&, Turn&);
   void list(const events_in::ListGroups&, Turn&);

@@ -14,7 +14,8 @@ Transaction* TransactionCoordinator::State::find(std::string_view id) {
 }
 
 // The one place where a transaction changes its state: checks the transition, keeps it and writes it down.
-void TransactionCoordinator::State::put(const std::string& id, Transaction next, Times times, Effects& out) {
+void TransactionCoordinator::State::put(const std::string& id, Transaction next, Times times, Effects& out,
+                                        std::string_view cause) {
   Transaction& held = transactions[id];  // a new one is Empty
   const std::int16_t ended_epoch = held.producer_epoch;
   VERDICT_ASSERT(may_follow(held.state, next.state), "no such transition");
@@ -30,7 +31,7 @@ void TransactionCoordinator::State::put(const std::string& id, Transaction next,
                                         .producer_epoch = held.producer_epoch,
                                         .ended_epoch = ended_epoch,
                                         .commit = held.state == TransactionState::prepare_commit,
-                                        .cause = ended_by,
+                                        .cause = cause,
                                         .open_ms = to_ms(times.wall) - held.start_ms,
                                         .timeout_ms = held.timeout_ms,
                                         .version = held.client_version});

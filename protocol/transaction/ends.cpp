@@ -157,8 +157,7 @@ void TransactionCoordinator::State::end_txn(const End& call, MaybeId fresh, Time
     next.producer_epoch = held->bumped_epoch();
     next.last_producer_epoch = held->producer_epoch;
   }
-  ended_by = "end";
-  put(id, std::move(next), times, out);
+  put(id, std::move(next), times, out, "end");
   ProducerIdAndEpoch told;
   if (bumps) {
     told = fresh ? ProducerIdAndEpoch{*fresh, 0} : ProducerIdAndEpoch{held->producer_id, held->producer_epoch};

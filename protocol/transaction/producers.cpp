@@ -115,8 +115,7 @@ void TransactionCoordinator::State::fence(const Fence& request, MaybeId fresh, T
   next.next_producer_id = fresh.value_or(kNoProducerId);
   next.last_update_ms = to_ms(times.wall);
   next.client_version = bumps ? 2 : 0;
-  ended_by = request.token ? "fence" : "timeout";
-  put(id, std::move(next), times, out);
+  put(id, std::move(next), times, out, request.token ? "fence" : "timeout");
   if (request.token) {
     answer_init({.token = *request.token}, ErrorCode::CONCURRENT_TRANSACTIONS, nullptr, out);
   }

@@ -62,7 +62,8 @@ struct TransactionCoordinator::State {
 
   // ---- state and timers (coordinator.cpp) ----
   Transaction* find(std::string_view id);
-  void put(const std::string& id, Transaction next, Times, Effects&);
+  // `cause`, of one that is decided: the feed's word for why.
+  void put(const std::string& id, Transaction next, Times, Effects&, std::string_view cause = {});
   void announce(std::string_view id, const Transaction&, TransactionState);
   void announce_found(std::string_view id, const Transaction&);
   template <class T>
@@ -99,7 +100,6 @@ struct TransactionCoordinator::State {
   Options options;
   protocol::Observer* observer;
   bool loaded = false;
-  std::string_view ended_by;  // why the transaction is decided that put() gets: the feed's word
   std::map<std::string, Transaction, std::less<>> transactions;
   std::map<std::string, Waiting, std::less<>> waiting;  // for a producer id; nothing else moves the transaction then
   std::map<std::string, Unsent, std::less<>> unsent;

@@ -46,6 +46,7 @@ function makeModel(data) {
       return;
     }
     if (kind === "log_closed") { state.replicas.delete(e[4] + ":" + e[1]); return; }
+    if (kind === "log_cleaned") state.compacted.add(e[4]);
     const change = changes[kind];
     if (change) change(replicaOf(state, e[4], e[1]), e);
   }
@@ -66,13 +67,19 @@ function makeModel(data) {
     became_follower(r, e) { r.role = 2; r.epoch = field(e, "leader_epoch"); r.isr = []; },
     isr_adopted(r, e) { r.isr = field(e, "isr"); },
     high_watermark_advanced(r, e) { r.hw = field(e, "to"); },
+    log_cleaned(r, e) {
+      const from = field(e, "from"), to = field(e, "to"), bases = new Set(field(e, "bases"));
+      r.tail = r.tail.filter(batch => batch[0] < from || batch[0] >= to || bases.has(batch[0]));
+      r.cleaned = [...(r.cleaned || []).filter(one => one.to <= from || one.from >= to), {from, to, left: new Set(field(e, "records"))}];
+    },
   };
 
   const copy = state => ({
     replicas: new Map([...state.replicas].map(([key, r]) => [key, {...r, tail: r.tail.slice()}])),
     decisions: new Map(state.decisions),
+    compacted: new Set(state.compacted),
   });
-  const first = {replicas: new Map(), decisions: new Map()};
+  const first = {replicas: new Map(), decisions: new Map(), compacted: new Set(data.base.compacted)};
   for (const r of data.base.replicas) first.replicas.set(r.p + ":" + r.lane, {...r});
   for (const d of data.base.decisions) first.decisions.set(d.p, d);
   const kEvery = 2000;
@@ -91,8 +98,9 @@ function makeModel(data) {
     return state;
   }
 
-  // The lowest offset at which two replicas of a partition hold different batches.
+  // The lowest offset at which two replicas of a partition hold different batches; where it is compacted, whatever their CRC.
   function divergence(state, partition) {
+    const parts = state.compacted.has(partition) ? 3 : 4;
     const held = brokers.map(b => [b.lane, state.replicas.get(partition + ":" + b.lane)]).filter(([, r]) => r);
     let found = null;
     for (let i = 0; i < held.length; ++i) {
@@ -101,7 +109,7 @@ function makeModel(data) {
         for (let x = 0, y = 0; x < a.length && y < b.length;) {
           if (a[x][1] < b[y][0]) { ++x; continue; }
           if (b[y][1] < a[x][0]) { ++y; continue; }
-          if (a[x].every((value, k) => value === b[y][k])) { ++x; ++y; continue; }
+          if (a[x].every((value, k) => k >= parts || value === b[y][k])) { ++x; ++y; continue; }
           const offset = Math.max(a[x][0], b[y][0]);
           if (!found || offset < found.offset) found = {offset, lanes: [held[i][0], held[j][0]], batches: [a[x], b[y]]};
           break;

@@ -31,10 +31,11 @@ function makeTables(model, view, go) {
     document.getElementById("divergence").textContent = !apart ? "No two replicas differ at an offset that both hold." :
       "First divergent offset " + apart.offset + ": " + apart.lanes.map((lane, i) =>
         data.nodes[lane].host + " has epoch " + apart.batches[i][2] + ", CRC " + hex(apart.batches[i][3])).join("; ") + ".";
+    const compactedAway = r => (r.cleaned || []).some(one => one.from <= view.offset && view.offset < one.to && !one.left.has(view.offset));
     if (view.offset >= 0 && view.offset !== apart?.offset) {
       const held = brokers.map(b => [b.host, replicaAt(state, b.lane)]).filter(([, r]) => r);
       document.getElementById("divergence").textContent += " Offset " + view.offset + ": " + held.map(([host, r]) => host + (r.open ? "" : " (down)") +
-        (r.leo <= view.offset ? " ends before it" : r.start > view.offset ? " starts behind it" : " holds it")).join(", ") + ".";
+        (r.leo <= view.offset ? " ends before it" : r.start > view.offset ? " starts behind it" : compactedAway(r) ? " has compacted it away" : " holds it")).join(", ") + ".";
     }
     strips(state, apart);
   }

@@ -16,8 +16,6 @@ A first, uncounted round warms each up. What the two need beside this: compare_k
 import asyncio
 import collections
 import contextlib
-import json
-import pathlib
 import statistics
 import struct
 import sys
@@ -25,7 +23,7 @@ import tempfile
 import time
 
 import compare_kafka  # takes --build
-from compare_kafka import Bench, KafkaNode, confluent_kafka, live_cluster
+from compare_kafka import Bench, confluent_kafka, live_cluster
 
 MEMBERS = 1000
 RECORDS = 100  # of a transaction
@@ -44,14 +42,7 @@ def idempotent(bench, folder, count, rounds):
         for enabled in found:
             topic = f"idempotent-{turn}-{enabled}"
             bench.create(topic, 3)
-            with open(lines, "rb") as source:
-                one = bench.measured(
-                    count,
-                    ["kcat", "-b", bench.bootstrap, "-t", topic, "-q", "-P"]
-                    + ["-X", "acks=all", "-X", "linger.ms=5", "-X", "queue.buffering.max.messages=500000"]
-                    + ["-X", f"enable.idempotence={enabled}"],
-                    source,
-                )
+            one = bench.produced(count, topic, lines, "-X", f"enable.idempotence={enabled}")
             if turn > 0:
                 found[enabled].append(one["per_cpu_s"])
     plain, with_it = (statistics.median(found[enabled]) for enabled in ("false", "true"))
@@ -126,8 +117,7 @@ class Member:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
 
     async def call(self, api, version, body):
-        frame = struct.pack(">hhi", api, version, 7) + text(b"bench") + body
-        self.writer.write(struct.pack(">i", len(frame)) + frame)
+        self.writer.write(live_cluster.request(api, version, 7, body, b"bench"))
         (size,) = struct.unpack(">i", await self.reader.readexactly(4))
         answer = Reader(await self.reader.readexactly(size))
         answer.number(">i")  # correlation id
@@ -156,9 +146,16 @@ class Member:
         return others if leader == self.id else []
 
     async def sync(self, others):
-        body = text(self.group) + struct.pack(">i", self.generation) + text(self.id) + NO_INSTANCE
         parts = b"".join(text(other) + blob(b"\0" * 32) for other in others)
-        _, error = await self.call(14, 3, body + struct.pack(">i", len(others)) + parts)
+        return await self.goes_on(14, struct.pack(">i", len(others)) + parts)
+
+    async def stable(self):
+        return await self.goes_on(12)
+
+    async def goes_on(self, api, more=b""):
+        """SyncGroup or Heartbeat: False if the group rebalances."""
+        body = text(self.group) + struct.pack(">i", self.generation) + text(self.id) + NO_INSTANCE
+        _, error = await self.call(api, 3, body + more)
         assert error in (0, REBALANCE_IN_PROGRESS), error
         return error == 0
 
@@ -169,20 +166,12 @@ class Member:
             if others is None or not await self.sync(others):
                 continue
             together.synced(self.generation)
-            while not together.whole.is_set():
+            while True:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(together.whole.wait(), HEARTBEAT_S)
                     return
                 if not await self.stable():
                     break
-            else:
-                return
-
-    async def stable(self):
-        body = text(self.group) + struct.pack(">i", self.generation) + text(self.id) + NO_INSTANCE
-        _, error = await self.call(12, 3, body)
-        assert error in (0, REBALANCE_IN_PROGRESS), error
-        return error == 0
 
 
 class Together:
@@ -255,17 +244,7 @@ def coordinated(consumer):
 def main():
     arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
     seconds, rounds = float(arguments.get("--seconds", 15)), int(arguments.get("--rounds", 3))
-    results = {}
-    if arguments.get("--only") != "kafka":
-        results["ours"] = trial(live_cluster.Node, seconds, rounds)
-    if arguments.get("--only") != "ours":
-        KafkaNode.home, why = compare_kafka.clients_test.kafka_home()
-        if why:
-            sys.exit(why)
-        results["kafka"] = trial(KafkaNode, seconds, rounds)
-    print(json.dumps(results, indent=1))
-    if "--json" in arguments:
-        pathlib.Path(arguments["--json"]).write_text(json.dumps(results, indent=1))
+    compare_kafka.compare(arguments, lambda node_type: trial(node_type, seconds, rounds))
 
 
 if __name__ == "__main__":

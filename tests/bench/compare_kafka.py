@@ -124,6 +124,12 @@ class Bench(live_cluster.Cluster):
             "cpu_s": round(used, 2),
         }
 
+    def produced(self, count, topic, lines, *more):
+        """kcat writes `lines`, which are so many; what that cost."""
+        command = ["kcat", "-b", self.bootstrap, "-t", topic, "-q", "-P", "-X", "acks=all", "-X", "linger.ms=5"]
+        with open(lines, "rb") as source:
+            return self.measured(count, [*command, "-X", "queue.buffering.max.messages=500000", *more], source)
+
 
 def make_lines(folder, size, count):
     path = pathlib.Path(folder) / str(size)
@@ -142,14 +148,10 @@ def throughput(bench, factor, folder, records):
         for turn in ("warm", "counted"):
             topic = f"{turn}-{size}"
             bench.create(topic, factor)
-            base = ["kcat", "-b", bench.bootstrap, "-t", topic, "-q"]
-            with open(lines, "rb") as source:
-                produced = bench.measured(
-                    count,
-                    [*base, "-P", "-X", "acks=all", "-X", "linger.ms=5", "-X", "queue.buffering.max.messages=500000"],
-                    source,
-                )
-            consumed = bench.measured(count, [*base, "-C", "-e", "-o", "beginning", "-f", ""])
+            produced = bench.produced(count, topic, lines)
+            consumed = bench.measured(
+                count, ["kcat", "-b", bench.bootstrap, "-t", topic, "-q", "-C", "-e", "-o", "beginning", "-f", ""]
+            )
         result[f"produce {name}"] = produced
         result[f"consume {name}"] = consumed
     return result
@@ -219,20 +221,25 @@ def three_brokers(bench):
     return len(admin.list_topics(timeout=5).brokers) == 3
 
 
-def main():
-    arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
-    records = int(arguments.get("--records", 2000000))
+def compare(arguments, trial_of):
+    """Prints, and writes to --json, what trial_of(node type) found of each of the two."""
     results = {}
     if arguments.get("--only") != "kafka":
-        results["ours"] = trial(live_cluster.Node, records)
+        results["ours"] = trial_of(live_cluster.Node)
     if arguments.get("--only") != "ours":
         KafkaNode.home, why = clients_test.kafka_home()
         if why:
             sys.exit(why)
-        results["kafka"] = trial(KafkaNode, records)
+        results["kafka"] = trial_of(KafkaNode)
     print(json.dumps(results, indent=1))
     if "--json" in arguments:
         pathlib.Path(arguments["--json"]).write_text(json.dumps(results, indent=1))
+
+
+def main():
+    arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+    records = int(arguments.get("--records", 2000000))
+    compare(arguments, lambda node_type: trial(node_type, records))
 
 
 if __name__ == "__main__":

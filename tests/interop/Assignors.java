@@ -125,10 +125,6 @@ public class Assignors {
                         if (member.topics.contains(t)) member.topics.remove(t); else member.topics.add(t);
                     }
                 }
-                if (same) {
-                    TreeSet<Integer> first = members.firstEntry().getValue().topics;
-                    for (Member member : members.values()) member.topics = new TreeSet<>(first);
-                }
             }
         }
         if (same) {

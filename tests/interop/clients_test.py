@@ -163,7 +163,14 @@ def kafka_home():
 
 
 class KafkaPrograms:
-    """Kafka's own programs, for a test that has the folder of their jars in `home` and brokers at `at`."""
+    """Kafka's own programs, for a test that has brokers at `at`, those of `cluster`."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.home, why = kafka_home()
+        if why:
+            raise unittest.SkipTest(why)
+        super().setUpClass()
 
     @classmethod
     def java(cls, name, *arguments, feed=None, seconds=120):
@@ -174,15 +181,26 @@ class KafkaPrograms:
     def tool(cls, name, *arguments, feed=None):
         return cls.java("org.apache.kafka.tools." + name, "--bootstrap-server", cls.at, *arguments, feed=feed)
 
+    @classmethod
+    def groups(cls, *arguments):
+        return cls.tool("consumer.group.ConsumerGroupCommand", *arguments)
+
+    @classmethod
+    def files(cls, topic, suffix):
+        """Of all nodes' partitions of the topic, as DumpLogSegments takes them."""
+        return ",".join(
+            str(path)
+            for number in cls.cluster.ports
+            for path in sorted(cls.cluster.nodes[number].data.glob(f"{topic}-*/*{suffix}"))
+        )
+
 
 class KafkaTools(KafkaPrograms, unittest.TestCase):
     """Kafka's command line tools, unmodified, against a controller and three brokers."""
 
     @classmethod
     def setUpClass(cls):
-        cls.home, why = kafka_home()
-        if why:
-            raise unittest.SkipTest(why)
+        super().setUpClass()
         cls.cluster = cls.enterClassContext(
             live_cluster.Cluster(3, min_insync_replicas=2, default_replication_factor=3)
         )

@@ -9,7 +9,7 @@ import threading
 import unittest
 
 import live_cluster
-from clients_test import KafkaPrograms, kafka_home
+from clients_test import KafkaPrograms
 
 confluent_kafka, NO_CONFLUENT = live_cluster.client_module("confluent_kafka", "python3-confluent-kafka")
 if confluent_kafka and confluent_kafka.libversion()[1] < 0x020A0000:
@@ -39,13 +39,6 @@ class Nodes(unittest.TestCase):
 
 
 class JavaClients(KafkaPrograms, Nodes):
-    @classmethod
-    def setUpClass(cls):
-        cls.home, why = kafka_home()
-        if why:
-            raise unittest.SkipTest(why)
-        super().setUpClass()
-
     def clients(self, *modes):
         """ConsumerGroups.java says what it did, and ends with an exception where it saw something else."""
         source = pathlib.Path(__file__).with_name("ConsumerGroups.java")
@@ -57,9 +50,6 @@ class JavaClients(KafkaPrograms, Nodes):
         self.assertIn("shared: 600, each once\n", said)
         self.assertIn("pattern: followed\n", said)
         self.assertIn("migrated: Consumer\nmigrated: Classic\nmigrated: 300, each once\n", said)
-
-    def groups(self, *arguments):
-        return self.tool("consumer.group.ConsumerGroupCommand", *arguments)
 
     def test_tools(self):
         self.tool("TopicCommand", "--create", "--topic", "orders", "--partitions", "2")
@@ -97,10 +87,8 @@ class JavaClients(KafkaPrograms, Nodes):
     def test_static_members_and_their_records(self):
         """Kafka's reader understands all records of their group."""
         self.assertRegex(self.clients("static"), "static: [12] kept\n")
-        dumps = ""
-        for number in self.cluster.ports:
-            for log in self.cluster.nodes[number].data.glob("__consumer_offsets-*/*.log"):
-                dumps += self.java("kafka.tools.DumpLogSegments", "--offsets-decoder", "--files", log)
+        logs = self.files("__consumer_offsets", ".log")
+        dumps = self.java("kafka.tools.DumpLogSegments", "--offsets-decoder", "--files", logs)
         for kind in (3, 5, 6, 7, 8):
             self.assertIn(f'key: {{"type":"{kind}","data":{{"groupId":"fixed-group"', dumps)
         self.assertNotRegex(dumps, r"Could not|<DECODING_ERROR>|isvalid: false")

@@ -222,7 +222,7 @@ def regexes(script):
         create(f"{topic}-2", 1),
         create(f"not-{topic}", 1),
         coordinator(group),
-        heartbeat(1, group, "a", 0, None, {}, 60000, subscribedTopicRegex="consumer(", retry=NOT_YET),
+        enter(1, group, "a", None, regex="consumer("),
         [
             heartbeat(1, group, "a", 0, None, {}, 60000, subscribedTopicRegex=bad)
             for bad in (

@@ -281,6 +281,14 @@ def quick_cluster(**extra):
     )
 
 
+# For a quick cluster whose coordinators are at work.
+QUICK_COORDINATORS = {
+    "offsets_topic_num_partitions": 3,
+    "transaction_state_log_num_partitions": 3,
+    "group_initial_rebalance_delay_ms": 0,
+}
+
+
 def seed():
     """VERDICT_SEED, or another one each time."""
     return int(os.environ.get("VERDICT_SEED", time.time_ns() % 1000000))

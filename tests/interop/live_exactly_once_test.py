@@ -245,11 +245,7 @@ class ExactlyOnce(unittest.TestCase):
         print(f"seed {self.seed}", flush=True)
 
     def cluster(self):
-        return live_cluster.quick_cluster(
-            offsets_topic_num_partitions=3,
-            transaction_state_log_num_partitions=3,
-            group_initial_rebalance_delay_ms=0,
-        )
+        return live_cluster.quick_cluster(**live_cluster.QUICK_COORDINATORS)
 
     def whole(self, admin):
         """All partitions have a leader and three replicas in sync."""

@@ -5,6 +5,7 @@ histories of both are named alike. Apache Kafka comes from Maven (tests/interop/
 its half is skipped with the reason.
 """
 
+import copy
 import json
 import pathlib
 import random
@@ -76,14 +77,34 @@ def polls_with(entries, value):
             yield entry
 
 
+def committed_transactions(entries):
+    return {entry["txn"] for entry in entries if entry["f"] == "commit" and entry["type"] == "ok"}
+
+
+def last_read(polls):
+    """The last offset that was read of each partition."""
+    ends = {}
+    for poll in polls:
+        place = poll["topic"], poll["partition"]
+        ends[place] = max(ends.get(place, -1), poll["records"][-1][0])
+    return ends
+
+
+def unread(entries, value):
+    """As if nobody had read the record."""
+    for poll in polls_with(entries, value):
+        poll["records"] = [record for record in poll["records"] if record[1] != value]
+    return with_records(entries)
+
+
+def with_records(entries):
+    return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+
+
 def acknowledged(entries, transactional):
     """A record that readers went beyond, of or without a committed transaction."""
-    committed = {entry["txn"] for entry in entries if entry["f"] == "commit" and entry["type"] == "ok"}
-    ends = {}
-    for entry in entries:
-        if entry["f"] == "poll":
-            place = entry["topic"], entry["partition"]
-            ends[place] = max(ends.get(place, -1), entry["records"][-1][0])
+    committed = committed_transactions(entries)
+    ends = last_read(entry for entry in entries if entry["f"] == "poll")
     for entry in entries:
         if entry["f"] != "send" or entry["type"] != "ok" or entry["acks"] != -1 or entry.get("offset", -1) < 0:
             continue
@@ -95,10 +116,7 @@ def acknowledged(entries, transactional):
 
 
 def without_a_record(entries):
-    sent = acknowledged(entries, False)
-    for poll in polls_with(entries, sent["value"]):
-        poll["records"] = [record for record in poll["records"] if record[1] != sent["value"]]
-    return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+    return unread(entries, acknowledged(entries, False)["value"])
 
 
 def without_a_part_of_a_transaction(entries):
@@ -107,21 +125,14 @@ def without_a_part_of_a_transaction(entries):
     for entry in entries:
         if entry["f"] == "send" and entry["type"] == "ok" and "txn" in entry:
             sizes.setdefault(entry["txn"], []).append(entry)
-    committed = {entry["txn"] for entry in entries if entry["f"] == "commit" and entry["type"] == "ok"}
-    ends = {}
-    for entry in entries:
-        if entry["f"] == "poll" and entry.get("read_committed"):
-            place = entry["topic"], entry["partition"]
-            ends[place] = max(ends.get(place, -1), entry["records"][-1][0])
+    committed = committed_transactions(entries)
+    ends = last_read(entry for entry in entries if entry["f"] == "poll" and entry.get("read_committed"))
     for txn, sends in sizes.items():
         if txn not in committed or len(sends) < 2:
             continue
         lost = sends[0]
-        if not 5 < lost["offset"] < ends.get((lost["topic"], lost["partition"]), -1) - 5:
-            continue
-        for poll in polls_with(entries, lost["value"]):
-            poll["records"] = [record for record in poll["records"] if record[1] != lost["value"]]
-        return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+        if 5 < lost["offset"] < ends.get((lost["topic"], lost["partition"]), -1) - 5:
+            return unread(entries, lost["value"])
     raise AssertionError("no such transaction in the history")
 
 
@@ -165,10 +176,23 @@ def behind_its_end(entries):
             entry["offset"] = cut
         if entry["f"] == "poll":
             entry["records"] = [record for record in entry["records"] if record[0] < cut]
-    return [entry for entry in entries if entry["f"] != "poll" or entry["records"]]
+    return with_records(entries)
 
 
 # ---- the tests ----
+
+
+def under_way(scenario, bootstrap, folder, run_ms):
+    """`verdict live` after its first 4 seconds; it prints its result."""
+    command = ["live", scenario, "--bootstrap", bootstrap, "--out", folder, "--format", "json"]
+    run = subprocess.Popen(
+        [live_cluster.PROGRAM, *command, "--set", f"phases.run_ms={run_ms}"],
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(4)
+    return run
 
 
 class Workloads:
@@ -176,20 +200,8 @@ class Workloads:
 
     @classmethod
     def live(cls, scenario, *more, code=0):
-        done = live_cluster.run_program(
-            "live",
-            scenario,
-            "--bootstrap",
-            cls.at,
-            "--set",
-            HOW_LONG,
-            "--format",
-            "json",
-            "--out",
-            cls.folder,
-            *more,
-            timeout=300,
-        )
+        where = ["--bootstrap", cls.at, "--set", HOW_LONG, "--format", "json", "--out", cls.folder]
+        done = live_cluster.run_program("live", scenario, *where, *more, timeout=300)
         assert done.returncode == code, f"{scenario}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         result = json.loads(done.stdout)
         assert (pathlib.Path(result["dir"]) / "history.jsonl").exists()
@@ -213,6 +225,10 @@ class Workloads:
         self.assertEqual(done.returncode, int(not result["valid"]))
         return self.failures(result)
 
+    def planted(self, plant, entries):
+        """What is found with the anomaly in a copy of the history."""
+        return self.check(plant(copy.deepcopy(entries)))
+
     def healthy(self, scenario, *more, producers):
         result = self.live(scenario, *more)
         self.assertEqual(result["outcome"], "pass")
@@ -234,21 +250,21 @@ class Workloads:
         )
         self.assertTrue(any(entry.get("idempotent") for entry in entries))
         self.assertEqual(self.check(entries), [])
-        self.assertIn("lost-write", self.check(without_a_record(json.loads(json.dumps(entries)))))
-        self.assertIn("inconsistent-offsets", self.check(with_another_value(json.loads(json.dumps(entries)))))
-        self.assertEqual(self.check(behind_its_end(json.loads(json.dumps(entries)))), ["unseen"])
+        self.assertIn("lost-write", self.planted(without_a_record, entries))
+        self.assertIn("inconsistent-offsets", self.planted(with_another_value, entries))
+        self.assertEqual(self.planted(behind_its_end, entries), ["unseen"])
 
     def test_transactions(self):
         entries = self.healthy("aborted-transactions-and-power-loss", producers=1)
         ends = {entry["f"] for entry in entries if entry["type"] == "ok"} & {"commit", "abort"}
         self.assertEqual(ends, {"commit", "abort"})
-        self.assertIn("G1a", self.check(with_an_abort(json.loads(json.dumps(entries)))))
-        self.assertIn("G1b", self.check(without_a_part_of_a_transaction(json.loads(json.dumps(entries)))))
+        self.assertIn("G1a", self.planted(with_an_abort, entries))
+        self.assertIn("G1b", self.planted(without_a_part_of_a_transaction, entries))
 
     def test_groups(self):
         entries = self.healthy("group-member-killed", producers=2)
         self.assertTrue(any(entry["f"] == "commit_offsets" and entry["type"] == "ok" for entry in entries))
-        self.assertEqual(self.check(with_an_old_position(entries)), ["lost-update"])
+        self.assertEqual(self.planted(with_an_old_position, entries), ["lost-update"])
 
     def test_consume_transform_produce(self):
         entries = self.healthy("consume-transform-produce", producers=3)
@@ -266,16 +282,8 @@ class OneNodeOfOurs(Workloads, unittest.TestCase):
         settings = {key.replace(".", "_"): value for key, value in ONE_BROKER.items()}
         cls.at = cls.enterClassContext(live_cluster.Cluster(0, **settings)).bootstrap
 
-
     def test_an_interruption(self):
-        command = ["live", "single-replica", "--bootstrap", self.at, "--out", self.folder, "--format", "json"]
-        run = subprocess.Popen(
-            [live_cluster.PROGRAM, *command, "--set", "phases.run_ms=100000"],
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(4)
+        run = under_way("single-replica", self.at, self.folder, 100000)
         run.send_signal(signal.SIGINT)
         output, _ = run.communicate(timeout=60)
         result = json.loads(output)
@@ -286,13 +294,7 @@ class OneNodeOfOurs(Workloads, unittest.TestCase):
 class ThreeBrokersOfOurs(Workloads, unittest.TestCase):
     @classmethod
     def serve(cls):
-        cls.at = cls.enterClassContext(
-            live_cluster.quick_cluster(
-                offsets_topic_num_partitions=3,
-                transaction_state_log_num_partitions=3,
-                group_initial_rebalance_delay_ms=0,
-            )
-        ).bootstrap
+        cls.at = cls.enterClassContext(live_cluster.quick_cluster(**live_cluster.QUICK_COORDINATORS)).bootstrap
 
 
 class KilledBrokers(unittest.TestCase):
@@ -302,19 +304,11 @@ class KilledBrokers(unittest.TestCase):
 
     def run_under_kills(self, scenario):
         random.seed(live_cluster.seed())
-        with tempfile.TemporaryDirectory() as folder, live_cluster.quick_cluster(
-            offsets_topic_num_partitions=3,
-            transaction_state_log_num_partitions=3,
-            group_initial_rebalance_delay_ms=0,
-        ) as cluster:
-            command = ["live", scenario, "--bootstrap", cluster.bootstrap, "--out", folder, "--format", "json"]
-            run = subprocess.Popen(
-                [live_cluster.PROGRAM, *command, "--set", "phases.run_ms=30000"],
-                text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            time.sleep(4)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            live_cluster.quick_cluster(**live_cluster.QUICK_COORDINATORS) as cluster,
+        ):
+            run = under_way(scenario, cluster.bootstrap, folder, 30000)
             for _ in range(self.kills):
                 victim = random.choice([1, 2, 3])
                 cluster.nodes[victim].kill()

@@ -184,11 +184,8 @@ class World {
   void nobody_shares() const {
     std::map<std::pair<std::string, std::int32_t>, std::string> owners;
     for (const Client& client : clients_) {
-      if (!lives(client)) {
-        continue;
-      }
-      if (!is_member(client.id)) {
-        continue;  // removed, and will hear of it with its next heartbeat
+      if (!lives(client) || !is_member(client.id)) {
+        continue;  // the latter was removed, and will hear of it with its next heartbeat
       }
       for (const Named* of : {&client.owned, &client.held}) {
         for (const auto& [topic, partitions] : *of) {

@@ -97,6 +97,9 @@ struct PartitionProducers : ::testing::Test {
     auto batch = make_producer_batch(spec);
     return partition->produce(batch, acks, WaiterId(waiter));
   }
+  void verifying(const ProducerBatch& spec, bool adds = false) {
+    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
+  }
   ProduceOutcome end(std::uint64_t waiter, int producer_epoch, bool commit, std::int32_t coordinator_epoch = 0) {
     return partition->write_marker(marker_of(7, producer_epoch, commit, coordinator_epoch), WaiterId(waiter));
   }
@@ -221,9 +224,6 @@ TEST_F(PartitionProducers, ALeaderThatComesBackKnowsTheLastStableOffset) {
 
 // KIP-890: of several batches whose producer is verified the first one comes first.
 TEST_F(PartitionProducers, NoneIsTakenBeforeTheLowestSequenceThatWasAskedAbout) {
-  const auto verifying = [&](const ProducerBatch& spec, bool adds = false) {
-    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
-  };
   const auto error = [&](const ProducerBatch& spec) { return produce(9, spec).error; };
   const ProducerBatch first{.sequence = 20, .transactional = true}, second{.sequence = 23, .transactional = true};
   verifying(second), verifying(first), verifying(second);
@@ -238,11 +238,8 @@ TEST_F(PartitionProducers, NoneIsTakenBeforeTheLowestSequenceThatWasAskedAbout) 
 }
 
 TEST_F(PartitionProducers, AMarkerEndsItUnlessItIsOfTheNextTransaction) {
-  const auto verifying = [&](const ProducerBatch& spec, bool adds) {
-    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
-  };
   produce(1, {.epoch = 3, .sequence = 0, .transactional = true});
-  verifying({.epoch = 3, .sequence = 0, .transactional = true}, false);  // a late one
+  verifying({.epoch = 3, .sequence = 0, .transactional = true});  // a late one
   EXPECT_EQ(end(2, 3, true).error, ErrorCode::NONE);
   EXPECT_EQ(produce(9, {.epoch = 3, .sequence = 3, .transactional = true}).error, ErrorCode::NONE);
   verifying({.epoch = 4, .sequence = 0, .transactional = true}, true);
@@ -254,7 +251,7 @@ TEST_F(PartitionProducers, AMarkerEndsItUnlessItIsOfTheNextTransaction) {
 
 TEST_F(PartitionProducers, AnElectionForgetsWhoWasAskedAbout) {
   const ProducerBatch first{.producer = 7, .sequence = 20, .transactional = true};
-  partition->verifying(storage::parse_header(make_producer_batch(first)).value(), false);
+  verifying(first);
   elect();
   EXPECT_EQ(produce(9, {.producer = 7, .sequence = 23, .transactional = true}).error, ErrorCode::NONE);
 }
@@ -262,7 +259,7 @@ TEST_F(PartitionProducers, AnElectionForgetsWhoWasAskedAbout) {
 TEST_F(PartitionProducers, AtVersion2WhoIsNotKnownBeginsWithZero) {
   const auto error = [&](std::int64_t producer, int sequence, bool adds) {
     const ProducerBatch spec{.producer = producer, .sequence = sequence, .transactional = true};
-    partition->verifying(storage::parse_header(make_producer_batch(spec)).value(), adds);
+    verifying(spec, adds);
     return produce(9, spec).error;
   };
   EXPECT_EQ(error(1, 4, false), ErrorCode::NONE);

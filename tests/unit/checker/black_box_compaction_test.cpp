@@ -1,16 +1,10 @@
-#include <gtest/gtest.h>
-
-#include <sstream>
-
-#include "checker/black_box.h"
+#include "tests/unit/checker/history_lines.h"
 
 // Holes of compacted topics, in clients' histories.
 namespace verdict::checker {
 namespace {
 
-struct History {
-  std::string lines;
-  std::int64_t ops = 0;
+struct History : HistoryLines {
   bool compacted = true;
 
   struct Send {
@@ -32,30 +26,36 @@ struct History {
       HistoryEntry e = entry(1, type, HistoryCall::send);
       e.value = s.value, e.key = s.key, e.compacted = compacted, e.tombstone = s.tombstone, e.txn = s.txn;
       if (type == HistoryType::ok) e.offset = s.offset;
-      write_history_line(e, lines);
+      line(e);
     }
   }
   void poll(std::int64_t process, std::vector<OffsetValue> records) {
     ++ops;
     HistoryEntry e = entry(process, HistoryType::ok, HistoryCall::poll);
     e.records = std::move(records);
-    write_history_line(e, lines);
+    line(e);
+  }
+  void from_start(std::int64_t process) {
+    ++ops;
+    HistoryEntry e = entry(process, HistoryType::ok, HistoryCall::assign);
+    e.offset = 0;
+    line(e);
   }
   void end(std::int64_t txn, HistoryCall call) {
     ++ops;
     for (const HistoryType type : {HistoryType::invoke, HistoryType::ok}) {
       HistoryEntry e = entry(1, type, call);
       e.txn = txn;
-      write_history_line(e, lines);
+      line(e);
     }
   }
-  std::string names() const {
-    std::istringstream in(lines);
-    const auto result = check_history(in);
-    EXPECT_TRUE(result) << (result ? "" : result.error());
-    std::string out;
-    for (const Anomaly& a : result->anomalies) out += (out.empty() ? "" : " ") + std::string(a.name);
-    return out;
+  // Of the partition.
+  void ends_at(std::int64_t offset) {
+    ++ops;
+    HistoryEntry e = entry(8, HistoryType::invoke, HistoryCall::end);
+    line(e);
+    e.offset = offset;
+    line_as(e, HistoryType::ok);
   }
 };
 
@@ -132,6 +132,34 @@ TEST(BlackBoxCompaction, AKeyIsNoExcuseInATopicThatIsNotCompacted) {
   h.send({100, "a", 1}), h.send({101, "a", 2}), h.send({102, "c", 0});
   h.poll(9, {{0, 102}, {2, 101}});
   EXPECT_EQ(h.names(), "lost-write");
+}
+TEST(BlackBoxCompaction, WhatALaterRecordOfItsKeyReplacesMayBeGone) {
+  History h;
+  h.send({100, "a", 0}), h.send({101, "a", 1}), h.send({102, "b", 2});
+  h.poll(9, {{0, 100}, {1, 101}, {2, 102}});
+  History cleaned = h;
+  cleaned.poll(8, {{1, 101}, {2, 102}});
+  cleaned.from_start(7), cleaned.poll(7, {{1, 101}, {2, 102}});
+  EXPECT_EQ(cleaned.names(), "");
+  History lost = h;
+  lost.from_start(6), lost.poll(6, {{0, 100}, {2, 102}});
+  EXPECT_EQ(lost.names(), "int-poll-skip");
+}
+TEST(BlackBoxCompaction, TheLastOfAKeyStays) {
+  for (const bool tombstone : {true, false}) {
+    History h;
+    h.send({100, "a", 0, HistoryType::ok, tombstone}), h.send({101, "b", 1}), h.ends_at(2);
+    h.from_start(7), h.poll(7, {{1, 101}});
+    EXPECT_EQ(h.names(), tombstone ? "" : "lost-write");
+  }
+}
+TEST(BlackBoxCompaction, OnlyWhatMayBeThereReplaces) {
+  for (const HistoryType how : {HistoryType::ok, HistoryType::info, HistoryType::fail}) {
+    History h;
+    h.send({100, "a", 0}), h.send({101, "b", 1}), h.send({103, "a", how == HistoryType::ok ? 2 : -1, how});
+    h.from_start(7), h.poll(7, {{1, 101}});
+    EXPECT_EQ(h.names(), how == HistoryType::fail ? "lost-write" : "");
+  }
 }
 
 }  // namespace

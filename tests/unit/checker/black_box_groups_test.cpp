@@ -1,29 +1,17 @@
-#include <gtest/gtest.h>
-
-#include <sstream>
-
-#include "checker/black_box.h"
+#include "tests/unit/checker/history_lines.h"
 
 // Histories of groups' committed offsets, of ends of partitions, and of transactions that depend on each other: healthy
-// and broken ones. Through the writer and the reader.
+// and broken ones.
 namespace verdict::checker {
 namespace {
 
 using enum HistoryType;
 
-struct History {
-  std::string lines;
-  std::int64_t ops = 0;
-
+struct History : HistoryLines {
   HistoryEntry entry(std::int64_t process, HistoryType type, HistoryCall call) {
     HistoryEntry e;
     e.op = ++ops, e.process = process, e.type = type, e.call = call, e.topic = "orders", e.time_ns = ops * 1'000'000;
     return e;
-  }
-  void line(const HistoryEntry& e) { write_history_line(e, lines); }
-  void line_as(HistoryEntry e, HistoryType type) {
-    e.type = type;
-    line(e);
   }
   // A member asks its group where to go on.
   HistoryEntry ask(std::int64_t process, const std::string& group = "g") {
@@ -74,18 +62,6 @@ struct History {
     line(e);
     e.offset = offset;
     line_as(e, ok);
-  }
-  HistoryResult check() const {
-    std::istringstream in(lines);
-    const auto result = check_history(in);
-    EXPECT_TRUE(result.has_value()) << (result ? "" : result.error());
-    return *result;
-  }
-  std::string names() const {
-    std::string out;
-    for (const Anomaly& a : check().anomalies)
-      out += (out.empty() ? "" : " ") + std::string(a.name) + (a.allowed ? "(allowed)" : "");
-    return out;
   }
 };
 
@@ -247,55 +223,6 @@ TEST(BlackBoxEnds, TheLowestOfThoseThatWereToldLater) {
   History h;
   h.send(100, 0), h.end(1), h.end(0), h.end(1);
   EXPECT_EQ(h.names(), "unseen");
-}
-
-// ---- compacted topics ----
-
-struct Compacted : History {
-  void send_keyed(std::int64_t value, std::int64_t offset, const std::string& key, bool tombstone = false,
-                  HistoryType how = ok) {
-    HistoryEntry e = entry(1, invoke, HistoryCall::send);
-    e.value = value, e.key = key, e.compacted = true, e.tombstone = tombstone;
-    line(e);
-    e.offset = offset;
-    line_as(e, how);
-  }
-};
-
-TEST(BlackBoxCompacted, WhatALaterRecordOfItsKeyReplacesMayBeGone) {
-  Compacted h;
-  h.send_keyed(100, 0, "a"), h.send_keyed(101, 1, "a"), h.send_keyed(102, 2, "b");
-  h.poll({{0, 100}, {1, 101}, {2, 102}});
-  Compacted cleaned = h;
-  cleaned.poll({{1, 101}, {2, 102}}, false, 8);
-  HistoryEntry from_start = cleaned.entry(7, ok, HistoryCall::assign);
-  from_start.offset = 0;
-  cleaned.line(from_start), cleaned.poll({{1, 101}, {2, 102}}, false, 7);
-  EXPECT_EQ(cleaned.names(), "");
-  Compacted lost = h;
-  from_start.process = 6;
-  lost.line(from_start), lost.poll({{0, 100}, {2, 102}}, false, 6);
-  EXPECT_EQ(lost.names(), "int-poll-skip");
-}
-TEST(BlackBoxCompacted, TheLastOfAKeyStays) {
-  for (const bool tombstone : {true, false}) {
-    Compacted h;
-    h.send_keyed(100, 0, "a", tombstone), h.send_keyed(101, 1, "b"), h.end(2);
-    HistoryEntry from_start = h.entry(7, ok, HistoryCall::assign);
-    from_start.offset = 0;
-    h.line(from_start), h.poll({{1, 101}}, false, 7);
-    EXPECT_EQ(h.names(), tombstone ? "" : "lost-write");
-  }
-}
-TEST(BlackBoxCompacted, OnlyWhatMayBeThereReplaces) {
-  for (const HistoryType how : {ok, info, fail}) {
-    Compacted h;
-    h.send_keyed(100, 0, "a"), h.send_keyed(101, 1, "b"), h.send_keyed(103, how == ok ? 2 : -1, "a", false, how);
-    HistoryEntry from_start = h.entry(7, ok, HistoryCall::assign);
-    from_start.offset = 0;
-    h.line(from_start), h.poll({{1, 101}}, false, 7);
-    EXPECT_EQ(h.names(), how == fail ? "lost-write" : "");
-  }
 }
 
 // ---- transactions that depend on each other ----

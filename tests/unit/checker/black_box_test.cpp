@@ -1,16 +1,10 @@
-#include "checker/black_box.h"
-
-#include <gtest/gtest.h>
-
-#include <sstream>
+#include "tests/unit/checker/history_lines.h"
 
 namespace verdict::checker {
 namespace {
 
-// Builds a history of orders-0, line by line, through the writer and the reader.
-struct History {
-  std::string lines;
-  std::int64_t ops = 0;
+// Of orders-0.
+struct History : HistoryLines {
   HistoryEntry entry(std::int64_t process, HistoryType type, HistoryCall call) {
     HistoryEntry e;
     e.op = ops, e.process = process, e.type = type, e.call = call, e.topic = "orders", e.time_ns = ops;
@@ -20,13 +14,13 @@ struct History {
     ++ops;
     HistoryEntry e = entry(process, HistoryType::invoke, HistoryCall::send);
     e.value = value, e.idempotent = exact, e.acks = static_cast<std::int16_t>(acks);
-    write_history_line(e, lines);
+    line(e);
     return ops;
   }
   void end(std::int64_t op, std::int64_t value, HistoryType type, std::int64_t offset = -1, int acks = -1) {
     HistoryEntry e = entry(1, type, HistoryCall::send);
     e.op = op, e.value = value, e.offset = offset, e.acks = static_cast<std::int16_t>(acks);
-    write_history_line(e, lines);
+    line(e);
   }
   void send(std::int64_t value, std::int64_t offset, bool exact = false, int acks = -1) {
     end(begin(value, exact, acks), value, HistoryType::ok, offset, acks);
@@ -35,19 +29,13 @@ struct History {
     ++ops;
     HistoryEntry e = entry(process, HistoryType::ok, HistoryCall::poll);
     e.records = std::move(records);
-    write_history_line(e, lines);
+    line(e);
   }
   void assign(std::int64_t process, std::int64_t offset, HistoryCall call = HistoryCall::assign) {
     ++ops;
     HistoryEntry e = entry(process, HistoryType::ok, call);
     e.offset = offset;
-    write_history_line(e, lines);
-  }
-  HistoryResult check() const {
-    std::istringstream in(lines);
-    auto result = check_history(in);
-    EXPECT_TRUE(result.has_value()) << (result ? "" : result.error());
-    return *result;
+    line(e);
   }
   std::string names() const {
     std::string out;

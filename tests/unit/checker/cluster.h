@@ -13,6 +13,15 @@ namespace verdict::checker {
 
 using namespace protocol::events;  // tidy: allow using-namespace: the language's words are the events
 
+// One record of 100 bytes at `base`, where all before it are such records; `crc` decides its content.
+inline BatchAppended one_record(const PartitionKey& key, int base, int epoch, Role role, unsigned crc,
+                                ProducerId id = kNoProducerId, ProducerEpoch producer_epoch = kNoProducerEpoch,
+                                int sequence = -1) {
+  const Offset at(base);
+  const auto position = static_cast<std::uint64_t>(base) * 100;
+  return {key, at, at, LeaderEpoch(epoch), role, crc, 1, id, producer_epoch, sequence, 0, Offset(0), position, 100};
+}
+
 struct Cluster {
   explicit Cluster(std::vector<int> ids = {1, 2, 3}, int min_isr = 1, WhiteBoxOptions options = {}) : box(options) {
     event(0, TopicCreated{key.topic, "orders", 1});
@@ -66,12 +75,10 @@ struct Cluster {
   void follow(int id, int epoch, int leader) {
     event(id, BecameFollower{key, LeaderEpoch(epoch), PartitionEpoch(partition_epoch), NodeId(leader)});
   }
-  // One record at `at` (the log end by default) of 100 bytes; what decides its content.
+  // One record at `at` (the log end by default).
   void append(int id, int epoch, unsigned crc, bool leader = true, int at = -1) {
     const int base = at < 0 ? ends[id] : at;
-    event(id, BatchAppended{key, Offset(base), Offset(base), LeaderEpoch(epoch), leader ? Role::leader : Role::follower,
-                            crc, 1, kNoProducerId, kNoProducerEpoch, -1, 0, Offset(0),
-                            static_cast<std::uint64_t>(base) * 100, 100});
+    event(id, one_record(key, base, epoch, leader ? Role::leader : Role::follower, crc));
     ends[id] = base + 1;
   }
   void copy(int id, int epoch, unsigned crc) { append(id, epoch, crc, false); }

@@ -52,8 +52,7 @@ struct Compacted : Cluster {
     const int sequence = !transactional || !marker.empty()              ? -1
                          : sent.try_emplace(base, next_sequence).second ? next_sequence++
                                                                         : sent.at(base);
-    event(node, BatchAppended{key, Offset(base), Offset(base), LeaderEpoch(1), role, sum, 1, id, epoch, sequence, 0,
-                              Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
+    event(node, one_record(key, base, 1, role, sum, id, epoch, sequence));
     if (transactional) event(node, TransactionalAppended{key, Offset(base), Offset(base), id, epoch, marker});
     ends[node] = base + 1;
   }

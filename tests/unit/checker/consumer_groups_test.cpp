@@ -1,28 +1,13 @@
-#include "tests/unit/checker/cluster.h"
+#include "tests/unit/checker/group.h"
 
 // G1 and G3 in groups of the consumer protocol, each in a run that breaks it, beside the same run as it should be.
 namespace verdict::checker {
 namespace {
 
-constexpr ProducerId kNobody{-1};
-
-// Broker 1 coordinates group g, in epoch 1; broker 2 has a copy.
-struct Group : Cluster {
-  Group() : Cluster({1, 2}) {
-    commit(0);
-    load(1, 1);
-    move("Empty", 0);
-  }
-  void load(int broker, int epoch) {
-    coordinator = broker, term = epoch;
-    event(broker, GroupsLoaded{key, LeaderEpoch(epoch)});
-  }
+struct Group : GroupCluster {
+  Group() { move("Empty", 0); }
   void move(std::string_view state, int epoch, int members = 1) {
     event(coordinator, GroupMoved{key, "g", state, epoch, members, "consumer"});
-  }
-  void member(std::string_view change, std::string_view id, int epoch, std::string_view has = "",
-              std::string_view instance = "", std::string_view replaces = "") {
-    event(coordinator, GroupMemberMoved{key, "g", epoch, id, instance, change, replaces, has});
   }
   // A heartbeat that says what its member has, and that is taken.
   void beats(std::string_view id, int asked, int epoch, std::string_view owned = "") {
@@ -39,17 +24,10 @@ struct Group : Cluster {
     beats(id, 0, epoch);
     told(id, epoch, gets);
   }
-  void decide_commit(std::string_view id, int epoch, int error = 0) {
-    event(coordinator, GroupCommitDecided{key, "g", id, "", epoch, kNobody, static_cast<std::int16_t>(error)});
-  }
-  void fail_over() {  // broker 2 takes over
-    stop(1), fence(1, true);
-    decide(2, 2, {2});
-    lead(2, 2, {2}, ends[2]);
-    load(2, 2);
+  void fail_over() {
+    GroupCluster::fail_over();
     move("Stable", 2);
   }
-  int coordinator = 1, term = 1;
 };
 
 // ---- G1 ----

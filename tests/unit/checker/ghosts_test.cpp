@@ -33,10 +33,8 @@ struct Transactions : Cluster {
   }
   void batch(int node, const PartitionKey& k, std::int64_t producer, int epoch, int sequence) {
     const int base = ends_of[{node, k}]++;
-    event(node, BatchAppended{k, Offset(base), Offset(base), LeaderEpoch(1), node == 1 ? Role::leader : Role::follower,
-                              100U + static_cast<unsigned>(base), 1, ProducerId(producer),
-                              ProducerEpoch(static_cast<std::int16_t>(epoch)), sequence, 0, Offset(0),
-                              static_cast<std::uint64_t>(base) * 100, 100});
+    event(node, one_record(k, base, 1, node == 1 ? Role::leader : Role::follower, 100U + static_cast<unsigned>(base),
+                           ProducerId(producer), ProducerEpoch(static_cast<std::int16_t>(epoch)), sequence));
   }
   void write(const PartitionKey& k, int epoch, int sequence) {
     batch(1, k, kAlice, epoch, sequence);
@@ -59,9 +57,7 @@ struct Transactions : Cluster {
   }
   void decide_to(bool commit, int marker_epoch, int ended_epoch, std::string_view cause = "end", bool durable = true,
                  std::int64_t open_ms = 100) {
-    event(1, TransactionMoved{"id", kAlice, static_cast<std::int16_t>(marker_epoch),
-                              commit ? "PrepareCommit" : "PrepareAbort", 1, 1, state});
-    batch(1, state, -1, -1, -1);
+    move(commit ? "PrepareCommit" : "PrepareAbort", marker_epoch, false);
     event(1, TransactionDecided{state, Offset(ends_of[{1, state}] - 1), "id", kAlice,
                                 static_cast<std::int16_t>(marker_epoch), static_cast<std::int16_t>(ended_epoch), commit,
                                 cause, open_ms, 50, static_cast<std::int16_t>(marker_epoch == ended_epoch ? 0 : 2)});

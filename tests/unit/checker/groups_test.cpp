@@ -1,20 +1,15 @@
-#include "tests/unit/checker/cluster.h"
+#include "tests/unit/checker/group.h"
 
-// G1-G5, each in a run that breaks it, beside the same run as it should be. The partition is one of __consumer_offsets.
+// G1-G5, each in a run that breaks it, beside the same run as it should be.
 namespace verdict::checker {
 namespace {
 
-constexpr ProducerId kNobody{-1}, kAlice{1};
+constexpr ProducerId kAlice{1};
 constexpr std::uint64_t kClient = 4;
 
-// Broker 1 coordinates group g, in epoch 1; broker 2 has a copy.
-struct Group : Cluster {
-  Group() : Cluster({1, 2}) {
-    commit(0);
-    load(1, 1);
-  }
+struct Group : GroupCluster {
   // ---- the log ----
-  int write(std::string_view kind, int committed = -1, ProducerId producer = kNobody, bool replicate = true,
+  int write(std::string_view kind, int committed = -1, ProducerId producer = kNoProducerId, bool replicate = true,
             bool announce = true) {
     const int at = ends[coordinator], epoch = term;
     const unsigned crc = 100U + static_cast<unsigned>(at);
@@ -37,32 +32,13 @@ struct Group : Cluster {
   void mark(std::string_view outcome) {
     const int at = ends[coordinator];
     event(coordinator,
-          BatchAppended{key, Offset(at), Offset(at), LeaderEpoch(term), Role::leader, 100U + static_cast<unsigned>(at),
-                        1, kAlice, ProducerEpoch(0), -1, 0, Offset(0), static_cast<std::uint64_t>(at) * 100, 100});
+          one_record(key, at, term, Role::leader, 100U + static_cast<unsigned>(at), kAlice, ProducerEpoch(0)));
     event(coordinator, TransactionalAppended{key, Offset(at), Offset(at), kAlice, ProducerEpoch(0), outcome});
     ends[coordinator] = at + 1;
   }
   // ---- decisions ----
-  void load(int broker, int epoch) {
-    coordinator = broker, term = epoch;
-    event(broker, GroupsLoaded{key, LeaderEpoch(epoch)});
-  }
   void move(std::string_view state, int generation, int members = 1) {
     event(coordinator, GroupMoved{key, "g", state, generation, members});
-  }
-  void member(std::string_view change, std::string_view id, int generation, std::string_view assignment = "",
-              std::string_view instance = "", std::string_view replaces = "") {
-    event(coordinator, GroupMemberMoved{key, "g", generation, id, instance, change, replaces, assignment});
-  }
-  void decide_commit(std::string_view id, int generation, int error = 0, std::string_view instance = "") {
-    event(coordinator,
-          GroupCommitDecided{key, "g", id, instance, generation, kNobody, static_cast<std::int16_t>(error)});
-  }
-  void fail_over() {  // broker 2 takes over
-    stop(1), fence(1, true);
-    decide(2, 2, {2});
-    lead(2, 2, {2}, ends[2]);
-    load(2, 2);
   }
   // ---- what is told ----
   void synced(std::string_view id, int generation, std::string_view assignment, std::string_view client = "client-4",
@@ -78,8 +54,6 @@ struct Group : Cluster {
   void fetched(int committed) { event(coordinator, OffsetFetched{key, "g", "orders", 0, committed}); }
   void asked() { box.offsets_asked(time, kClient); }
   void resumed(int position) { box.consumption_resumed(time, kClient, "g", "orders", 0, position); }
-
-  int coordinator = 1, term = 1;
 };
 
 // ---- G1 ----
@@ -249,7 +223,7 @@ TEST(Groups, G2ANewCoordinatorReadsItsLog) {
 TEST(Groups, WhatWasCutFromALogIsNoCommit) {
   Group g;
   g.offset(5);
-  g.write("offset", 9, kNobody, /*replicate=*/false);
+  g.write("offset", 9, kNoProducerId, /*replicate=*/false);
   g.fail_over();
   g.fetched(5);
   EXPECT_EQ(g.found(), "none") << g.sentence();
@@ -259,7 +233,7 @@ TEST(Groups, WhatWasCutFromALogIsNoCommit) {
 TEST(Groups, OfRecordsThatNobodyAnnouncedNothingIsKnown) {
   Group g;
   g.offset(5);
-  g.write("offset", 9, kNobody, true, /*announce=*/false);
+  g.write("offset", 9, kNoProducerId, true, /*announce=*/false);
   g.fetched(9);
   EXPECT_EQ(g.found(), "none") << g.sentence();
   g.offset(11), g.fetched(11);
@@ -285,7 +259,7 @@ TEST(Groups, G4AnAcknowledgedCommitIsLost) {
 }
 TEST(Groups, G4ACommitIsAcknowledgedBeforeItIsCommitted) {
   Group g;
-  g.write("offset", 5, kNobody, /*replicate=*/false);
+  g.write("offset", 5, kNoProducerId, /*replicate=*/false);
   g.acknowledged(5, 16);  // NOT_COORDINATOR
   EXPECT_EQ(g.found(), "none") << g.sentence();
   g.acknowledged(5);

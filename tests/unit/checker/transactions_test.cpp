@@ -16,26 +16,10 @@ struct Partition : Cluster {
   void batch(ProducerId id, int epoch, int sequence, std::string_view marker, bool transactional = true) {
     const int base = ends[leader];
     const ProducerEpoch of(static_cast<std::int16_t>(epoch));
-    event(leader, appended(base, Role::leader, id, of, sequence));
+    event(leader, one_record(key, base, term, Role::leader, crc(base), id, of, sequence));
     if (transactional) event(leader, TransactionalAppended{key, Offset(base), Offset(base), id, of, marker});
     ends[leader] = base + 1;
     if (commits) advance(leader, term, base, base + 1, {leader}, {base + 1});
-  }
-  BatchAppended appended(int base, Role role, ProducerId id, ProducerEpoch epoch, int sequence) const {
-    return {key,
-            Offset(base),
-            Offset(base),
-            LeaderEpoch(term),
-            role,
-            crc(base),
-            1,
-            id,
-            epoch,
-            sequence,
-            0,
-            Offset(0),
-            static_cast<std::uint64_t>(base) * 100,
-            100};
   }
   void write(ProducerId id, int sequence, int epoch = 0) { batch(id, epoch, sequence, ""); }
   void mark(ProducerId id, std::string_view outcome, int epoch = 0) { batch(id, epoch, -1, outcome); }
@@ -51,8 +35,7 @@ struct Partition : Cluster {
     if (!appended) return;
     time = now;  // within one turn
     const int base = log_end++;
-    event(1, BatchAppended{log, Offset(base), Offset(base), LeaderEpoch(1), Role::leader, crc(base), 1, kNoProducerId,
-                           kNoProducerEpoch, -1, 0, Offset(0), static_cast<std::uint64_t>(base) * 100, 100});
+    event(1, one_record(log, base, 1, Role::leader, crc(base)));
   }
   void decided(ProducerId id, int epoch, bool commit) {
     moved(id, epoch, commit ? "PrepareCommit" : "PrepareAbort");
@@ -94,12 +77,18 @@ struct Partition : Cluster {
     start(2), up(2), open(2);
     replicas = nodes({1, 2});
     follow(2, 1, 1);
-    event(2, appended(0, Role::follower, kAlice, ProducerEpoch(0), 0));
+    event(2, one_record(key, 0, term, Role::follower, crc(0), kAlice, ProducerEpoch(0), 0));
     ends[2] = 1;
     fetch(1, 1, 2, 1);
     decide(1, 1, {1, 2});
     adopt(1, 1, {1, 2}, {1, 2});
     commits = false;
+  }
+  // Broker 2 leads on without it.
+  void fail_over() {
+    stop(1), fence(1, true);
+    decide(2, 2, {2}), leader = 2, term = 2, commits = true;
+    lead(2, 2, {2});
   }
   unsigned crc(int offset) const { return static_cast<unsigned>(1000 * term - 900 + offset); }
 
@@ -361,9 +350,7 @@ TEST(Transactions, WhatTheNextLeaderLacksIsSentAgain) {
   p.idempotent(0);
   p.second_member();
   p.sent(1, 1), p.idempotent(1);
-  p.stop(1), p.fence(1, true);
-  p.decide(2, 2, {2}), p.leader = 2, p.term = 2, p.commits = true;
-  p.lead(2, 2, {2});
+  p.fail_over();
   p.write(kBob, 0);
   p.renumbered(1, 2), p.idempotent(1);
   EXPECT_EQ(p.found(), "none") << p.sentence();
@@ -376,9 +363,7 @@ TEST(Transactions, T12WhatTheNextLeaderHasIsAppendedAgain) {
   Partition p;
   p.sent(1, 0), p.idempotent(0);
   p.second_member();
-  p.stop(1), p.fence(1, true);
-  p.decide(2, 2, {2}), p.leader = 2, p.term = 2, p.commits = true;
-  p.lead(2, 2, {2});
+  p.fail_over();
   p.renumbered(1, 1), p.idempotent(1);
   EXPECT_EQ(p.found(), "T12") << p.sentence();
 }

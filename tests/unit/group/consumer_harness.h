@@ -179,7 +179,7 @@ class ConsumerHarness : public Harness {
   void topics_changed(const std::vector<std::string>& names, bool created = false) {
     step(events_in::TopicsChanged{.names = names, .any_created = created});
   }
-  // The types of the records of the last `n` that were written, and '-' behind those of tombstones.
+  // The types of the records that stand in the log from `from` on, and '-' behind those of tombstones.
   std::string written(std::size_t from) const {
     std::string out;
     for (std::size_t i = from; i < log.size(); ++i) {

@@ -136,6 +136,35 @@ TEST(TraceData, FollowsTheReplicas) {
   EXPECT_EQ(trace.elections[0].epoch, 4);
 }
 
+TEST(TraceData, CompactionTakesBatchesAndWritesOthersAnew) {
+  Feed feed;
+  for (std::uint16_t node = 1; node <= 2; ++node) {
+    for (int offset = 0; offset < 5; ++offset)
+      feed.append(10 + offset, node, offset, 4, 100U + static_cast<unsigned>(offset));
+  }
+  const std::vector<Offset> left = {Offset(0), Offset(3)};
+  feed.event(20, 2,
+             LogCleaned{.partition = kPartition,
+                        .from = Offset(0),
+                        .to = Offset(4),
+                        .clean_to = Offset(4),
+                        .last_stable = Offset(5),
+                        .bases = left,
+                        .lasts = left,
+                        .positions = {},
+                        .size = {},
+                        .records = left});
+  feed.append(30, 1, 5, 4, 105);
+  feed.append(31, 2, 5, 4, 999);  // of a leader that has written it anew
+  const TraceData trace = feed.load();
+  const ReplicaState& cleaned = trace.last.replicas().at({0, 2});
+  std::vector<std::int64_t> bases;
+  for (const BatchRef& batch : cleaned.tail) bases.push_back(batch.base);
+  EXPECT_EQ(bases, (std::vector<std::int64_t>{0, 3, 4, 5}));
+  EXPECT_EQ(cleaned.log_end, 6);
+  EXPECT_FALSE(trace.last.first_divergence(0));
+}
+
 TEST(TraceData, TruncationAndRecoveryCutTheTail) {
   Feed feed;
   for (int offset = 0; offset < 6; ++offset) feed.append(10 + offset, 1, offset, 1, 7);

@@ -5,13 +5,12 @@
 #include <string>
 #include <vector>
 
-#include "protocol/client/admin.h"
 #include "protocol/client/group.h"
 #include "scenarios/runner.h"
 #include "scenarios/scenario.h"
-#include "sim/cluster.h"
 #include "sim/node.h"
 #include "sim/world.h"
+#include "tests/unit/scenarios/one_broker.h"
 #include "tests/unit/sim/add_process.h"
 
 namespace verdict::client {
@@ -32,22 +31,14 @@ struct Heard final : GroupListener {
 };
 
 struct Machine final : sim::Process {
-  explicit Machine(Runtime& of) : runtime(of), admin(of, options()), scope(of) {}
-  static ClientOptions options() {
-    ClientOptions client;
-    client.bootstrap = {{.host = "broker-1", .port = sim::kBrokerPort}};
-    client.request_timeout = 1s;
-    client.retry_backoff = 10ms;
-    client.retry_backoff_max = 50ms;
-    return client;
-  }
+  explicit Machine(Runtime& of) : runtime(of), admin(of, one_brokers_client()), scope(of) {}
   GroupMember& join(std::size_t who, Assignor assignor, std::string instance = "") {
     GroupOptions group{.group = "g", .instance = std::move(instance), .topics = {"t"}};
     group.session_timeout = 2s;
     group.rebalance_timeout = 2s;
     group.heartbeat_interval = 100ms;
     group.assignor = assignor;
-    members[who] = make_group_member(runtime, options(), group, heard[who]);
+    members[who] = make_group_member(runtime, one_brokers_client(), group, heard[who]);
     return *members[who];
   }
 
@@ -55,7 +46,7 @@ struct Machine final : sim::Process {
     GroupOptions group{.group = "g", .instance = std::move(instance), .topics = {"t"}};
     group.protocol = GroupProtocol::consumer;
     group.rebalance_timeout = 2s;
-    members[who] = make_group_member(runtime, options(), group, heard[who]);
+    members[who] = make_group_member(runtime, one_brokers_client(), group, heard[who]);
     return *members[who];
   }
   Task<void> commit(GroupMember* member, GroupMembership as, std::int32_t partition) {
@@ -78,18 +69,6 @@ struct Machine final : sim::Process {
   Scope scope;
 };
 
-Task<void> create_topic(Machine* m) {
-  NewTopic topic;
-  topic.name = "t";
-  topic.partitions = 4;
-  topic.replication_factor = 1;
-  for (bool made = false; !made;) {
-    const auto created = co_await m->admin.create_topic(topic, m->runtime.now() + 5s);
-    made = created.has_value();
-  }
-  m->done = true;
-}
-
 class Members : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -97,7 +76,7 @@ class Members : public ::testing::Test {
     cluster.start_all();
     world.start(at);
     ASSERT_EQ(world.run_until([&] { return m != nullptr; }, world.now() + 1s), sim::RunEnd::stopped);
-    m->scope.spawn(create_topic(m));
+    m->scope.spawn(create_topic(m, 4));
     wait([&] { return m->done; });
   }
   template <class Done>
@@ -177,7 +156,7 @@ TEST_F(Members, OfTheConsumerProtocolJoinAnewWhenTheyAreForgotten) {
   wait([&] { return m->heard[0].has.size() == 4; });
   // It hears nothing for longer than its session.
   world.pause(at);
-  world.run_until([] { return false; }, world.now() + 3s);
+  world.run_for(3s);
   world.resume(at);
   wait([&] { return m->heard[0].losses == 1; });
   EXPECT_EQ(m->heard[0].gave_up.size(), 4U);
@@ -189,7 +168,7 @@ TEST_F(Members, AStaticOneOfTheConsumerProtocolFindsItsPlaceAgain) {
   GroupMember& older = m->join_consumers(0, "one");
   wait([&] { return m->heard[0].has.size() == 4; });
   GroupMember& newer = m->join_consumers(1, "one");
-  world.run_until([] { return false; }, world.now() + 1s);
+  world.run_for(1s);
   EXPECT_TRUE(m->heard[1].has.empty()) << "the place is taken";
   EXPECT_TRUE(newer.settled() && !newer.fenced());
   m->done = false;

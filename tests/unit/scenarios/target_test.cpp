@@ -25,28 +25,21 @@ std::string leaders(const std::string& target, const std::string& topic, std::in
          R"j(","leader_epoch":{"min":1,"max":9}}}]}})j";
 }
 
+void expect_dies(const std::string& kind, const std::string& key, std::string_view topic) {
+  const std::int32_t partition = broker::coordinator_partition(key, 6);
+  const auto scenario = parse_scenario(leaders(kind + "(" + key + ")", std::string(topic), partition));
+  ASSERT_TRUE(scenario.has_value()) << scenario.error().text();
+  const RunResult result = run(*scenario, 1);
+  EXPECT_EQ(result.outcome, RunOutcome::pass)
+      << result.invariant << ": " << result.sentence << (result.unmet.empty() ? "" : result.unmet.front());
+}
+
 TEST(Target, ACoordinatorIsTheLeaderOfTheKeysPartition) {
-  for (const char* group : {"readers", "others"}) {
-    const std::int32_t partition = broker::coordinator_partition(group, 6);
-    const auto scenario = parse_scenario(
-        leaders("coordinator(" + std::string(group) + ")", std::string(broker::kOffsetsTopic), partition));
-    ASSERT_TRUE(scenario.has_value()) << scenario.error().text();
-    const RunResult result = run(*scenario, 1);
-    EXPECT_EQ(result.outcome, RunOutcome::pass)
-        << result.invariant << ": " << result.sentence << (result.unmet.empty() ? "" : result.unmet.front());
-  }
+  for (const char* group : {"readers", "others"}) expect_dies("coordinator", group, broker::kOffsetsTopic);
 }
 
 TEST(Target, ATransactionCoordinatorLikewise) {
-  for (const char* id : {"txn-1", "another"}) {
-    const std::int32_t partition = broker::coordinator_partition(id, 6);
-    const auto scenario = parse_scenario(leaders("transaction_coordinator(" + std::string(id) + ")",
-                                                 std::string(broker::kTransactionsTopic), partition));
-    ASSERT_TRUE(scenario.has_value()) << scenario.error().text();
-    const RunResult result = run(*scenario, 1);
-    EXPECT_EQ(result.outcome, RunOutcome::pass)
-        << result.invariant << ": " << result.sentence << (result.unmet.empty() ? "" : result.unmet.front());
-  }
+  for (const char* id : {"txn-1", "another"}) expect_dies("transaction_coordinator", id, broker::kTransactionsTopic);
 }
 
 }  // namespace

@@ -9,11 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "protocol/client/admin.h"
 #include "runtime/io.h"
-#include "sim/cluster.h"
 #include "sim/node.h"
 #include "sim/world.h"
+#include "tests/unit/scenarios/one_broker.h"
 #include "tests/unit/sim/add_process.h"
 
 namespace verdict::client {
@@ -23,20 +22,12 @@ const TopicPartition kFirst{.topic = "t", .partition = 0};
 const TopicPartition kSecond{.topic = "t", .partition = 1};
 
 struct Machine final : sim::Process, DeliverySink {
-  explicit Machine(Runtime& of) : runtime(of), admin(of, options()), scope(of) {}
-  static ClientOptions options() {
-    ClientOptions client;
-    client.bootstrap = {{.host = "broker-1", .port = sim::kBrokerPort}};
-    client.request_timeout = 1s;
-    client.retry_backoff = 10ms;
-    client.retry_backoff_max = 50ms;
-    return client;
-  }
+  explicit Machine(Runtime& of) : runtime(of), admin(of, one_brokers_client()), scope(of) {}
   void delivered(std::uint64_t token, const DeliveryReport& report) override { reports[token] = report; }
   std::unique_ptr<TransactionalProducer> producer() {
     ProducerOptions how;
     how.delivery_timeout = 3s;
-    return std::make_unique<TransactionalProducer>(runtime, options(), how,
+    return std::make_unique<TransactionalProducer>(runtime, one_brokers_client(), how,
                                                    TransactionOptions{.id = "a", .highest_version = version}, *this);
   }
   static bool send(TransactionalProducer& to, const TopicPartition& at, const std::string& value, std::uint64_t token) {
@@ -56,21 +47,9 @@ struct Machine final : sim::Process, DeliverySink {
   Scope scope;
 };
 
-Task<void> create_topic(Machine* m) {
-  NewTopic topic;
-  topic.name = "t";
-  topic.partitions = 2;
-  topic.replication_factor = 1;
-  for (bool made = false; !made;) {
-    const auto created = co_await m->admin.create_topic(topic, m->runtime.now() + 5s);
-    made = created.has_value();
-  }
-  m->done = true;
-}
-
 // Until nothing came for a second.
 Task<void> read_committed(Machine* m) {
-  Consumer consumer(m->runtime, Machine::options(), {.max_wait = 100ms, .read_committed = true});
+  Consumer consumer(m->runtime, one_brokers_client(), {.max_wait = 100ms, .read_committed = true});
   consumer.assign(kFirst, StartAt::earliest());
   consumer.assign(kSecond, StartAt::earliest());
   for (MonoTime end = m->runtime.now() + 1s; m->runtime.now() < end;) {
@@ -95,7 +74,7 @@ class TransactionalProducing : public ::testing::TestWithParam<std::int16_t> {
     world.start(at);
     ASSERT_EQ(world.run_until([&] { return m != nullptr; }, world.now() + 1s), sim::RunEnd::stopped);
     m->version = GetParam();
-    run(create_topic(m));
+    run(create_topic(m, 2));
   }
   void run(Task<void> task) {
     m->done = false;

@@ -11,6 +11,11 @@ using testing::CleaningHarness;
 using testing::describe;
 using testing::MemoryState;
 
+using Names = std::vector<std::string>;
+
+constexpr LogConfig kConfig{.segment_bytes = 4000, .index_interval_bytes = 200, .compacted = true};
+constexpr Log::OpenInput kKilled{.clean = false, .high_watermark = Offset(100)};
+
 void fill(CleaningHarness& h) {
   h.open();
   h.put("x", "old");
@@ -26,27 +31,26 @@ void fill(CleaningHarness& h) {
   h.put("d", "1");
 }
 
+Names left_of_passes(CleaningHarness& h) { return h.files_ending({".cleaned", ".swap", ".deleted"}); }
+
 void check(CleaningHarness& h, const std::map<std::string, std::string>& view, const std::string& producers) {
   EXPECT_EQ(h.view(), view);
   EXPECT_EQ(h.log->recovery().bytes_cut, 0U);
   h.log->note_high_watermark(h.log->log_end());
   EXPECT_EQ(describe(h.log->producers()), producers);
-  for (const std::string& name : h.names()) {
-    EXPECT_FALSE(name.ends_with(".cleaned") || name.ends_with(".swap") || name.ends_with(".deleted")) << name;
-  }
+  EXPECT_EQ(left_of_passes(h), Names());
 }
 
 TEST(CleanCrash, AtEachChangeOfThePassAndOfTheStartAfterIt) {
-  const LogConfig config{.segment_bytes = 4000, .index_interval_bytes = 200, .compacted = true};
-  CleaningHarness h{config};
+  CleaningHarness h{kConfig};
   fill(h);
   const auto view = h.view();
   ASSERT_EQ(view.size(), 4U);
   const MemoryState before = h.runtime.disk().copy();
-  h.open({.clean = false, .high_watermark = Offset(100)});
+  h.open(kKilled);
   // Of the batches before a producer's newest one a compacted log says nothing.
   h.clean();
-  h.open({.clean = false, .high_watermark = Offset(100)});
+  h.open(kKilled);
   h.log->note_high_watermark(h.log->log_end());
   const std::string producers = describe(h.log->producers());
   std::uint64_t completed = 0;
@@ -56,7 +60,7 @@ TEST(CleanCrash, AtEachChangeOfThePassAndOfTheStartAfterIt) {
     SCOPED_TRACE(kill);
     h.runtime.disk().changes_left.reset();
     h.runtime.disk().restore(before);
-    h.open({.clean = false, .high_watermark = Offset(100)});
+    h.open(kKilled);
     h.runtime.disk().changes_left = kill;
     const auto done = h.try_clean();
     finished = done.has_value() && !h.log->offline();
@@ -68,22 +72,20 @@ TEST(CleanCrash, AtEachChangeOfThePassAndOfTheStartAfterIt) {
       h.runtime.disk().changes_left.reset();
       h.runtime.disk().restore(left);
       h.runtime.disk().changes_left = again;
-      const bool opened = h.try_open({.clean = false, .high_watermark = Offset(100)}).has_value();
+      const bool opened = h.try_open(kKilled).has_value();
       const bool whole = *h.runtime.disk().changes_left > 0;
       h.log.reset();
       h.runtime.disk().changes_left.reset();
       h.runtime.marks.clear();
-      h.open({.clean = false, .high_watermark = Offset(100)});
+      h.open(kKilled);
       EXPECT_EQ(h.view(), view);
-      for (const std::string& name : h.names()) {
-        EXPECT_FALSE(name.ends_with(".cleaned") || name.ends_with(".swap") || name.ends_with(".deleted")) << name;
-      }
+      EXPECT_EQ(left_of_passes(h), Names());
       completed += static_cast<std::uint64_t>(h.runtime.marks[Mark::SwapCompleted]);
       dropped += static_cast<std::uint64_t>(h.runtime.marks[Mark::SwapDropped]);
       if (opened && whole) break;
     }
     h.clean();  // and the next pass does what was left to do
-    h.open({.clean = false, .high_watermark = Offset(100)});
+    h.open(kKilled);
     check(h, view, producers);
     EXPECT_EQ(h.records().count(6), 0U);
   }
@@ -93,8 +95,7 @@ TEST(CleanCrash, AtEachChangeOfThePassAndOfTheStartAfterIt) {
 
 // A disk that refuses one call of a pass: the log is what it was, or goes offline in the middle of a swap.
 TEST(CleanCrash, AnErrorOfEachCall) {
-  const LogConfig config{.segment_bytes = 4000, .index_interval_bytes = 200, .compacted = true};
-  CleaningHarness h{config};
+  CleaningHarness h{kConfig};
   fill(h);
   const auto view = h.view();
   const MemoryState before = h.runtime.disk().copy();
@@ -103,7 +104,7 @@ TEST(CleanCrash, AnErrorOfEachCall) {
     SCOPED_TRACE(nth);
     h.runtime.disk().fault = nullptr;
     h.runtime.disk().restore(before);
-    h.open({.clean = false, .high_watermark = Offset(100)});
+    h.open(kKilled);
     int calls = 0;
     refused = false;
     h.runtime.disk().fault = [&](std::string_view, const std::string&) {
@@ -118,7 +119,7 @@ TEST(CleanCrash, AnErrorOfEachCall) {
     } else {
       EXPECT_FALSE(done);
     }
-    h.open({.clean = false, .high_watermark = Offset(100)});
+    h.open(kKilled);
     EXPECT_EQ(h.view(), view);
   }
 }

@@ -132,7 +132,14 @@ struct CleaningHarness : ProducingHarness {
     });
     return last;
   }
-  std::vector<std::string> names() { return runtime.disk().list(log->directory()).value(); }
+  // Of the log's files those whose names end so.
+  std::vector<std::string> files_ending(const std::vector<std::string_view>& suffixes) {
+    std::vector<std::string> found = runtime.disk().list(log->directory()).value();
+    std::erase_if(found, [&](const std::string& name) {
+      return std::ranges::none_of(suffixes, [&](std::string_view suffix) { return name.ends_with(suffix); });
+    });
+    return found;
+  }
 
  private:
   template <class See>

@@ -15,6 +15,11 @@ constexpr std::int64_t kDay = std::int64_t{24} * 3600 * 1000;
 struct CleanTest : ::testing::Test {
   CleaningHarness h{{.segment_bytes = 4000, .index_interval_bytes = 200, .compacted = true}};
   void SetUp() override { h.open(); }
+  void another_pass() {
+    h.put("c", "1");
+    h.roll();
+    h.clean();
+  }
 };
 
 TEST_F(CleanTest, TheLastValueOfEachKeyStaysAtItsPlace) {
@@ -139,17 +144,12 @@ TEST_F(CleanTest, ATombstoneGoesDeleteRetentionAfterItsFirstCleaning) {
   EXPECT_TRUE(headers[0].delete_horizon());
   EXPECT_EQ(headers[0].base_timestamp, h.runtime.wall_ms + kDay);
   EXPECT_FALSE(headers[1].delete_horizon());
-  const auto another = [&] {
-    h.put("c", "1");
-    h.roll();
-    h.clean();
-  };
   h.runtime.wall_ms += kDay - 1;
-  another();
+  another_pass();
   EXPECT_EQ(h.offsets().front(), 1);
   EXPECT_EQ(h.all()[0].base_timestamp, headers[0].base_timestamp);
   h.runtime.wall_ms += 1;
-  another();
+  another_pass();
   EXPECT_EQ(h.offsets().front(), 2);
   EXPECT_EQ(h.runtime.marks[Mark::TombstoneExpired], 1);
 }
@@ -172,16 +172,11 @@ TEST_F(CleanTest, AbortedRecordsGoAndTheirMarkerStaysUntilTheyAreGone) {
   EXPECT_EQ(h.offsets(), (Offsets{0, 3, 4}));
   // Its line in the index of aborted transactions as well: an old reader may still be within it.
   EXPECT_EQ(h.log->aborted_transactions(Offset(0), Offset(5)).size(), 1U);
-  const auto another = [&] {
-    h.put("c", "1");
-    h.roll();
-    h.clean();
-  };
-  another();  // now it ends nothing: it gets its time
+  another_pass();  // now it ends nothing: it gets its time
   EXPECT_EQ(h.records().count(3), 1U);
   EXPECT_TRUE(h.log->aborted_transactions(Offset(0), Offset(5)).empty());
   h.runtime.wall_ms += kDay;
-  another();
+  another_pass();
   EXPECT_EQ(h.records().count(3), 0U);
   EXPECT_EQ(h.runtime.marks[Mark::MarkerExpired], 1);
 }
@@ -202,9 +197,7 @@ TEST_F(CleanTest, ACommitMarkerStaysWhileARecordOfItsTransactionDoes) {
   h.put("b", "2");
   h.roll();
   h.clean();  // with the last record of the transaction gone, the marker gets its time at the next pass
-  h.put("c", "1");
-  h.roll();
-  h.clean();
+  another_pass();
   EXPECT_EQ(h.records().count(2), 1U);
   h.runtime.wall_ms += kDay;
   h.put("c", "2");
@@ -367,7 +360,7 @@ TEST_F(CleanTest, TruncationAndRetentionBreakItOff) {
   ASSERT_TRUE(report);
   EXPECT_TRUE(report->interrupted);
   EXPECT_EQ(h.log->cleaned_to(), Offset(0));
-  for (const std::string& name : h.names()) EXPECT_FALSE(name.ends_with(".cleaned")) << name;
+  EXPECT_EQ(h.files_ending({".cleaned"}), std::vector<std::string>{});
   EXPECT_EQ(h.offsets().size(), 3U);
 }
 
@@ -402,7 +395,7 @@ TEST_F(CleanTest, ADamagedBatchIsNotTakenOver) {
   const auto done = h.try_clean();
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().kind, LogErrorKind::damaged);
-  for (const std::string& name : h.names()) EXPECT_FALSE(name.ends_with(".cleaned")) << name;
+  EXPECT_EQ(h.files_ending({".cleaned"}), std::vector<std::string>{});
 }
 
 TEST_F(CleanTest, EpochsOfWhichNothingIsLeftAreKeptByRecovery) {
