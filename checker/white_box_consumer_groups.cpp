@@ -7,12 +7,20 @@
 namespace verdict::checker {
 namespace {
 
+constexpr std::int32_t kWillBeBack = -2;  // member epoch
+
 // Empty: nobody, but for `member` itself.
 std::string other_holder(const HoldersTruth& holders, std::string_view member, std::string_view partition) {
   for (const auto& [id, holder] : holders) {
     if (id != member && holder.member && holder.held.contains(partition)) return id;
   }
   return {};
+}
+
+std::set<std::string, std::less<>> partitions_in(std::string_view list) {
+  std::set<std::string, std::less<>> all;
+  each_partition(list, [&](std::string_view partition) { all.emplace(partition); });
+  return all;
 }
 
 }  // namespace
@@ -36,6 +44,11 @@ void WhiteBoxState::member_moved(const PartitionTruth& p, const protocol::events
   if (!holder.member) {
     holder.held.clear();
     holder.epoch = 0;
+  }
+  // A static member that leaves for a while (KIP-848) uses nothing any more; its place keeps what is still its own.
+  if (e.generation == kWillBeBack) {
+    const auto kept = partitions_in(e.assignment);
+    std::erase_if(holder.held, [&](const std::string& partition) { return !kept.contains(partition); });
   }
 }
 
@@ -68,8 +81,7 @@ void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatDecided& e) {
   HolderTruth& holder = entry(*holders, e.member);
   ++holder.unanswered;
   if (!e.tells) return;
-  std::set<std::string, std::less<>> owned;
-  each_partition(e.owned, [&](std::string_view partition) { owned.emplace(partition); });
+  const auto owned = partitions_in(e.owned);
   std::erase_if(holder.held, [&](const std::string& partition) { return !owned.contains(partition); });
 }
 

@@ -99,6 +99,22 @@ TEST(ConsumerGroups, AStaticMemberTakesItsOlderSelfsPlace) {
     EXPECT_EQ(g.found(), replaced ? "none" : "G1") << g.sentence();
   }
 }
+TEST(ConsumerGroups, AStaticMemberThatLeavesForAWhileUsesNothing) {
+  for (const bool leaves : {true, false}) {
+    Group g;
+    g.join("a", 1, "orders-0,orders-1", "one"), g.told("a", 1, "orders-0,orders-1");
+    g.member("joined", "b", 2, ""), g.beats("b", 0, 2), g.told("b", 2, "");
+    g.beats_silently("a", 1), g.told("a", 1, "orders-0");  // it is to give up the other
+    if (leaves) g.member("moved", "a", -2, "orders-0", "one");
+    g.member("moved", "b", 2, "orders-1"), g.beats_silently("b", 2), g.told("b", 2, "orders-1");
+    if (leaves) {
+      EXPECT_EQ(g.found(), "none") << g.sentence();
+      g.member("moved", "b", 3, "orders-0,orders-1"), g.beats_silently("b", 3), g.told("b", 3, "orders-0,orders-1");
+    }
+    EXPECT_EQ(g.found(), "G1") << g.sentence();  // its place is kept
+  }
+}
+
 TEST(ConsumerGroups, ALaterCoordinatorGoesOnWithWhatMembersWereTold) {
   for (const bool known : {true, false}) {
     Group g;
