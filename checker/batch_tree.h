@@ -117,6 +117,7 @@ class BatchTable {
     }
     return values_[place - 1];
   }
+  std::size_t memory_bytes() const { return values_.capacity() * sizeof(Value) + places_.memory_bytes(); }
 
  private:
   std::vector<Value> values_;

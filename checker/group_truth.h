@@ -101,8 +101,11 @@ struct CoordinatedGroup {
   bool consumer = false;  // KIP-848: its members have epochs of their own
   std::string state;
   std::int32_t generation = -1;
-  std::map<std::string, std::string, std::less<>> members;  // id -> group.instance.id
-  std::map<std::string, std::int32_t, std::less<>> epochs;  // by member id
+  struct Member {
+    std::string instance;     // group.instance.id
+    std::int32_t epoch = -1;  // KIP-848; otherwise the group's generation
+  };
+  std::map<std::string, Member, std::less<>> members;  // by id
 };
 
 struct CoordinatorTruth {

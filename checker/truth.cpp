@@ -102,7 +102,7 @@ std::string WhiteBoxState::name(const PartitionTruth& p) const {
 
 std::size_t WhiteBoxState::memory_bytes() const {
   std::size_t bytes = tree.memory_bytes() + floors_.memory_bytes() + pending_.memory_bytes() + sends_.memory_bytes() +
-                      landed_.memory_bytes();
+                      landed_.memory_bytes() + produced_.memory_bytes();
   for (const PartitionTruth& p : partitions) {
     bytes += sizeof p + p.main.size() * sizeof(BatchIndex) + p.forks.capacity() * sizeof(p.forks[0]) +
              p.notes.capacity() * sizeof(Note) + p.replicas.capacity() * sizeof(Replica);

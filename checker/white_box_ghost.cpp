@@ -58,7 +58,7 @@ void WhiteBoxState::on(const protocol::events::OffsetsEnded& e) {
     newest = newest_of(e.producer_id.value(), tree[newest].parent, r.log_start, &blind);
   const auto active = transactions.active.find({now.node, index_of(*p)});
   if (blind) {
-    if (active != transactions.active.end()) active->second.applied[e.producer_id.value()] = r.log_start + log_end(r);
+    if (active != transactions.active.end()) active->second.applied[e.producer_id.value()] = log_end(r);
     return;
   }
   const Produced::Marker marker = newest == kNoBatch ? Produced::Marker::none : produced(newest)->marker;

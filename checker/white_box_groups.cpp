@@ -132,8 +132,7 @@ void WhiteBoxState::on(const protocol::events::GroupMemberMoved& e) {
   if (e.change == "removed") {
     group.members.erase(std::string(e.member));
   } else {
-    group.members[std::string(e.member)] = e.instance;
-    group.epochs[std::string(e.member)] = e.generation;
+    group.members[std::string(e.member)] = {.instance = std::string(e.instance), .epoch = e.generation};
   }
   if (group.consumer) return member_moved(*p, e);
   if (e.change == "loaded") judge_loaded(*p, e);
@@ -244,9 +243,9 @@ void WhiteBoxState::on(const protocol::events::GroupCommitDecided& e) {
     why = "the group is in generation " + std::to_string(is.generation);
   } else if (member == is.members.end()) {
     why = "it is no member any more";
-  } else if (is.consumer && e.generation != is.epochs.find(e.member)->second) {
-    why = "it is in epoch " + std::to_string(is.epochs.find(e.member)->second);
-  } else if (!e.instance.empty() && member->second != e.instance) {
+  } else if (is.consumer && e.generation != member->second.epoch) {
+    why = "it is in epoch " + std::to_string(member->second.epoch);
+  } else if (!e.instance.empty() && member->second.instance != e.instance) {
     why = "it is not " + std::string(e.instance);
   }
   if (why.empty()) return;

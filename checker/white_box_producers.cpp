@@ -64,29 +64,30 @@ void WhiteBoxState::produce_renumbered(std::uint64_t client, std::uint64_t opera
 // of it elsewhere would stay there for ever, or become part of its successor's transaction.
 void WhiteBoxState::see_fence(const protocol::events::TransactionMoved& e) {
   if (e.state != "Empty" && e.state != "CompleteCommit" && e.state != "CompleteAbort") return;
-  if (e.producer_epoch <= 0) return;
+  const PartitionTruth* log = find(e.coordinator);
+  if (e.producer_epoch <= 0 || log == nullptr) return;
   if (fencing_when_.node != now.node || fencing_when_.time != now.time) fencing_.clear();  // never appended
   fencing_when_ = now;
-  fencing_.push_back({.producer = e.producer_id, .epoch = e.producer_epoch});
+  fencing_.push_back({.producer = e.producer_id, .epoch = e.producer_epoch, .partition = index_of(*log)});
 }
 
 // A coordinator appends what it has announced in the same turn.
 void WhiteBoxState::note_fences(const PartitionTruth& p, BatchIndex record) {
-  if (fencing_.empty() || topics[p.topic].name != kTransactionLog || fencing_when_.node != now.node) return;
-  if (fencing_when_.time == now.time) {
-    for (Fence& fence : fencing_) {
-      std::vector<Fence>& all = fences_[fence.producer];
-      if (!all.empty() && all.back().epoch == fence.epoch) {
-        if (on_main(partitions[all.back().partition], all.back().record)) continue;
-        all.pop_back();  // that record was lost with its leader
-      }
-      if (all.size() == kFences) all.erase(all.begin());
-      fence.partition = index_of(p);
-      fence.record = record;
-      all.push_back(fence);
+  if (fencing_.empty() || fencing_when_.node != now.node) return;
+  if (fencing_when_.time != now.time) return fencing_.clear();
+  const std::uint32_t here = index_of(p);
+  for (Fence& fence : fencing_) {
+    if (fence.partition != here) continue;
+    std::vector<Fence>& all = fences_[fence.producer];
+    if (!all.empty() && all.back().epoch == fence.epoch) {
+      if (on_main(partitions[all.back().partition], all.back().record)) continue;
+      all.pop_back();  // that record was lost with its leader
     }
+    if (all.size() == kFences) all.erase(all.begin());
+    fence.record = record;
+    all.push_back(fence);
   }
-  fencing_.clear();
+  std::erase_if(fencing_, [here](const Fence& fence) { return fence.partition == here; });
 }
 
 void WhiteBoxState::judge_fence(const PartitionTruth& p, const Replica& r, BatchIndex made) {

@@ -327,7 +327,7 @@ class WhiteBoxState {
   struct Fence {
     std::int64_t producer;
     std::int16_t epoch;
-    std::uint32_t partition = 0;  // of the record
+    std::uint32_t partition;  // of the record: its coordinator's
     BatchIndex record = kNoBatch;
   };
 
