@@ -166,13 +166,13 @@ Task<void> GroupConsumerProcess::pause(Duration time) {
 }
 
 Task<void> GroupConsumerProcess::run() {
-  const MonoTime end = end_of(runtime_->now(), load_.time);
-  while (!stopping_ && runtime_->now() < end) {
+  end_ = end_of(runtime_->now(), load_.time);
+  while (!stopping_ && runtime_->now() < end_) {
     reader_.emplace(*runtime_, load_.client, load_.consumer, load_.group, log_);
-    MonoTime until = end;
+    MonoTime until = end_;
     if (load_.stay > Duration::zero()) {
       const std::uint64_t time = scale_to(draw(), static_cast<std::uint64_t>(load_.stay.count()));
-      until = std::min(end, runtime_->now() + load_.stay / 2 + Duration(static_cast<std::int64_t>(time)));
+      until = std::min(end_, runtime_->now() + load_.stay / 2 + Duration(static_cast<std::int64_t>(time)));
     }
     co_await stay(until);
     if (stopping_ || reader_->fenced() || load_.stay == Duration::zero()) break;
@@ -186,24 +186,23 @@ Task<void> GroupConsumerProcess::run() {
 
 // As one member of the group.
 Task<void> GroupConsumerProcess::stay(MonoTime until) {
-  const MonoTime end = end_of(runtime_->now(), load_.time);
-  while (!stopping_ && !reader_->fenced() && runtime_->now() < (calm_ ? end : until)) {
-    const MonoTime poll_by = std::min(calm_ ? end : until, runtime_->now() + kCommitTime);
+  while (!stopping_ && !reader_->fenced() && runtime_->now() < (calm_ ? end_ : until)) {
+    const MonoTime poll_by = std::min(calm_ ? end_ : until, runtime_->now() + kCommitTime);
     const client::Polled polled = co_await reader_->poll(poll_by);
     const client::GroupMembership as = reader_->membership();
     ++stats_.polls;
     log_.take(polled, stats_);
-    if (polled.records() != 0 && !stopping_) co_await commit(as, end);
+    if (polled.records() != 0 && !stopping_) co_await commit(as);
     if (load_.poll_interval > Duration::zero() && !stopping_) {
-      co_await wake_.wait_until(std::min(end, runtime_->now() + load_.poll_interval));
+      co_await wake_.wait_until(std::min(end_, runtime_->now() + load_.poll_interval));
     }
   }
 }
 
-Task<void> GroupConsumerProcess::commit(client::GroupMembership as, MonoTime end) {
+Task<void> GroupConsumerProcess::commit(client::GroupMembership as) {
   const client::OffsetsToCommit offsets = reader_->positions();
   if (draw_one_in(load_.stall_one_in)) co_await pause(load_.stall);
-  const MonoTime commit_by = std::min(end, runtime_->now() + kCommitTime);
+  const MonoTime commit_by = std::min(end_, runtime_->now() + kCommitTime);
   CommitReport report(log_, offsets, load_.group.group);
   const client::ErrorCode error = co_await reader_->commit(std::move(as), offsets, commit_by);
   const bool not_taken = refused(error) && !reader_->commit_maybe_taken();

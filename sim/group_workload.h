@@ -111,7 +111,7 @@ class GroupConsumerProcess {
  private:
   Task<void> run();
   Task<void> stay(MonoTime until);
-  Task<void> commit(client::GroupMembership as, MonoTime end);
+  Task<void> commit(client::GroupMembership as);
   Task<void> pause(Duration time);
   bool draw_one_in(std::uint32_t n);
   std::uint64_t draw() { return runtime_->random(Purpose::Workload, static_cast<std::uint64_t>(load_.process)); }
@@ -121,6 +121,7 @@ class GroupConsumerProcess {
   ReaderLog log_;
   LoadStats stats_;
   bool stopping_ = false;
+  MonoTime end_{};  // of its load
   bool calm_ = false;
   bool finished_ = false;
   Signal wake_;

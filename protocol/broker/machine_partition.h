@@ -79,9 +79,10 @@ class MachinePartition : public CoordinatorPartition {
 
   void carry_out(Effects& effects) {
     for (const Mark mark : effects.marks) runtime().mark(mark);
-    carrying_out_ = true;
+    const bool inside = std::exchange(carrying_out_, true);
     for (auto& effect : effects.list)
       std::visit([this](auto& what) { static_cast<Derived*>(this)->run(std::move(what)); }, effect);
+    if (inside) return;
     carrying_out_ = false;
     while (!later_.empty()) {
       const std::function<void()> next = std::move(later_.front());
