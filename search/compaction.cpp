@@ -1,6 +1,7 @@
 // Compacted topics in a drawn scenario: keys, tombstones, small segments, and a cleaner that is always at work.
 #include <algorithm>
 
+#include "search/conditions.h"
 #include "search/maker.h"
 
 namespace verdict::search {
@@ -23,8 +24,12 @@ void Maker::compaction() {
     topic.config["cleanup.policy"] = share(80) ? "compact" : "compact,delete";
     topic.config["internal.segment.bytes"] = std::to_string(one_of({600, 2'000, 10'000}));
     topic.config["min.cleanable.dirty.ratio"] = share(50) ? "0.01" : "0.3";
-    bool transactional = false;
-    for (scenarios::ProducerSpec& load : scenario_.workload.producers) {
+    auto& loads = scenario_.workload.producers;
+    const auto in_transactions = [&](const ProducerSpec& load) {
+      return load.transactional && load.topic == topic.name;
+    };
+    bool transactional = std::ranges::any_of(loads, in_transactions);
+    for (ProducerSpec& load : loads) {
       if (load.topic != topic.name) continue;
       load.keys = static_cast<std::int32_t>(keys);
       if (numbers) load.key_form = "number";
@@ -33,7 +38,7 @@ void Maker::compaction() {
       transactional = load.transactional = true;
       load.acks = "all";
       load.in_flight = std::min(load.in_flight, 5);
-      load.retries = scenarios::ProducerSpec().retries;
+      load.retries = ProducerSpec().retries;
       load.abort_one_in = static_cast<std::int32_t>(one_of({2, 4}));
     }
     for (scenarios::ConsumerSpec& reader : scenario_.workload.consumers) {
@@ -45,10 +50,7 @@ void Maker::compaction() {
     if (!transactional || !share(60)) continue;
     FaultSpec& pause = add("pause");
     pause.at_ms = moment(50);
-    const auto& loads = scenario_.workload.producers;
-    const auto who =
-        std::ranges::find_if(loads, [&](const auto& load) { return load.transactional && load.topic == topic.name; });
-    pause.target = "client(" + std::to_string(who - loads.begin() + 1) + ")";
+    pause.target = client(std::ranges::find_if(loads, in_transactions)->client);
     pause.for_ms = within(200, 2'000);
   }
 }
