@@ -131,6 +131,7 @@ class Maker {
   void late_marker();
   void late_produce();
   void late_verification();
+  void given_up();
   void late_end();
   void second_instance();
   void lost_answers();
@@ -139,6 +140,7 @@ class Maker {
   void dying_rebalance();
   void late_commit();
   void late_join();
+  void back_and_forth();
 
   const Profile& profile_;
   std::string_view load_ = "plain";

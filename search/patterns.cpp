@@ -249,6 +249,7 @@ void Maker::pattern(std::string_view name) {
   if (name == "late-marker") return late_marker();
   if (name == "late-produce") return late_produce();
   if (name == "late-verification") return late_verification();
+  if (name == "given-up") return given_up();
   if (name == "late-end") return late_end();
   if (name == "second-instance") return second_instance();
   if (name == "lost-answers") return lost_answers();
@@ -257,6 +258,7 @@ void Maker::pattern(std::string_view name) {
   if (name == "dying-rebalance") return dying_rebalance();
   if (name == "late-commit") return late_commit();
   if (name == "late-join") return late_join();
+  if (name == "back-and-forth") return back_and_forth();
   if (name == "rolling") {
     FaultSpec& fault = add("rolling_restart");
     fault.at_ms = moment(1'000);

@@ -269,12 +269,14 @@ constexpr std::array kTransactionPatterns{
     Weight{"paused-producer", 10}, Weight{"coordinator-dies", 12}, Weight{"late-marker", 10},
     Weight{"late-produce", 10},    Weight{"late-end", 10},         Weight{"late-verification", 8},
     Weight{"second-instance", 8},  Weight{"lost-answers", 8},      Weight{"transaction-elections", 10},
+    Weight{"given-up", 7},
 };
 constexpr std::array kGroupPatterns{
     Weight{"paused-member", 12},
     Weight{"dying-rebalance", 10},
     Weight{"late-commit", 10},
     Weight{"late-join", 8},
+    Weight{"back-and-forth", 10},
 };
 
 constexpr Profile kDefault{.name = "default",

@@ -125,4 +125,53 @@ void Maker::late_join() {
   if (share(40)) unseat(offsets_partition(), at + within(0, 1'200));
 }
 
+// Members are told late to give something up, and when they say again what they have, it is to be their own again:
+// whoever was to have it has left. Then that one comes back. Of a group of the consumer protocol.
+void Maker::back_and_forth() {
+  std::vector<scenarios::ConsumerSpec*> group;
+  for (scenarios::ConsumerSpec& one : scenario_.workload.consumers) {
+    if (one.protocol != "consumer" || one.group.empty()) continue;
+    if (group.empty() || one.group == group.front()->group) group.push_back(&one);
+  }
+  if (group.size() < 2) return late_join();
+  const std::int64_t beat = effective("group.consumer.heartbeat.interval.ms", 0);
+  scenarios::ConsumerSpec& goes = *group.back();
+  group.pop_back();
+  goes.instance.clear();
+  goes.stay_ms = 2 * beat + within(0, 300);
+  goes.away_ms = within(100, 600);
+  const std::int64_t at = moment(2'000);
+  make_time(at + 2 * goes.stay_ms + 2'000);
+  // Of more members than partitions one has nothing to give up.
+  const std::size_t shares = scenario_.topics.front().assignment.size();
+  for (std::size_t i = shares - 1; i < group.size(); ++i) group[i]->start_ms = scenario_.phases.run_ms;
+  Trigger joins;
+  joins.event = "group_member_moved";
+  joins.match = {text("group", goes.group), text("change", "joined")};
+  joins.nth = static_cast<std::int32_t>(within(1, 2));
+  joins.not_before_ms = at;
+  std::vector<std::string> others;
+  for (const scenarios::ConsumerSpec* stays : group) {
+    others.push_back(client(stays->client));
+    FaultSpec& hold = add("message");
+    hold.when = joins;
+    hold.api = "ConsumerGroupHeartbeat";
+    hold.side = "response";
+    hold.to = others.back();
+    hold.effect = "hold";
+    hold.for_ms = 2 * goes.stay_ms + within(0, 500);
+  }
+  // Whether it was in the group at that moment, so that it leaves once more before it joins, is not known.
+  for (std::int32_t i = 0; i < 2; ++i) {
+    FaultSpec& cut = add("reset");
+    cut.when = joins;
+    cut.when->match.back() = text("change", "removed");
+    cut.when->nth = joins.nth + i;
+    cut.when->after_us = share(70) ? within(0, 3'000) : within(0, 100'000);
+    cut.a = others;
+    cut.b = {"brokers"};
+  }
+  if (share(20)) unseat(offsets_partition(), at + within(0, 1'500));
+}
+
 }  // namespace verdict::search

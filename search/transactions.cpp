@@ -157,6 +157,47 @@ void Maker::late_verification() {
   release.when->after_us = soon_us();
 }
 
+// The same word is late, and its producer gives the batch up and aborts by itself. It speaks transaction version 1, so
+// that its epoch is still the one that the word is about.
+void Maker::given_up() {
+  ProducerSpec& load = transactional();
+  scenarios::WorkloadSpec& work = scenario_.workload;
+  load.transaction_timeout_ms = std::max<std::int64_t>(load.transaction_timeout_ms, 5'000);
+  if (share(70)) load.lives = 0;
+  work.delivery_timeout_ms = within(150, 500);
+  work.request_timeout_ms = std::max<std::int64_t>(work.request_timeout_ms, 1'000);
+  const std::string identity = id_of(load);
+  for (ProducerSpec& one : work.producers) {
+    if (id_of(one) == identity) one.transaction_version = 1;  // see coordinated_clients()
+  }
+  const std::int64_t wait = work.delivery_timeout_ms;
+  const std::int64_t at = moment(wait + 600);
+  make_time(at + wait + 1'500);
+  Trigger begins = moved(identity, "Ongoing");
+  begins.not_before_ms = at;
+  FaultSpec& hold = add("message");
+  const std::string id = hold.id;
+  hold.api = "AddPartitionsToTxn";
+  hold.side = "response";
+  hold.to = "brokers";
+  hold.effect = "hold";
+  hold.count = static_cast<std::int32_t>(within(1, 2));
+  hold.for_ms = wait + within(300, 1'500);
+  hold.when = begins;
+  FaultSpec& cut = add("reset");
+  cut.when = begins;
+  cut.when->after_us = wait * 1'000 + within(0, 100'000);
+  cut.a = {client(load.client)};
+  cut.b = {"brokers"};
+  if (!share(80)) return;
+  FaultSpec& release = add("release");
+  release.of = id;
+  release.when = moved(identity, share(80) ? "CompleteAbort" : "Ongoing");
+  release.when->nth = 1;
+  release.when->not_before_ms = at + wait;
+  release.when->after_us = soon_us();
+}
+
 // What asks for the end, or answers that, is lost or late, so that it is asked for again.
 void Maker::late_end() {
   const ProducerSpec& load = transactional();

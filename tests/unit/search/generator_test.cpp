@@ -243,6 +243,10 @@ std::set<std::string> hurts(const Scenario& scenario) {
     if (fault.api == "WriteTxnMarkers" && fault.effect == "hold") found.insert("a marker that is held");
     if (fault.api == "InitProducerId") found.insert("a new instance that is late");
     if (fault.api == "EndTxn" && fault.side == "response" && fault.effect == "reset") found.insert("an end unanswered");
+    if (fault.action == "reset" && set_off_by(fault, "transaction_moved", "Ongoing"))
+      found.insert("a transaction that its client gives up");
+    if (fault.action == "reset" && set_off_by(fault, "group_member_moved"))
+      found.insert("members that are told late what to give up");
     const FaultSpec* of = released(scenario, fault);
     if (of == nullptr) continue;
     if (of->api == "Produce" && (set_off_by(fault, "transaction_moved", "CompleteAbort") ||
@@ -273,7 +277,10 @@ TEST(Coordinated, WhatIsKnownToHurtIsDrawn) {
           "a marker that arrives at the next leader", "a commit that arrives late",
           "a verification that its transaction's end overtakes"})
       EXPECT_GE(counts[what], own ? 15 : 4) << name << ": " << what;
-    if (own) EXPECT_GE(counts["a new instance that is late"], 15);
+    if (!own) continue;
+    for (const char* what : {"a new instance that is late", "a transaction that its client gives up",
+                             "members that are told late what to give up"})
+      EXPECT_GE(counts[what], 10) << what;
   }
 }
 
