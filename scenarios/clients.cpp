@@ -133,6 +133,7 @@ sim::TransactionalLoad transactional_load(const ProducerSpec& spec, const Client
   ConsumerSpec reader;
   reader.topic = spec.source;
   reader.group = spec.group;
+  reader.protocol = spec.protocol;
   reader.isolation = "read_committed";
   sim::GroupLoad member = group_load(reader, settings, process);
   load.group = std::move(member.group);

@@ -128,6 +128,8 @@ void fields(Visit&& visit, S& s, const ProducerSpec& d)
         Field{"one record in so many has a key but no value; 0: none", 0, 1'000'000});
   visit("source", s.source, d.source, Field{"topic whose records it transforms, in transactions, as a group's member"});
   visit("group", s.group, d.group, Field{"of which it is a member to read its source"});
+  visit("protocol", s.protocol, d.protocol,
+        Field{.meaning = "group.protocol of that group, see consumers", .choices = "classic|consumer"});
 }
 
 template <class Visit, class S>

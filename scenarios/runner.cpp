@@ -150,9 +150,15 @@ Checked check_fault(const Scenario& scenario, const FaultSpec& fault, const std:
 // A group has one protocol, and a classic one one assignor.
 Checked check_members(const WorkloadSpec& load) {
   const ConsumerSpec plain;
-  std::map<std::string, const ConsumerSpec*> first;  // by group
-  for (const ProducerSpec& spec : load.producers) {
-    if (!spec.group.empty()) first[spec.group] = &plain;
+  std::map<std::string, ConsumerSpec> first;  // by group
+  for (std::size_t i = 0; i < load.producers.size(); ++i) {
+    const ProducerSpec& spec = load.producers[i];
+    const std::string path = fmt::format("$.workload.producers[{}].protocol", i);
+    if (spec.group.empty() && spec.protocol != plain.protocol) return wrong(path, spec.protocol, "a member of a group");
+    if (spec.group.empty()) continue;
+    const ConsumerSpec& known = first.try_emplace(spec.group, ConsumerSpec{.protocol = spec.protocol}).first->second;
+    if (known.protocol != spec.protocol)
+      return wrong(path, spec.protocol, known.protocol + ", as others of its group");
   }
   for (std::size_t i = 0; i < load.consumers.size(); ++i) {
     const ConsumerSpec& spec = load.consumers[i];
@@ -162,7 +168,7 @@ Checked check_members(const WorkloadSpec& load) {
       if (spec.protocol != plain.protocol) return wrong(path + ".protocol", spec.protocol, "a member of a group");
       continue;
     }
-    const ConsumerSpec& known = *first.try_emplace(spec.group, &spec).first->second;
+    const ConsumerSpec& known = first.try_emplace(spec.group, spec).first->second;
     if (known.protocol != spec.protocol)
       return wrong(path + ".protocol", spec.protocol, known.protocol + ", as others of its group");
     if (known.assignor != spec.assignor)

@@ -103,6 +103,7 @@ struct ProducerSpec {
   // Consume, transform, produce: what the group reads of this topic becomes the records of the transactions.
   std::string source;
   std::string group;
+  std::string protocol = "classic";  // of that group, as ConsumerSpec has it
   friend bool operator==(const ProducerSpec&, const ProducerSpec&) = default;
 };
 

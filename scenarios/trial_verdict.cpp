@@ -45,18 +45,25 @@ void Trial::bound_liveness() {
                    std::chrono::microseconds(scenario_.disk.sync_us);
   t.network_round_trip =
       2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
-  for (const ConsumerSpec& member : scenario_.workload.consumers) {
-    if (member.group.empty()) continue;
-    const sim::GroupLoad load = group_load(member, settings_, 0);
-    t.client_request_timeout = load.client.request_timeout;
-    const bool classic = load.group.protocol == client::GroupProtocol::classic;
-    const Duration session =
-        classic ? load.group.session_timeout : config.duration_ms("group.consumer.session.timeout.ms");
+  const auto member = [&](const client::ClientOptions& client, const client::GroupOptions& group) {
+    t.client_request_timeout = client.request_timeout;
+    const bool classic = group.protocol == client::GroupProtocol::classic;
+    const Duration session = classic ? group.session_timeout : config.duration_ms("group.consumer.session.timeout.ms");
     const Duration heartbeat =
-        classic ? load.group.heartbeat_interval : config.duration_ms("group.consumer.heartbeat.interval.ms");
+        classic ? group.heartbeat_interval : config.duration_ms("group.consumer.heartbeat.interval.ms");
     t.group_session_timeout = std::max(t.group_session_timeout, session);
-    t.group_rebalance_timeout = std::max(t.group_rebalance_timeout, load.group.rebalance_timeout);
+    t.group_rebalance_timeout = std::max(t.group_rebalance_timeout, group.rebalance_timeout);
     t.group_heartbeat_interval = std::max(t.group_heartbeat_interval, heartbeat);
+  };
+  for (const ConsumerSpec& spec : scenario_.workload.consumers) {
+    if (spec.group.empty()) continue;
+    const sim::GroupLoad load = group_load(spec, settings_, 0);
+    member(load.client, load.group);
+  }
+  for (const ProducerSpec& spec : scenario_.workload.producers) {
+    if (spec.group.empty()) continue;
+    const sim::TransactionalLoad load = transactional_load(spec, settings_, 0, 1);
+    member(load.client, load.group);
   }
   bounds_ = checker::liveness_bounds(t);
 }

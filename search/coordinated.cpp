@@ -156,8 +156,11 @@ void Maker::coordinated_clients() {
     const std::string& into = scenario_.topics[1].name;
     if (share(30)) transact(producers.front(), true);
     const std::int64_t count = within(2, 3);
+    const bool consumer = share(35);  // KIP-848
+    if (consumer) consumer_sessions();
     for (std::int64_t i = 0; i < count; ++i) {
       ProducerSpec load = producer(into, 0);
+      if (consumer) load.protocol = "consumer";
       transact(load, false);
       load.batch_bytes = ProducerSpec{}.batch_bytes;
       load.source = scenario_.topics.front().name;
@@ -219,21 +222,26 @@ std::int32_t Maker::member() const {
 }
 
 std::int64_t Maker::session_of(std::int32_t client) const {
-  const auto& consumers = scenario_.workload.consumers;
-  const auto found = std::ranges::find(consumers, client, &scenarios::ConsumerSpec::client);
-  if (found == consumers.end()) return kTransformersSessionMs;
-  return found->protocol == "consumer" ? effective(kConsumerSession, kConsumerSessionMs) : found->session_timeout_ms;
+  const auto& load = scenario_.workload;
+  const auto of_cluster = [this] { return effective(kConsumerSession, kConsumerSessionMs); };
+  const auto transformer = std::ranges::find(load.producers, client, &ProducerSpec::client);
+  if (transformer != load.producers.end())
+    return transformer->protocol == "consumer" ? of_cluster() : kTransformersSessionMs;
+  const auto found = std::ranges::find(load.consumers, client, &scenarios::ConsumerSpec::client);
+  VERDICT_ASSERT(found != load.consumers.end(), "a member is one of the clients");
+  return found->protocol == "consumer" ? of_cluster() : found->session_timeout_ms;
 }
 
 // By which its members are heard, where none of them is a classic one.
 std::string Maker::group_api(std::string_view classic) const {
   constexpr std::array<std::string_view, 4> kMembership{"JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup"};
   const bool membership = std::ranges::find(kMembership, classic) != kMembership.end();
-  const auto& consumers = scenario_.workload.consumers;
-  const auto member = [](const scenarios::ConsumerSpec& one) { return !one.group.empty(); };
-  const auto speaks = [&](const scenarios::ConsumerSpec& one) { return !member(one) || one.protocol == "consumer"; };
-  const bool all = std::ranges::any_of(consumers, member) && std::ranges::all_of(consumers, speaks);
-  return membership && all && load_ == "groups" ? "ConsumerGroupHeartbeat" : std::string(classic);
+  const auto& load = scenario_.workload;
+  const auto member = [](const auto& one) { return !one.group.empty(); };
+  const auto speaks = [&](const auto& one) { return !member(one) || one.protocol == "consumer"; };
+  const bool any = std::ranges::any_of(load.producers, member) || std::ranges::any_of(load.consumers, member);
+  const bool all = std::ranges::all_of(load.producers, speaks) && std::ranges::all_of(load.consumers, speaks);
+  return membership && any && all ? "ConsumerGroupHeartbeat" : std::string(classic);
 }
 
 std::int64_t Maker::patience(const ProducerSpec& load) const {

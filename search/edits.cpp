@@ -210,12 +210,18 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
   std::vector<Edited> out;
   const auto changed = [&](auto change) { change(out.emplace_back(scenario)->workload); };
   std::set<std::string> groups;  // of the consumer protocol: none is half of it
-  for (const scenarios::ConsumerSpec& member : scenario.workload.consumers) {
-    if (member.protocol == scenarios::ConsumerSpec{}.protocol || !groups.insert(member.group).second) continue;
+  const auto find_group = [&](const auto& member) {
+    if (member.protocol != scenarios::ConsumerSpec{}.protocol) groups.insert(member.group);
+  };
+  std::ranges::for_each(scenario.workload.producers, find_group);
+  std::ranges::for_each(scenario.workload.consumers, find_group);
+  for (const std::string& group : groups) {
     changed([&](scenarios::WorkloadSpec& load) {
-      for (scenarios::ConsumerSpec& one : load.consumers) {
-        if (one.group == member.group) one.protocol = scenarios::ConsumerSpec{}.protocol;
-      }
+      const auto make_classic = [&](auto& member) {
+        if (member.group == group) member.protocol = scenarios::ConsumerSpec{}.protocol;
+      };
+      std::ranges::for_each(load.producers, make_classic);
+      std::ranges::for_each(load.consumers, make_classic);
     });
   }
   for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {
@@ -225,6 +231,7 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
       changed([&](scenarios::WorkloadSpec& load) {
         scenarios::ProducerSpec& p = load.producers[i];
         p.source = p.group = "";
+        p.protocol = plain.protocol;
         p.transactional = false;
         p.transactional_id = "";
         p.abort_one_in = plain.abort_one_in;
@@ -233,7 +240,11 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
       });
     }
     if (!producer.source.empty()) {
-      changed([i](scenarios::WorkloadSpec& load) { load.producers[i].source = load.producers[i].group = ""; });
+      changed([&](scenarios::WorkloadSpec& load) {
+        scenarios::ProducerSpec& p = load.producers[i];
+        p.source = p.group = "";
+        p.protocol = plain.protocol;
+      });
     }
   }
   return out;

@@ -107,6 +107,11 @@ TEST(Format, ValidationNamesWhatParsingCannotSee) {
        "$.workload.consumers[1].assignor", "range, as others of its group"},
       {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","protocol":"consumer"}]}})j",
        "$.workload.consumers[1].protocol", "classic, as others of its group"},
+      {R"j({"version":1,"name":"a","workload":{"producers":[{"transactional":true,"protocol":"consumer"}]}})j",
+       "$.workload.producers[0].protocol", "a member of a group"},
+      {R"j({"version":1,"name":"a","workload":{"producers":[)j"
+       R"j({"transactional":true,"source":"orders","group":"g","protocol":"consumer"}],"consumers":[{"group":"g"}]}})j",
+       "$.workload.consumers[0].protocol", "consumer, as others of its group"},
       {R"j({"version":1,"name":"a","workload":{"consumers":[{"protocol":"consumer"}]}})j",
        "$.workload.consumers[0].protocol", "a member of a group"},
       {R"j({"version":1,"name":"a","workload":{"consumers":)j"

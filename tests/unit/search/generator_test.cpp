@@ -303,6 +303,7 @@ std::set<std::string> ways(const Scenario& scenario) {
   }
   for (const auto& load : scenario.workload.producers) {
     if (load.transactional && load.transaction_version == 1) found.insert("an older transactional client");
+    if (!load.group.empty()) found.insert("a transformer of protocol " + load.protocol);
   }
   if (scenario.cluster.features.contains("transaction.version")) found.insert("an older transaction.version");
   return found;
@@ -316,7 +317,8 @@ TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
   for (const char* what :
        {"assignor range", "assignor roundrobin", "assignor cooperative-sticky", "comes and goes", "commits late",
         "a static member", "a static member that restarts", "a place that two want", "an older transactional client",
-        "an older transaction.version", "protocol consumer", "a static member of protocol consumer"})
+        "an older transaction.version", "protocol consumer", "a static member of protocol consumer",
+        "a transformer of protocol classic", "a transformer of protocol consumer"})
     EXPECT_GE(counts[what], 15) << what;
 }
 
