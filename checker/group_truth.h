@@ -131,6 +131,9 @@ struct HolderTruth {
   std::int32_t unanswered = 0;  // heartbeats: an answer to one before its latest is nothing to it any more
   std::string client;           // client.id
   std::set<std::string, std::less<>> held;
+  // Of these, what a deposed coordinator took from it or heard that it has not. That counts once a later one has loaded
+  // the deposed one's records.
+  std::set<std::string, std::less<>> given_up;
 };
 using HoldersTruth = std::map<std::string, HolderTruth, std::less<>>;  // by member id
 

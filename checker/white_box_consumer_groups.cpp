@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <iterator>
 
 #include "checker/white_box_state.h"
 
@@ -30,9 +31,24 @@ HoldersTruth* WhiteBoxState::holders_of(const PartitionTruth& p, std::string_vie
   return groups == nullptr ? nullptr : &entry(groups->holders, group);
 }
 
+// Null: no coordinator but a deposed one knows of it.
+HolderTruth* WhiteBoxState::holder_of_deposed(const PartitionTruth& p, std::string_view group,
+                                              std::string_view member) {
+  GroupsTruth* groups = groups_of(p);
+  if (groups == nullptr) return nullptr;
+  const auto holders = groups->holders.find(group);
+  if (holders == groups->holders.end()) return nullptr;
+  const auto holder = holders->second.find(member);
+  return holder == holders->second.end() ? nullptr : &holder->second;
+}
+
 void WhiteBoxState::member_moved(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e) {
   HoldersTruth* holders = holders_of(p, e.group);
-  if (holders == nullptr) return;
+  if (holders == nullptr) {
+    HolderTruth* holder = e.change == "removed" ? holder_of_deposed(p, e.group, e.member) : nullptr;
+    if (holder != nullptr) holder->given_up = holder->held;
+    return;
+  }
   HolderTruth& holder = entry(*holders, e.member);
   if (!e.replaces.empty()) {
     HolderTruth& older = entry(*holders, e.replaces);
@@ -53,7 +69,7 @@ void WhiteBoxState::member_moved(const PartitionTruth& p, const protocol::events
 }
 
 // What a coordinator goes on with is what members were told.
-void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, const HoldersTruth& holders, HolderTruth& holder,
+void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, HoldersTruth& holders, HolderTruth& holder,
                                         const protocol::events::GroupMemberMoved& e) {
   const std::string epoch = std::to_string(e.generation);
   const std::string who = broker(now.node) + " loads member " + std::string(e.member) + " of group " +
@@ -63,7 +79,11 @@ void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, const HoldersTr
             "goes on in an older epoch");
   }
   each_partition(e.assignment, [&](std::string_view partition) {
-    const std::string other = other_holder(holders, e.member, partition);
+    std::string other = other_holder(holders, e.member, partition);
+    while (!other.empty() && holders.at(other).given_up.contains(partition)) {
+      holders.at(other).held.erase(std::string(partition));
+      other = other_holder(holders, e.member, partition);
+    }
     if (other.empty()) {
       holder.held.emplace(partition);
       return;
@@ -77,11 +97,16 @@ void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, const HoldersTr
 void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatDecided& e) {
   PartitionTruth* p = find(e.partition);
   HoldersTruth* holders = p == nullptr ? nullptr : holders_of(*p, e.group);
-  if (holders == nullptr) return;
+  const auto owned = partitions_in(e.owned);
+  if (holders == nullptr) {
+    HolderTruth* holder = p == nullptr || !e.tells ? nullptr : holder_of_deposed(*p, e.group, e.member);
+    if (holder != nullptr)
+      std::ranges::set_difference(holder->held, owned, std::inserter(holder->given_up, holder->given_up.end()));
+    return;
+  }
   HolderTruth& holder = entry(*holders, e.member);
   ++holder.unanswered;
   if (!e.tells) return;
-  const auto owned = partitions_in(e.owned);
   std::erase_if(holder.held, [&](const std::string& partition) { return !owned.contains(partition); });
 }
 
@@ -112,6 +137,7 @@ void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatAnswered& e) {
               "gives " + std::string(partition) + " to " + member);
     }
     holder.held.emplace(partition);
+    if (const auto back = holder.given_up.find(partition); back != holder.given_up.end()) holder.given_up.erase(back);
   });
 }
 

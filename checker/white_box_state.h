@@ -341,7 +341,8 @@ class WhiteBoxState {
   static bool took_the_place_of(const GroupsTruth& groups, std::string_view member, std::string_view older);
   HoldersTruth* holders_of(const PartitionTruth& p, std::string_view group);
   void member_moved(const PartitionTruth& p, const protocol::events::GroupMemberMoved& e);  // of a consumer group
-  void judge_loaded_member(const PartitionTruth& p, const HoldersTruth& holders, HolderTruth& holder,
+  HolderTruth* holder_of_deposed(const PartitionTruth& p, std::string_view group, std::string_view member);
+  void judge_loaded_member(const PartitionTruth& p, HoldersTruth& holders, HolderTruth& holder,
                            const protocol::events::GroupMemberMoved& e);  // G1
   OwnersTruth* owners_told(const PartitionTruth& p, std::string_view group, std::int32_t generation);
 

@@ -162,6 +162,22 @@ TEST(ConsumerGroups, AnAnswerOfADeposedCoordinatorIsOfThePast) {
   g.join("b", 2, "orders-0");
   EXPECT_EQ(g.found(), "none") << g.sentence();
 }
+// Its records are those of whoever had a copy of them and leads later, before they were ever committed.
+TEST(ConsumerGroups, WhatADeposedCoordinatorDecidedMayComeIntoForce) {
+  for (const std::string_view how : {"removed", "said", "not at all"}) {
+    Group g;
+    g.join("a", 1, "orders-0");
+    g.fail_over();
+    g.member("loaded", "a", 1, "orders-0");
+    g.start(1);
+    g.coordinator = 1;
+    if (how == "removed") g.member("removed", "a", 1);
+    if (how == "said") g.beats("a", 0, 2);
+    g.load(1, 3), g.move("Stable", 2);
+    g.member("loaded", "a", 2), g.member("loaded", "b", 2, "orders-0");
+    EXPECT_EQ(g.found(), how == "not at all" ? "G1" : "none") << g.sentence();
+  }
+}
 TEST(ConsumerGroups, ARemovedGroupBeginsAnew) {
   Group g;
   g.join("a", 3, "orders-0");
