@@ -72,8 +72,10 @@ std::expected<Offset, LogError> Log::Loader::end_of_swap(Offset base) const {
   Offset end = base;
   ScanWindow window(file, file->size(), kRecoveryChunk);
   while (position < file->size()) {
-    if (const auto error = window.load_now(position, kBatchHeaderSize))
-      return std::unexpected(log.fail(LogErrorKind::read_failed, error, file_path));
+    if (!window.has(position, kBatchHeaderSize)) {
+      if (const auto error = window.load_now(position, kBatchHeaderSize))
+        return std::unexpected(log.fail(LogErrorKind::read_failed, error, file_path));
+    }
     const auto header = parse_header(window.view(position));
     if (!header || header->base_offset < end || header->size() > file->size() - position)
       return std::unexpected(log.fail(LogErrorKind::damaged, {}, fmt::format("{} at {}", file_path, position)));
