@@ -158,6 +158,7 @@ sim::GroupLoad group_load(const ConsumerSpec& spec, const ClientSettings& settin
   load.group.heartbeat_interval = from_ms(std::max<std::int64_t>(spec.session_timeout_ms / 5, 20));
   load.group.instance = spec.instance;
   load.group.leave_on_close = spec.instance.empty();  // a static member that restarts is to find its place
+  if (spec.remote_assignor != ConsumerSpec().remote_assignor) load.group.remote_assignor = spec.remote_assignor;
   load.group.assignor = spec.assignor == "roundrobin"           ? client::Assignor::round_robin
                         : spec.assignor == "cooperative-sticky" ? client::Assignor::cooperative_sticky
                                                                 : client::Assignor::range;

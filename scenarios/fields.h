@@ -156,6 +156,9 @@ void fields(Visit&& visit, S& s, const ConsumerSpec& d)
   visit("assignor", s.assignor, d.assignor,
         Field{.meaning = "partition.assignment.strategy of a classic member, the same in all of its group",
               .choices = "range|roundrobin|cooperative-sticky"});
+  visit("remote_assignor", s.remote_assignor, d.remote_assignor,
+        Field{.meaning = "group.remote.assignor of a member of protocol consumer; default: the coordinator's",
+              .choices = "default|uniform|range"});
   visit("stall_one_in", s.stall_one_in, d.stall_one_in,
         Field{"one poll of a member in so many takes stall_ms of work, before a commit as who it was; 0: none", 0,
               1'000'000});

@@ -157,8 +157,7 @@ Checked check_members(const WorkloadSpec& load) {
     if (spec.group.empty() && spec.protocol != plain.protocol) return wrong(path, spec.protocol, "a member of a group");
     if (spec.group.empty()) continue;
     const ConsumerSpec& known = first.try_emplace(spec.group, ConsumerSpec{.protocol = spec.protocol}).first->second;
-    if (known.protocol != spec.protocol)
-      return wrong(path, spec.protocol, known.protocol + ", as others of its group");
+    if (known.protocol != spec.protocol) return wrong(path, spec.protocol, known.protocol + ", as others of its group");
   }
   for (std::size_t i = 0; i < load.consumers.size(); ++i) {
     const ConsumerSpec& spec = load.consumers[i];
@@ -173,6 +172,8 @@ Checked check_members(const WorkloadSpec& load) {
       return wrong(path + ".protocol", spec.protocol, known.protocol + ", as others of its group");
     if (known.assignor != spec.assignor)
       return wrong(path + ".assignor", spec.assignor, known.assignor + ", as others of its group");
+    if (spec.protocol == plain.protocol && spec.remote_assignor != plain.remote_assignor)
+      return wrong(path + ".remote_assignor", spec.remote_assignor, "a member of protocol consumer");
     if (spec.protocol == plain.protocol) continue;
     if (spec.assignor != plain.assignor)
       return wrong(path + ".assignor", spec.assignor, "none beside protocol consumer: the coordinator assigns");

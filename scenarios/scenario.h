@@ -120,7 +120,8 @@ struct ConsumerSpec {
   std::int64_t session_timeout_ms = 2000;      // of a classic member
   std::string instance;                        // group.instance.id: a static member
   std::string assignor = "range";  // of classic ones: range, roundrobin, cooperative-sticky; one for all of a group
-  std::int32_t stall_one_in = 0;   // polls followed by long work, then a commit as who it was; 0: none
+  std::string remote_assignor = "default";  // group.remote.assignor of members of protocol consumer: uniform, range
+  std::int32_t stall_one_in = 0;            // polls followed by long work, then a commit as who it was; 0: none
   std::int64_t stall_ms = 0;
   std::int64_t stay_ms = 0;  // leaves in order after about so long, and comes back; 0: it stays
   std::int64_t away_ms = 0;

@@ -101,6 +101,8 @@ void Maker::make_members() {
     const bool consumer = share(40);  // KIP-848
     const std::string assignor(consumer ? scenarios::ConsumerSpec{}.assignor : std::string(weighted(kAssignors)));
     if (consumer) consumer_sessions();
+    // Not all of a group need want the same: what most of them want counts.
+    const std::int64_t wants = consumer ? within(0, 3) : 0;
     const bool fixed = share(40);
     const bool restless = share(30);
     const bool slow = share(30);
@@ -112,6 +114,7 @@ void Maker::make_members() {
       const std::int64_t session = std::max<std::int64_t>(least + within(0, 1'000), 150);
       if (consumer) {
         reader.protocol = "consumer";
+        if (wants > 0) reader.remote_assignor = wants == 1 || (wants == 2 && i == 0) ? "range" : "uniform";
       } else {
         reader.session_timeout_ms = session;
       }

@@ -222,6 +222,9 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
       };
       std::ranges::for_each(load.producers, make_classic);
       std::ranges::for_each(load.consumers, make_classic);
+      for (scenarios::ConsumerSpec& one : load.consumers) {
+        if (one.group == group) one.remote_assignor = scenarios::ConsumerSpec{}.remote_assignor;
+      }
     });
   }
   for (std::size_t i = 0; i < scenario.workload.producers.size(); ++i) {

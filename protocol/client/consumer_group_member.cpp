@@ -59,6 +59,7 @@ Request ConsumerGroupMember::describe(wire::Arena& arena) {
     request.rebalance_timeout_ms = static_cast<std::int32_t>(to_ms(options_.rebalance_timeout));
     request.subscribed_topic_names = arena.make_span<std::string_view>(options_.topics.size());
     std::ranges::copy(options_.topics, request.subscribed_topic_names->begin());
+    if (!options_.remote_assignor.empty()) request.server_assignor = options_.remote_assignor;
   }
   if (all || changed_) {
     std::map<Uuid, std::vector<std::int32_t>> topics;

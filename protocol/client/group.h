@@ -32,6 +32,7 @@ struct GroupOptions {
   Duration rebalance_timeout = 300s;    // max.poll.interval.ms
   Duration heartbeat_interval = 3s;     // heartbeat.interval.ms, of a classic one
   Assignor assignor = Assignor::range;  // of a classic one
+  std::string remote_assignor;  // group.remote.assignor of one of the consumer protocol; empty: the coordinator's
   // A static member stays (internal.leave.group.on.close). One of the consumer protocol says that it will be back.
   bool leave_on_close = true;
 };

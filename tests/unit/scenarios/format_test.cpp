@@ -88,6 +88,17 @@ TEST(Format, BadScenariosNamePathAndWhatIsAllowed) {
   EXPECT_FALSE(parse_scenario(std::string(100'000, '[')).has_value());
 }
 
+void expect_invalid(std::span<const Bad> cases) {
+  for (const Bad& bad : cases) {
+    const auto parsed = parse_scenario(bad.json);
+    ASSERT_TRUE(parsed.has_value()) << bad.json << parsed.error().text();
+    const auto valid = validate(*parsed);
+    ASSERT_FALSE(valid.has_value()) << bad.json;
+    EXPECT_EQ(valid.error().path, bad.path) << bad.json;
+    EXPECT_NE(valid.error().allowed.find(bad.allowed), std::string::npos) << valid.error().text();
+  }
+}
+
 TEST(Format, ValidationNamesWhatParsingCannotSee) {
   const Bad cases[] = {
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"broker(4)"}]})j",
@@ -101,25 +112,6 @@ TEST(Format, ValidationNamesWhatParsingCannotSee) {
        "$.faults[0].target", "a transactional id of the workload"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"coordinator()"}]})j",
        "$.faults[0].target", "coordinator(GROUP)"},
-      {R"j({"version":1,"name":"a","workload":{"consumers":[{"instance":"one"}]}})j",
-       "$.workload.consumers[0].instance", "a member of a group"},
-      {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","assignor":"roundrobin"}]}})j",
-       "$.workload.consumers[1].assignor", "range, as others of its group"},
-      {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","protocol":"consumer"}]}})j",
-       "$.workload.consumers[1].protocol", "classic, as others of its group"},
-      {R"j({"version":1,"name":"a","workload":{"producers":[{"transactional":true,"protocol":"consumer"}]}})j",
-       "$.workload.producers[0].protocol", "a member of a group"},
-      {R"j({"version":1,"name":"a","workload":{"producers":[)j"
-       R"j({"transactional":true,"source":"orders","group":"g","protocol":"consumer"}],"consumers":[{"group":"g"}]}})j",
-       "$.workload.consumers[0].protocol", "consumer, as others of its group"},
-      {R"j({"version":1,"name":"a","workload":{"consumers":[{"protocol":"consumer"}]}})j",
-       "$.workload.consumers[0].protocol", "a member of a group"},
-      {R"j({"version":1,"name":"a","workload":{"consumers":)j"
-       R"j([{"group":"g","protocol":"consumer","assignor":"roundrobin"}]}})j",
-       "$.workload.consumers[0].assignor", "the coordinator assigns"},
-      {R"j({"version":1,"name":"a","workload":{"consumers":)j"
-       R"j([{"group":"g","protocol":"consumer","session_timeout_ms":900}]}})j",
-       "$.workload.consumers[0].session_timeout_ms", "group.consumer.session.timeout.ms"},
       {R"j({"version":1,"name":"a","faults":[{"action":"kill","at_ms":1,"target":"client(9)"}]})j",
        "$.faults[0].target", "a client of the workload"},
       {R"j({"version":1,"name":"a","faults":[{"action":"power_loss","at_ms":1,"target":"client(1)"}]})j",
@@ -149,14 +141,34 @@ TEST(Format, ValidationNamesWhatParsingCannotSee) {
       {R"j({"version":1,"name":"a","workload":{"producers":[{"topic":"t"}]}})j", "$.workload.producers[0].topic",
        "topics"},
   };
-  for (const Bad& bad : cases) {
-    const auto parsed = parse_scenario(bad.json);
-    ASSERT_TRUE(parsed.has_value()) << bad.json << parsed.error().text();
-    const auto valid = validate(*parsed);
-    ASSERT_FALSE(valid.has_value()) << bad.json;
-    EXPECT_EQ(valid.error().path, bad.path) << bad.json;
-    EXPECT_NE(valid.error().allowed.find(bad.allowed), std::string::npos) << valid.error().text();
-  }
+  expect_invalid(cases);
+}
+
+TEST(Format, ValidationKnowsWhoMayBeAMember) {
+  const Bad cases[] = {
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"instance":"one"}]}})j",
+       "$.workload.consumers[0].instance", "a member of a group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","assignor":"roundrobin"}]}})j",
+       "$.workload.consumers[1].assignor", "range, as others of its group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g"},{"group":"g","protocol":"consumer"}]}})j",
+       "$.workload.consumers[1].protocol", "classic, as others of its group"},
+      {R"j({"version":1,"name":"a","workload":{"producers":[{"transactional":true,"protocol":"consumer"}]}})j",
+       "$.workload.producers[0].protocol", "a member of a group"},
+      {R"j({"version":1,"name":"a","workload":{"producers":[)j"
+       R"j({"transactional":true,"source":"orders","group":"g","protocol":"consumer"}],"consumers":[{"group":"g"}]}})j",
+       "$.workload.consumers[0].protocol", "consumer, as others of its group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"group":"g","remote_assignor":"range"}]}})j",
+       "$.workload.consumers[0].remote_assignor", "a member of protocol consumer"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":[{"protocol":"consumer"}]}})j",
+       "$.workload.consumers[0].protocol", "a member of a group"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":)j"
+       R"j([{"group":"g","protocol":"consumer","assignor":"roundrobin"}]}})j",
+       "$.workload.consumers[0].assignor", "the coordinator assigns"},
+      {R"j({"version":1,"name":"a","workload":{"consumers":)j"
+       R"j([{"group":"g","protocol":"consumer","session_timeout_ms":900}]}})j",
+       "$.workload.consumers[0].session_timeout_ms", "group.consumer.session.timeout.ms"},
+  };
+  expect_invalid(cases);
 }
 
 TEST(Format, SettingsChangeOneField) {

@@ -292,6 +292,7 @@ std::set<std::string> ways(const Scenario& scenario) {
     if (reader.group.empty()) continue;
     if (reader.protocol == "consumer") {
       found.insert(reader.instance.empty() ? "protocol consumer" : "a static member of protocol consumer");
+      if (reader.remote_assignor != "default") found.insert("remote assignor " + reader.remote_assignor);
     } else {
       found.insert("assignor " + reader.assignor);
     }
@@ -314,11 +315,11 @@ TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
   for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
     for (const std::string& what : ways(generate(*find_profile("transactions"), seed))) ++counts[what];
   }
-  for (const char* what :
-       {"assignor range", "assignor roundrobin", "assignor cooperative-sticky", "comes and goes", "commits late",
-        "a static member", "a static member that restarts", "a place that two want", "an older transactional client",
-        "an older transaction.version", "protocol consumer", "a static member of protocol consumer",
-        "a transformer of protocol classic", "a transformer of protocol consumer"})
+  for (const char* what : {"assignor range", "assignor roundrobin", "assignor cooperative-sticky", "comes and goes",
+                           "commits late", "a static member", "a static member that restarts", "a place that two want",
+                           "an older transactional client", "an older transaction.version", "protocol consumer",
+                           "a static member of protocol consumer", "remote assignor uniform", "remote assignor range",
+                           "a transformer of protocol classic", "a transformer of protocol consumer"})
     EXPECT_GE(counts[what], 15) << what;
 }
 
