@@ -74,7 +74,7 @@ Task<bool> GroupReader::take_up(MonoTime deadline) {
     const auto found = committed->find(partition);
     const bool known = found != committed->end() && found->second.offset != kNoOffset;
     const std::int64_t position = known ? found->second.offset.value() : -1;
-    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset) : client::StartAt::earliest());
+    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset, found->second.leader_epoch) : client::StartAt::earliest());
     log_->told_position(ops[i], partition, group_, position);
     if (log_->sink() != nullptr) {
       log_->sink()->consumption_resumed(log_->process(), group_, partition.topic, partition.partition, position);
@@ -100,7 +100,7 @@ Task<client::Polled> GroupReader::poll(MonoTime deadline) {
   });
   for (const client::PolledPartition& part : polled.partitions) {
     if (part.event == client::PolledPartition::Event::error || part.next == kNoOffset) continue;
-    positions_[part.partition] = {.offset = part.next};
+    positions_[part.partition] = {.offset = part.next, .leader_epoch = part.next_epoch};
   }
   co_return polled;
 }

@@ -33,7 +33,7 @@ void Consumer::put(State& state, StartAt start) {
   state.start = start;
   state.phase = start.kind == StartAt::Kind::offset ? State::Phase::fetch : State::Phase::locate;
   state.position = start.kind == StartAt::Kind::offset ? start.offset : kNoOffset;
-  state.read_epoch = kNoEpoch;
+  state.read_epoch = start.kind == StartAt::Kind::offset ? start.epoch : kNoEpoch;
   state.checked_epoch = kNoEpoch;
   state.failures = 0;
   state.not_before = MonoTime::min();
@@ -154,8 +154,14 @@ void Consumer::start_work(MonoTime now) {
       metadata_.make_stale();
       continue;
     }
-    state->leader_epoch = leader->epoch;
+    // Another topic of that name counts its epochs anew.
+    if (state->topic_id != Uuid{} && state->topic_id != known.topic_id) state->read_epoch = kNoEpoch;
     state->topic_id = known.topic_id;
+    if (state->phase == State::Phase::fetch && leader->epoch != kNoEpoch && leader->epoch < state->read_epoch) {
+      metadata_.make_stale();  // of before what is known of the partition
+      continue;
+    }
+    state->leader_epoch = leader->epoch;
     if (needs_check(*state, leader->epoch)) state->phase = State::Phase::check;
     switch (state->phase) {
       case State::Phase::locate:

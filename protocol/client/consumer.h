@@ -47,7 +47,10 @@ struct StartAt {
   enum class Kind : std::uint8_t { offset, earliest, latest };
   Kind kind = Kind::earliest;
   Offset offset;
-  static StartAt at(Offset offset) { return {Kind::offset, offset}; }
+  LeaderEpoch epoch = kNoEpoch;
+  // `epoch`: of the record before it, as it was committed (KIP-320). A leader of an older epoch is not asked, and one of
+  // a newer epoch whether its log still holds what was read.
+  static StartAt at(Offset offset, LeaderEpoch epoch = kNoEpoch) { return {Kind::offset, offset, epoch}; }
   static StartAt earliest() { return {Kind::earliest, Offset{}}; }
   static StartAt latest() { return {Kind::latest, Offset{}}; }
 };
@@ -65,6 +68,7 @@ struct PolledPartition {
   ErrorCode error = ErrorCode::NONE;
   Offset from;  // the position asked for
   Offset next;  // the position now
+  LeaderEpoch next_epoch = kNoEpoch;  // of the record before that, of Event::records
   Offset high_watermark = kNoOffset;
   Offset last_stable = kNoOffset;
   Offset log_start = kNoOffset;

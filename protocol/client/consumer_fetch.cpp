@@ -195,6 +195,7 @@ void Consumer::take(Answer& answer, Polled& out) {
         polled.log_start = Offset(part.log_start_offset);
         read_partition(state, part, out, polled);
         polled.next = state.position;
+        polled.next_epoch = state.read_epoch;
         if (polled.next != polled.from) out.partitions.push_back(std::move(polled));
       }
     }

@@ -258,6 +258,36 @@ TEST_F(ConsumerTest, DetectsTruncationAtALeaderChange) {
   EXPECT_EQ(consumer->stats().truncations, 1U);
 }
 
+// Somebody has read and committed what this leader, deposed without knowing it, never had.
+TEST_F(ConsumerTest, ACommittedPositionIsNotAskedOfAnOlderLeader) {
+  begin({});
+  fill(5);  // offsets 0..9 in epoch 1
+  consumer->assign(kPartition, StartAt::at(Offset(12), LeaderEpoch(3)));
+  poll(1, 500ms);
+  EXPECT_TRUE(events.empty());
+  EXPECT_TRUE(read.empty());
+  EXPECT_EQ(consumer->stats().resets, 0U);
+  cluster->partition("t").epoch = LeaderEpoch(3);
+  fill(2);  // 10..13
+  poll(2);
+  ASSERT_EQ(read.size(), 2U);
+  EXPECT_EQ(read[0].first, 12);
+}
+
+TEST_F(ConsumerTest, ACommittedPositionIsCheckedWithANewerLeader) {
+  begin({});
+  fill(3);  // offsets 0..5 in epoch 1
+  cluster->partition("t").epoch = LeaderEpoch(4);
+  fill(3);  // 6..11
+  consumer->assign(kPartition, StartAt::at(Offset(10), LeaderEpoch(1)));
+  poll(7);
+  ASSERT_EQ(events.size(), 1U);
+  EXPECT_EQ(events[0].event, Event::truncated);
+  EXPECT_EQ(events[0].next, Offset(6));
+  ASSERT_EQ(read.size(), 6U);
+  EXPECT_EQ(read[0].first, 6);
+}
+
 TEST_F(ConsumerTest, ALeaderChangeWithoutTruncationIsQuiet) {
   begin({}, 2);
   fill(5);
