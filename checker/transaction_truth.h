@@ -24,6 +24,7 @@ enum class Outcome : std::uint8_t { none, commit, abort };
 // Places are counted from 1; 0: unknown.
 using BeginPlace = std::uint32_t;
 using DecisionPlace = std::uint32_t;
+using MovePlace = std::uint32_t;
 
 // A transaction as its client tells of it.
 struct Begin {
@@ -50,13 +51,23 @@ struct Decision {
   DecisionPlace before = 0;  // of the same producer id and marker epoch
 };
 
-// A transactional id as its coordinators tell of it.
+// What a record of a coordinator's log makes of its transactional id. It holds in the logs that have the record: what a
+// deposed coordinator still appends is mostly lost, but a later leader may have copied it before it was elected.
+struct Move {
+  enum class Stand : std::uint8_t { over, ongoing, prepared };
+  BatchIndex record = kNoBatch;  // kNoBatch: not appended yet, or never
+  Stand stand = Stand::over;
+  std::uint32_t ghost = 0;
+  MovePlace before = 0;  // of the same id, in whatever log
+};
+
+// A transactional id as the newest of its coordinators tells of it.
 struct TransactionalId {
   std::string name;
   std::string state;  // Kafka's name; "": its coordinator's log has none
   std::int64_t producer = -1;
   std::uint32_t partition = 0;  // of the coordinator
-  std::uint32_t ghost = 0;      // counts begins
+  MovePlace moves = 0;          // the latest of all coordinators
   MonoTime last_init{};         // an InitProducerId went out
   bool init_asked = false;
   std::int32_t inits_open = 0;
@@ -86,6 +97,7 @@ struct TransactionTruth {
   std::vector<Begin> begins;
   std::vector<Decision> decisions;
   std::vector<TransactionalId> ids;
+  std::vector<Move> moves;
   std::map<std::string, std::uint32_t, std::less<>> id_of;               // place of each name, from 1
   IdMap<std::uint32_t> id_of_producer;                                   // place of who has, or had, the producer id
   IdMap<BeginPlace> begin_of;                                            // the latest, by producer id and epoch
@@ -94,9 +106,10 @@ struct TransactionTruth {
   IdMap<BeginPlace> current;                                             // what each client began last
   std::map<std::uint32_t, Outcome> marked;                               // by ghost: its markers' outcome
   std::map<std::pair<NodeId, std::uint32_t>, ActiveCoordinator> active;  // by node and partition
-  std::map<std::uint32_t, OpenScan> scans;                               // by partition
+  std::map<std::pair<NodeId, std::uint32_t>, std::vector<MovePlace>> moving;  // announced, to be appended; the same
+  std::map<std::uint32_t, OpenScan> scans;                                    // by partition
   std::map<std::uint32_t, std::int32_t> coordinator_epochs;  // by partition: the newest that moved or loaded
-  std::uint32_t ghosts = 0;
+  std::uint32_t ghosts = 0;                                  // counts begins
 
   static std::uint64_t key(std::int64_t producer, std::int16_t epoch) {
     return static_cast<std::uint64_t>(producer) << 16 | static_cast<std::uint16_t>(epoch);

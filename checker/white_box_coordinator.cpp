@@ -10,6 +10,11 @@ std::string producer(std::int64_t id, std::int16_t epoch) {
   return "producer " + std::to_string(id) + " in epoch " + std::to_string(epoch);
 }
 
+Move::Stand stand_of(std::string_view state) {
+  if (state == "Ongoing") return Move::Stand::ongoing;
+  return state == "PrepareCommit" || state == "PrepareAbort" ? Move::Stand::prepared : Move::Stand::over;
+}
+
 }  // namespace
 
 // ---- what clients say ----
@@ -57,18 +62,54 @@ std::uint64_t WhiteBoxState::batch_key(const PartitionTruth& p, std::int64_t id,
 
 // ---- what coordinators say ----
 
+// The latest that the coordinator's own log, or what it is about to append, says of the id; nullptr: nothing.
+const Move* WhiteBoxState::latest_move(const TransactionalId& id, const PartitionTruth& p, const Replica& r) const {
+  const auto coming = transactions.moving.find({r.node, index_of(p)});
+  const auto appended = [&](BatchIndex record) { return r.head != kNoBatch && on_path(p, r.head, record); };
+  const auto announced = [&](MovePlace place) {
+    return coming != transactions.moving.end() && std::ranges::find(coming->second, place) != coming->second.end();
+  };
+  for (MovePlace i = id.moves; i != 0; i = transactions.moves[i - 1].before) {
+    const Move& move = transactions.moves[i - 1];
+    if (move.record == kNoBatch ? announced(i) : appended(move.record)) return &move;
+  }
+  return nullptr;
+}
+
+// Returns the ghost of which it is.
+std::uint32_t WhiteBoxState::add_move(TransactionalId& id, const Move* before, Move::Stand stand, BatchIndex record) {
+  const Move::Stand from = before == nullptr ? Move::Stand::over : before->stand;
+  // A begin: an abort of what never got a partition is one too, and its end.
+  const bool begins =
+      stand == Move::Stand::ongoing ? from != stand : stand == Move::Stand::prepared && from == Move::Stand::over;
+  const std::uint32_t ghost = begins || before == nullptr ? ++transactions.ghosts : before->ghost;
+  transactions.moves.push_back({.record = record, .stand = stand, .ghost = ghost, .before = id.moves});
+  id.moves = static_cast<MovePlace>(transactions.moves.size());
+  return ghost;
+}
+
+// A coordinator appends one record for each move that it has announced, in that order.
+void WhiteBoxState::place_moves(const PartitionTruth& p, BatchIndex record, std::int32_t records) {
+  if (transactions.moving.empty()) return;
+  const auto coming = transactions.moving.find({now.node, index_of(p)});
+  if (coming == transactions.moving.end()) return;
+  std::vector<MovePlace>& places = coming->second;
+  const auto end = places.begin() + std::min<std::ptrdiff_t>(records, std::ssize(places));
+  for (auto i = places.begin(); i != end; ++i) transactions.moves[*i - 1].record = record;
+  places.erase(places.begin(), end);
+  if (places.empty()) transactions.moving.erase(coming);
+}
+
 void WhiteBoxState::on(const protocol::events::TransactionMoved& e) {
   see_fence(e);
-  // Of one that is deposed, and does not know: nothing that it still appends will be committed.
-  const std::uint32_t place = index_of(partition(e.coordinator));
-  std::int32_t& newest = transactions.coordinator_epochs[place];
-  if (e.coordinator_epoch < newest) return;
-  newest = e.coordinator_epoch;
+  PartitionTruth& p = partition(e.coordinator);
+  const std::uint32_t place = index_of(p);
   TransactionalId& id = transactions.id(e.transactional_id);
-  // A begin: an abort of what never got a partition is one too, and its end.
-  const bool begins = (e.state == "Ongoing" && id.state != "Ongoing") ||
-                      ((e.state == "PrepareCommit" || e.state == "PrepareAbort") && !id.open());
-  if (begins) id.ghost = ++transactions.ghosts;
+  add_move(id, latest_move(id, p, p.replicas[slot(p, now.node)]), stand_of(e.state), kNoBatch);
+  transactions.moving[{now.node, place}].push_back(id.moves);
+  std::int32_t& newest = transactions.coordinator_epochs[place];
+  if (e.coordinator_epoch < newest) return;  // of one that is deposed, and does not know
+  newest = e.coordinator_epoch;
   moved(id, place, e.producer_id, e.state == "Dead" ? "" : e.state);
 }
 
@@ -84,10 +125,9 @@ void WhiteBoxState::moved(TransactionalId& id, std::uint32_t coordinator, std::i
 void WhiteBoxState::on(const protocol::events::CoordinatorChanged& e) {
   const PartitionTruth& p = partition(e.partition);
   const std::uint32_t place = index_of(p);
-  if (!e.active) {
-    transactions.active.erase({now.node, place});
-    return;
-  }
+  transactions.moving.erase({now.node, place});
+  transactions.active.erase({now.node, place});
+  if (!e.active) return;
   std::int32_t& newest = transactions.coordinator_epochs[place];
   if (e.leader_epoch.value() < newest) return;
   newest = e.leader_epoch.value();
@@ -99,14 +139,21 @@ void WhiteBoxState::on(const protocol::events::CoordinatorChanged& e) {
 }
 
 void WhiteBoxState::on(const protocol::events::TransactionFound& e) {
+  PartitionTruth& p = partition(e.coordinator);
+  const std::uint32_t place = index_of(p);
+  // Of one that was deposed before it had loaded, and does not know.
+  if (!transactions.active.contains({now.node, place})) return;
+  const Replica& r = p.replicas[slot(p, now.node)];
   TransactionalId& id = transactions.id(e.transactional_id);
-  if (id.ghost == 0) id.ghost = ++transactions.ghosts;
-  moved(id, index_of(partition(e.coordinator)), e.producer_id, e.state);
+  const Move* latest = latest_move(id, p, r);
+  const bool known = latest != nullptr && latest->stand == stand_of(e.state);
+  const std::uint32_t ghost = known ? latest->ghost : add_move(id, latest, stand_of(e.state), r.head);
+  moved(id, place, e.producer_id, e.state);
   if (!id.prepared()) return;
   const bool commit = id.state == "PrepareCommit";
   if (decision_for(e.producer_id, e.producer_epoch, commit) != nullptr) return;
   // Whoever decided it died before he could tell.
-  keep_decision({.commit = commit, .partition = id.partition, .ghost = id.ghost}, e.producer_id, e.producer_epoch);
+  keep_decision({.commit = commit, .partition = place, .ghost = ghost}, e.producer_id, e.producer_epoch);
 }
 
 void WhiteBoxState::keep_decision(Decision decision, std::int64_t producer_id, std::int16_t epoch) {
@@ -123,13 +170,14 @@ void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
   const BeginPlace* begun = transactions.begin_of.find(TransactionTruth::key(e.producer_id, e.ended_epoch));
   const BeginPlace begin = begun == nullptr ? 0 : *begun;
   const BatchIndex at = batch_at(p, r, e.offset.value());
+  const Move* move = latest_move(id, p, r);
   if (begin != 0) transactions.begins[begin - 1].decided = true;
   keep_decision({.commit = e.commit,
                  .ended_epoch = e.ended_epoch,
                  .version = e.version,
                  .partition = index_of(p),
                  .record = at,
-                 .ghost = id.ghost,
+                 .ghost = move == nullptr ? ++transactions.ghosts : move->ghost,
                  .begin = begin},
                 e.producer_id, e.producer_epoch);
   judge_decision(p, id, begin, e);
@@ -199,7 +247,11 @@ void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
                 name(p) + why,
             "appends a marker at offset " + std::to_string(e.base.value()));
   };
-  const Decision* decision = decision_for(id, epoch);
+  // Excuse: where a leader is deposed, and has not heard, a coordinator as late as itself may still end an earlier
+  // transaction of the same epoch. What is to be ended later never was in that log.
+  const bool late = r.epoch < p.leader_epoch;
+  const Decision* decision = late ? decision_for(id, epoch, outcome == Outcome::commit) : nullptr;
+  if (decision == nullptr) decision = decision_for(id, epoch);
   if (decision == nullptr) {
     breaks("T6", ", which no coordinator has durably decided");
     return;

@@ -64,7 +64,9 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   append(p, s, made, e);
   if (told != nullptr && e.role == protocol::events::Role::leader) attach_records(p, made, std::move(*told));
   appended_of_producer(p, p.replicas[s], made, e);
-  if (e.role == protocol::events::Role::leader) note_fences(p, made);
+  if (e.role != protocol::events::Role::leader) return;
+  note_fences(p, made);
+  place_moves(p, made, e.records);
 }
 
 void WhiteBoxState::append(PartitionTruth& p, Slot s, BatchIndex made, const protocol::events::BatchAppended& e) {

@@ -79,7 +79,9 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
                         });
   n.crashed = kind != StopKind::orderly || unopened;
   n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
-  std::erase_if(transactions.active, [id](const auto& coordinator) { return coordinator.first.first == id; });
+  const auto there = [id](const auto& coordinator) { return coordinator.first.first == id; };
+  std::erase_if(transactions.active, there);
+  std::erase_if(transactions.moving, there);
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
     Replica& r = p.replicas[slot(p, id)];

@@ -308,6 +308,9 @@ class WhiteBoxState {
 
   // ---- transactions (white_box_coordinator.cpp, white_box_ghost.cpp) ----
   std::uint64_t batch_key(const PartitionTruth& p, std::int64_t id, std::int16_t epoch, std::int32_t sequence) const;
+  const Move* latest_move(const TransactionalId& id, const PartitionTruth& p, const Replica& r) const;
+  std::uint32_t add_move(TransactionalId& id, const Move* before, Move::Stand stand, BatchIndex record);
+  void place_moves(const PartitionTruth& p, BatchIndex record, std::int32_t records);
   void moved(TransactionalId& id, std::uint32_t coordinator, std::int64_t producer_id, std::string_view state);
   void keep_decision(Decision decision, std::int64_t producer_id, std::int16_t epoch);
   void judge_decision(const PartitionTruth& p, const TransactionalId& id, BeginPlace place,

@@ -33,8 +33,10 @@ struct Transactions : Cluster {
   }
   void batch(int node, const PartitionKey& k, std::int64_t producer, int epoch, int sequence) {
     const int base = ends_of[{node, k}]++;
-    event(node, one_record(k, base, 1, node == 1 ? Role::leader : Role::follower, 100U + static_cast<unsigned>(base),
-                           ProducerId(producer), ProducerEpoch(static_cast<std::int16_t>(epoch)), sequence));
+    const int leader = k == state ? coordinator : 1;
+    event(node, one_record(k, base, k == state ? epoch_of_state : 1, node == leader ? Role::leader : Role::follower,
+                           100U + static_cast<unsigned>(base), ProducerId(producer),
+                           ProducerEpoch(static_cast<std::int16_t>(epoch)), sequence));
   }
   void write(const PartitionKey& k, int epoch, int sequence) {
     batch(1, k, kAlice, epoch, sequence);
@@ -51,17 +53,32 @@ struct Transactions : Cluster {
   }
   // One record of the coordinator's log.
   void move(std::string_view to, int epoch, bool durable = true) {
-    event(1, TransactionMoved{"id", kAlice, static_cast<std::int16_t>(epoch), to, 1, 1, state});
-    batch(1, state, -1, -1, -1);
-    if (durable) batch(2, state, -1, -1, -1);
+    event(coordinator, TransactionMoved{"id", kAlice, static_cast<std::int16_t>(epoch), to, epoch_of_state, 1, state});
+    batch(coordinator, state, -1, -1, -1);
+    if (durable) batch(3 - coordinator, state, -1, -1, -1);
   }
   void decide_to(bool commit, int marker_epoch, int ended_epoch, std::string_view cause = "end", bool durable = true,
                  std::int64_t open_ms = 100) {
     move(commit ? "PrepareCommit" : "PrepareAbort", marker_epoch, false);
-    event(1, TransactionDecided{state, Offset(ends_of[{1, state}] - 1), "id", kAlice,
-                                static_cast<std::int16_t>(marker_epoch), static_cast<std::int16_t>(ended_epoch), commit,
-                                cause, open_ms, 50, static_cast<std::int16_t>(marker_epoch == ended_epoch ? 0 : 2)});
-    if (durable) batch(2, state, -1, -1, -1);
+    event(coordinator,
+          TransactionDecided{state, Offset(ends_of[{coordinator, state}] - 1), "id", kAlice,
+                             static_cast<std::int16_t>(marker_epoch), static_cast<std::int16_t>(ended_epoch), commit,
+                             cause, open_ms, 50, static_cast<std::int16_t>(marker_epoch == ended_epoch ? 0 : 2)});
+    if (durable) batch(3 - coordinator, state, -1, -1, -1);
+  }
+  void loads(int node, int epoch, std::string_view finds) {
+    event(node, CoordinatorChanged{state, LeaderEpoch(epoch), true, Offset(ends_of[{node, state}])});
+    event(node, TransactionFound{state, "id", kAlice, 0, finds});
+  }
+  // Broker 2 leads the coordinators' log from then on, alone in the ISR.
+  void broker_2_coordinates(int epoch, std::string_view finds) {
+    const NodeIds both = nodes({1, 2}), isr = nodes({2});
+    const Offset end(ends_of[{2, state}]);
+    coordinator = 2, epoch_of_state = epoch;
+    event(0, PartitionDecided{state, both, isr, NodeId(2), LeaderEpoch(epoch), PartitionEpoch(2), false});
+    event(2, BecameLeader{state, LeaderEpoch(epoch), PartitionEpoch(2), end, end, isr});
+    event(1, BecameFollower{state, LeaderEpoch(epoch), PartitionEpoch(2), NodeId(2)});
+    loads(2, epoch, finds);
   }
   void begin(int epoch, bool two = true) {
     box.transaction_begun(time += 1ms, {kClient, ++txn, "id", kAlice, static_cast<std::int16_t>(epoch), two});
@@ -71,6 +88,12 @@ struct Transactions : Cluster {
   }
   void asks(ClientAsk::Call call, bool settled = false) {
     box.transaction_asked(time += 1ms, {kClient, "id", call, settled});
+  }
+  // An older client's, which keeps its epoch; all but its end.
+  void old_transaction(bool commit, int sequence) {
+    begin(0, false), move("Ongoing", 0), write(orders, 0, sequence), commit ? asks_to_commit() : asks_to_abort();
+    decide_to(commit, 0, 0), mark(orders, 0, commit ? "commit" : "abort");
+    move(commit ? "CompleteCommit" : "CompleteAbort", 0);
   }
   void asks_to_commit() { asks(ClientAsk::Call::commit), asks(ClientAsk::Call::commit, true); }
   void asks_to_abort() { asks(ClientAsk::Call::abort), asks(ClientAsk::Call::abort, true); }
@@ -93,6 +116,7 @@ struct Transactions : Cluster {
   }
 
   PartitionKey state{Uuid{8, 8}, 0}, offsets{Uuid{9, 9}, 0}, orders{Uuid{10, 10}, 0}, other{Uuid{10, 10}, 1};
+  int coordinator = 1, epoch_of_state = 1;
   std::map<std::pair<int, PartitionKey>, int> ends_of;
   std::int64_t txn = 0;
 };
@@ -149,6 +173,35 @@ TEST(Ghosts, WhatADeposedCoordinatorMovesStandsNowhere) {
   t.move("PrepareAbort", 1, false);
   EXPECT_EQ(t.left(), "");
 }
+// Nor what it finds: one loads what it took over before it hears that it does so too late.
+TEST(Ghosts, WhatADeposedCoordinatorFindsStandsNowhere) {
+  Transactions t;
+  t.begin(0), t.move("Ongoing", 0), t.write(t.orders, 0, 0), t.asks_to_abort();
+  t.broker_2_coordinates(3, "Ongoing");
+  t.decide_to(false, 0, 0), t.mark(t.orders, 0, "abort"), t.move("CompleteAbort", 0);
+  EXPECT_EQ(t.left(), "");
+  t.loads(1, 2, "Ongoing");
+  EXPECT_EQ(t.left(), "");
+  EXPECT_EQ(t.found(), "none") << t.sentence();
+}
+// But a later leader may have copied what a deposed one appended. Below version two both transactions have one epoch.
+TEST(Ghosts, WhatADeposedCoordinatorMovesMayBeCommitted) {
+  for (const bool decided : {false, true}) {
+    for (const bool commit : {false, true}) {
+      Transactions t;
+      t.old_transaction(false, 0);
+      t.loads(3, 2, "CompleteAbort");
+      t.begin(0, false), t.sends(t.orders, 0, 1), t.asks_to_commit(), t.move("Ongoing", 0);
+      if (decided) t.decide_to(true, 0, 0);
+      t.broker_2_coordinates(3, decided ? "PrepareCommit" : "Ongoing");
+      t.write(t.orders, 0, 1);
+      if (!decided) t.decide_to(true, 0, 0);
+      EXPECT_EQ(t.left(), "V5 ");
+      t.mark(t.orders, 0, commit ? "commit" : "abort");
+      EXPECT_EQ(t.found(), commit ? "none" : "T6") << t.sentence();
+    }
+  }
+}
 // Its decider died before he could tell.
 TEST(Ghosts, ADecisionFoundInTheLogIsOne) {
   Transactions t;
@@ -202,6 +255,22 @@ TEST(Ghosts, T3APartitionIsForgotten) {
   t.mark(t.other, 1, "commit");
   EXPECT_EQ(t.left(), "");
   EXPECT_EQ(t.found(), "none") << t.sentence();
+}
+
+// A leader that is deposed and hasn't heard may meet a coordinator that hasn't either.
+TEST(Ghosts, AnEarlierEndComesToADeposedLeader) {
+  for (const bool deposed : {false, true}) {
+    for (const bool first : {false, true}) {
+      Transactions t;
+      const PartitionKey late{Uuid{10, 10}, 2};
+      t.add(late, "", {1, 2});
+      t.old_transaction(first, 0), t.old_transaction(true, 1);
+      const NodeIds both = Cluster::nodes({1, 2}), isr = Cluster::nodes({2});
+      if (deposed) t.event(0, PartitionDecided{late, both, isr, NodeId(2), LeaderEpoch(2), PartitionEpoch(2), false});
+      t.mark(late, 0, "abort");
+      EXPECT_EQ(t.found(), deposed && !first ? "none" : "T3") << t.sentence();
+    }
+  }
 }
 
 // ---- T10, V5 ----
