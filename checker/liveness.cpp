@@ -160,7 +160,11 @@ std::optional<Violation> check_liveness(const LivenessProbe& probe, MonoTime hea
   }
   if (passed >= bounds.brokers_unfenced) {
     for (const Probe::Broker& b : probe.brokers) {
-      if (!b.in_core || (b.running && !b.fenced)) continue;
+      if (!b.in_core || (b.running && !b.fenced && !b.stopping)) continue;
+      if (b.running && b.stopping) {
+        return broken(probe, "V2", b.node, broker(b.node) + " is still stopping after the faults were healed",
+                      "its orderly stop does not come to its end");
+      }
       return broken(probe, "V2", b.node, broker(b.node) + " is still fenced after the faults were healed",
                     b.running ? "runs, but is fenced" : "does not run");
     }

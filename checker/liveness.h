@@ -65,6 +65,7 @@ struct LivenessProbe {
     bool running = false;
     bool fenced = true;          // in the controller's view
     Offset metadata_applied{0};  // all records below are published
+    bool stopping = false;       // in an orderly stop: it will not run for long
   };
   struct Replica {
     NodeId node;

@@ -174,7 +174,11 @@ Trial::Step Trial::heal_and_settle() {
   const Duration limit = scenario_.phases.settle_ms > 0 ? from_ms(scenario_.phases.settle_ms) : bounds_.longest() + 1s;
   bool reached = false;
   const auto at_rest = [this] {
-    return producers_finished() && admin()->unfinished() == 0 && unfinished_guest().empty() && !liveness_violation();
+    // Who is on its way down may look at rest until it hears that it may go, also one that stays down.
+    const bool stopping = std::ranges::any_of(
+        cluster_.machines(), [this](const sim::Machine& machine) { return cluster_.stopping(machine.index); });
+    return !stopping && producers_finished() && admin()->unfinished() == 0 && unfinished_guest().empty() &&
+           !liveness_violation();
   };
   if (run_while_not(at_rest, limit, &reached) == Step::ended) return Step::ended;
   if (reached) return Step::go_on;

@@ -142,7 +142,8 @@ checker::LivenessProbe Trial::probe() {
                              .in_core = in_core(machine.id),
                              .running = world_.node(machine.index).running(),
                              .fenced = broker.fenced,
-                             .metadata_applied = broker.applied});
+                             .metadata_applied = broker.applied,
+                             .stopping = cluster_.stopping(machine.index)});
   }
   for (const auto& [key, partition] : cluster_.view().partitions) probe_partition(partition, probe);
   for (const ClientMachine& machine : clients_) {

@@ -217,6 +217,7 @@ class Cluster::NodeProcess final : public Process {
     scope_.spawn(start());
   }
   broker::Node* node() { return started_ ? &node_ : nullptr; }
+  bool stopping() const { return stopping_; }
   void stop() {
     if (!std::exchange(stopping_, true)) scope_.spawn(end());
   }
@@ -314,6 +315,11 @@ Cluster::NodeProcess* Cluster::process(NodeIndex index) {
 
 void Cluster::stop_orderly(NodeIndex index) {
   if (NodeProcess* running = process(index)) running->stop();
+}
+
+bool Cluster::stopping(NodeIndex index) {
+  const NodeProcess* running = process(index);
+  return running != nullptr && running->stopping();
 }
 
 broker::Node* Cluster::node(NodeIndex index) {

@@ -110,6 +110,7 @@ class Cluster {
   void start_all();
   void start(NodeIndex index);         // no-op if it runs
   void stop_orderly(NodeIndex index);  // begins a controlled shutdown; the process ends by itself
+  bool stopping(NodeIndex index);      // its process runs, on its way down
   void lost(const Loss& loss);
 
   const std::vector<Machine>& machines() const { return machines_; }

@@ -43,6 +43,9 @@ TEST(Liveness, EachRule) {
   p = healthy(), p.brokers[1].fenced = true;
   EXPECT_EQ(judge(p), "V2");
   EXPECT_EQ(judge(p, 81ms), "none");
+  p = healthy(), p.brokers[1].stopping = true;
+  EXPECT_EQ(judge(p), "V2");
+  EXPECT_EQ(judge(p, 81ms), "none");
   p = healthy(), p.brokers[1].metadata_applied = Offset(6);
   EXPECT_EQ(judge(p), "V3");
   EXPECT_EQ(judge(p, 71ms), "none");
