@@ -74,7 +74,8 @@ Task<bool> GroupReader::take_up(MonoTime deadline) {
     const auto found = committed->find(partition);
     const bool known = found != committed->end() && found->second.offset != kNoOffset;
     const std::int64_t position = known ? found->second.offset.value() : -1;
-    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset, found->second.leader_epoch) : client::StartAt::earliest());
+    consumer_.assign(partition, known ? client::StartAt::at(found->second.offset, found->second.leader_epoch)
+                                      : client::StartAt::earliest());
     log_->told_position(ops[i], partition, group_, position);
     if (log_->sink() != nullptr) {
       log_->sink()->consumption_resumed(log_->process(), group_, partition.topic, partition.partition, position);

@@ -48,8 +48,8 @@ struct StartAt {
   Kind kind = Kind::earliest;
   Offset offset;
   LeaderEpoch epoch = kNoEpoch;
-  // `epoch`: of the record before it, as it was committed (KIP-320). A leader of an older epoch is not asked, and one of
-  // a newer epoch whether its log still holds what was read.
+  // `epoch`: of the record before it, as it was committed (KIP-320). A leader of an older epoch is not asked, and one
+  // of a newer epoch whether its log still holds what was read.
   static StartAt at(Offset offset, LeaderEpoch epoch = kNoEpoch) { return {Kind::offset, offset, epoch}; }
   static StartAt earliest() { return {Kind::earliest, Offset{}}; }
   static StartAt latest() { return {Kind::latest, Offset{}}; }
@@ -66,8 +66,8 @@ struct PolledPartition {
   Event event = Event::records;
   TopicPartition partition;
   ErrorCode error = ErrorCode::NONE;
-  Offset from;  // the position asked for
-  Offset next;  // the position now
+  Offset from;                        // the position asked for
+  Offset next;                        // the position now
   LeaderEpoch next_epoch = kNoEpoch;  // of the record before that, of Event::records
   Offset high_watermark = kNoOffset;
   Offset last_stable = kNoOffset;
