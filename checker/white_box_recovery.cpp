@@ -216,8 +216,9 @@ bool WhiteBoxState::forgets_epoch(const Replica& r, BatchIndex head, const proto
          e.last_epoch.value() < tree[head].epoch && std::ranges::none_of(r.damaged, &Damage::rotten);
 }
 
-// Where a compacted log ends that is cut at the damage: after what is left before it, which may be in a hole.
-std::int64_t WhiteBoxState::left_before(const Replica& r, std::int64_t damage) const {
+// Where a log ends that is cut at the damage: after what is left before it, which in a compacted one may be in a hole.
+std::int64_t WhiteBoxState::left_before(const PartitionTruth& p, const Replica& r, std::int64_t damage) const {
+  if (!p.compacted || damage >= log_end(r)) return std::min(damage, log_end(r));
   BatchIndex i = ancestor(r.head, damage);
   while (tree[i].parent != kNoBatch && end(i) > r.log_start && !tree[i].unknown && !has_place(r, i)) i = tree[i].parent;
   return end(i);
@@ -238,7 +239,7 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
                                          std::max(unchecked, first_damage(r, std::max(start, unchecked), true)));
   const std::int64_t any = std::min({destroyed, rotten, first_met(r, start)});
   const std::int64_t most = std::min(before, unsynced);
-  const std::int64_t least = p.compacted && any < before ? left_before(r, any) : std::min(before, any);
+  const std::int64_t least = left_before(p, r, any);
   // An epoch has no CRC: rot in it passes every check.
   const bool other_epoch = rotten < std::min(to, before) && e.last_epoch.value() != tree[ancestor(r.head, to)].epoch;
   const bool meets_rot =
@@ -247,7 +248,8 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   // there or, its checkpoint gone as well, earlier.
   // And segments that were removed, but not for good, may come back in part, in front of what was kept.
   const bool removed_is_back = n.power_lost && start < r.log_start && to < r.log_start && r.flushed <= r.log_start;
-  const bool emptied = to == start && start <= r.log_start && first_damage(r, -1, false) <= r.log_start;
+  const std::int64_t lost = first_damage(r, -1, false);
+  const bool emptied = to == start && start <= r.log_start && lost != kNever && left_before(p, r, lost) <= r.log_start;
   if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
   if (emptied || removed_is_back) {
     r.lost_from = std::min(r.lost_from, to);

@@ -251,7 +251,7 @@ class WhiteBoxState {
   bool knows_all(PartitionTruth& p, const Replica& r, std::int64_t from);
   void take_away(PartitionTruth& p, Slot s, BatchIndex i, const std::vector<std::int64_t>& kept);
   bool has_place(const Replica& r, BatchIndex i) const;
-  std::int64_t left_before(const Replica& r, std::int64_t damage) const;
+  std::int64_t left_before(const PartitionTruth& p, const Replica& r, std::int64_t damage) const;
   void damage_places(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
                      std::vector<Damage>& damaged) const;
   bool may_go(const PartitionTruth& p, const Replica& r, std::int64_t to) const;

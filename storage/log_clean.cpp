@@ -20,13 +20,21 @@ namespace {
 
 constexpr std::size_t kWriteChunk = 256 << 10;
 
-// Walks over the batches of one segment file, which are whole in view and have a good CRC when they are handed out.
+// Offsets [next, end) that are still to come in a segment.
+struct OffsetsToCome {
+  Offset next;
+  Offset end;
+};
+
+// Walks over the batches of one segment file, which are whole in view when they are handed out, have a good CRC, and
+// offsets that are the segment's, in order: the CRC doesn't cover those.
 class SegmentWalk {
  public:
   enum class Found : std::uint8_t { batch, needs_bytes, end, damaged };
 
-  SegmentWalk(std::shared_ptr<File> file, std::uint64_t position, std::uint64_t end, std::size_t chunk)
-      : window_(std::move(file), end, chunk), position_(position) {}
+  SegmentWalk(std::shared_ptr<File> file, std::uint64_t position, std::uint64_t end, OffsetsToCome offsets,
+              std::size_t chunk)
+      : window_(std::move(file), end, chunk), position_(position), offsets_(offsets) {}
 
   Found look(Runtime& runtime, BatchView& batch) {
     if (position_ == window_.end()) return Found::end;
@@ -35,6 +43,7 @@ class SegmentWalk {
     if (seen.size() >= need_) {
       const auto header = parse_header(seen);
       if (!header || header->size() > window_.end() - position_) return Found::damaged;
+      if (header->base_offset < offsets_.next || header->next_offset() > offsets_.end) return Found::damaged;
       need_ = header->size();
     }
     if (seen.size() < need_) return tried_ == need_ ? Found::damaged : Found::needs_bytes;
@@ -44,6 +53,7 @@ class SegmentWalk {
   }
   void advance(const BatchView& batch) {
     position_ += batch.bytes().size();
+    offsets_.next = batch.header().next_offset();
     tried_ = 0;
   }
   Task<std::error_code> load() {
@@ -55,6 +65,7 @@ class SegmentWalk {
  private:
   ScanWindow window_;
   std::uint64_t position_;
+  OffsetsToCome offsets_;
   std::size_t need_ = 0;
   std::size_t tried_ = 0;
 };
@@ -160,7 +171,7 @@ struct Log::Cleaning {
 
   // What to do with a batch at `position` of its segment; false: the walk ends.
   using SeeBatch = std::function<std::expected<bool, LogError>(const BatchView& batch, std::uint64_t position)>;
-  Task<Done> walk(std::shared_ptr<Segment> segment, std::uint64_t position, SeeBatch see);
+  Task<Done> walk(std::shared_ptr<Segment> segment, std::uint64_t position, Offset end, SeeBatch see);
 
   Task<Done> learn();
   Task<Done> learn_segment(std::shared_ptr<Segment> segment, Offset end, bool* full);
@@ -182,11 +193,12 @@ struct Log::Cleaning {
 };
 
 // At the cleaner's pace; ends when the pass is broken off, too.
-Task<Log::Done> Log::Cleaning::walk(std::shared_ptr<Segment> segment, std::uint64_t position, SeeBatch see) {
+Task<Log::Done> Log::Cleaning::walk(std::shared_ptr<Segment> segment, std::uint64_t position, Offset end,
+                                    SeeBatch see) {
   auto opened = log.open_file(*segment, SegmentFile::log);
   const auto name = [&] { return log.path_of(segment->base, SegmentFile::log); };
   if (!opened) co_return std::unexpected(log.fail(LogErrorKind::read_failed, opened.error(), name()));
-  SegmentWalk scan(*opened, position, segment->size, cleaner.options().io_bytes);
+  SegmentWalk scan(*opened, position, segment->size, {segment->base, end}, cleaner.options().io_bytes);
   BatchView batch;
   for (;;) {
     const SegmentWalk::Found found = scan.look(log.runtime_, batch);
@@ -234,7 +246,7 @@ Task<Log::Done> Log::Cleaning::learn_segment(std::shared_ptr<Segment> segment, O
     if (!start) co_return std::unexpected(start.error());
     position = *start;
   }
-  Done walked = co_await walk(segment, position, [&](const BatchView& batch, std::uint64_t) {
+  Done walked = co_await walk(segment, position, end, [&](const BatchView& batch, std::uint64_t) {
     auto room = learn_batch(*segment, batch);
     *full = room && !*room;
     return room;
@@ -321,7 +333,7 @@ Task<Log::Done> Log::Cleaning::clean_group(std::size_t index, std::size_t count)
     const Offset end = log.end_of_segment(index + i);
     transactions.add_aborted(log.aborted_transactions(members[i]->base, end));
     const Segment& member = *members[i];
-    Done cleaned = co_await walk(members[i], 0, [&](const BatchView& batch, std::uint64_t position) {
+    Done cleaned = co_await walk(members[i], 0, end, [&](const BatchView& batch, std::uint64_t position) {
       const bool closes = i + 1 == count && position + batch.bytes().size() == member.size;
       return clean_batch(member, batch, position, closes);
     });

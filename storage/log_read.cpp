@@ -223,7 +223,7 @@ Task<std::expected<Log::Place, LogError>> Log::find_batch(std::shared_ptr<Segmen
   const auto path = [&] { return path_of(segment->base, SegmentFile::log); };
   if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   ScanWindow window(*file, segment->size, kLookupChunk);
-  place.position = segment->offsets.position_for_offset(from <= segment->base ? 0 : segment->relative(from));
+  place.position = segment->position_for(from);
   while (place.position < window.end()) {
     if (!window.has(place.position, kBatchHeaderSize)) {
       const std::error_code error = co_await window.load(place.position, kBatchHeaderSize);
@@ -275,7 +275,7 @@ Task<std::expected<ReadSlice, LogError>> Log::cut_slice(Place place, std::size_t
   if (segment->loaded) {
     std::uint64_t jump = segment->offsets.position_at_or_below(limit - 1);
     if (upper_bound < segment_end) {
-      jump = std::min<std::uint64_t>(jump, segment->offsets.position_for_offset(segment->relative(upper_bound)));
+      jump = std::min<std::uint64_t>(jump, segment->position_for(upper_bound));
     }
     position = std::max(position, jump);
   }
@@ -362,9 +362,8 @@ Task<std::expected<std::optional<TimedOffset>, LogError>> Log::search_segment(st
   if (!file) co_return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   // Nothing up to this entry is later than one ms before the target.
   const auto entry = segment->times.lookup(std::max<std::int64_t>(timestamp_ms, 0) - 1);
-  Offset begin = segment->base + (entry ? entry->relative : 0);
-  begin = std::min(std::max(begin, log_start_), segment->base + INT32_MAX);
-  std::uint64_t position = segment->offsets.position_for_offset(segment->relative(begin));
+  const Offset begin = segment->base + (entry ? entry->relative : 0);
+  std::uint64_t position = segment->position_for(std::max(begin, log_start_));
   ScanWindow window(*file, segment->size, kLookupChunk);
   while (position < window.end()) {
     std::size_t need = kBatchHeaderSize;

@@ -74,7 +74,7 @@ std::expected<std::uint64_t, LogError> Log::position_now(Segment& segment, Offse
   const auto path = [&] { return path_of(segment.base, SegmentFile::log); };
   if (!file) return std::unexpected(fail(LogErrorKind::read_failed, file.error(), path()));
   ScanWindow window(*file, segment.size, kLookupChunk);
-  std::uint64_t position = segment.offsets.position_for_offset(segment.relative(offset));
+  std::uint64_t position = segment.position_for(offset);
   while (position < segment.size) {
     if (auto there = bring_now(window, segment, position, kBatchHeaderSize); !there)
       return std::unexpected(there.error());
@@ -122,7 +122,7 @@ std::expected<Offset, LogError> Log::make_active(Segment& segment, std::uint64_t
     }
     position = position == 0 && indexed > 0 ? indexed : position + header->size();
   }
-  segment.times.truncate(segment.relative(end));
+  segment.times.truncate(static_cast<std::uint32_t>(end - segment.base));  // at most one past what an entry can say
   segment.txns.truncate(end);
   segment.txns_written = std::min(segment.txns_written, segment.txns.size());
   segment.offsets_written = std::min(segment.offsets_written, segment.offsets.size());

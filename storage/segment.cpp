@@ -63,6 +63,11 @@ std::uint32_t Segment::relative(Offset offset) const {
   return static_cast<std::uint32_t>(distance);
 }
 
+std::uint32_t Segment::position_for(Offset offset) const {
+  const std::int64_t distance = std::clamp<std::int64_t>(offset - base, 0, INT32_MAX);
+  return offsets.position_for_offset(static_cast<std::uint32_t>(distance));
+}
+
 bool Segment::index_full(std::uint32_t index_bytes) const {
   return (offsets.size() + 1) * OffsetIndex::kEntrySize > index_bytes ||
          (times.size() + 2) * TimeIndex::kEntrySize > index_bytes;  // one is kept for finish_times

@@ -40,6 +40,8 @@ struct Segment {
   void forget_batches();
 
   std::uint32_t relative(Offset offset) const;
+  // By the index, at or before the first batch that ends at or after `offset`, which may be anything.
+  std::uint32_t position_for(Offset offset) const;
   // Neither index may outgrow segment.index.bytes.
   bool index_full(std::uint32_t index_bytes) const;
   std::optional<std::int64_t> largest_timestamp() const;  // none: not known, or no batch has one

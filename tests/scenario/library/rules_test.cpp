@@ -204,6 +204,7 @@ std::vector<Rule> compaction_rules() {
       planted("compaction-across-an-open-transaction", "clean-past-lso", {"L2"}, "the last stable offset bounds it"),
       without("crashes-in-a-swap", {kNeverCleaned}, "fault never fired: first", "the cleaner is at work"),
       without("compaction-while-a-follower-lags", {kNeverCleaned}, "follower-copied-hole", "the leader compacts"),
+      without("rot-before-compaction", {kNeverCleaned}, "segments-cleaned", "the cleaner reads what has rotted"),
       without("tombstones-and-their-horizon", {"topics[0].config[delete.retention.ms]=100000"}, "tombstone-expired",
               "their time passes"),
       without("coordinators-load-compacted-logs", {kNeverCleaned}, "segments-cleaned", "their logs are compacted"),

@@ -253,6 +253,21 @@ TEST(Compaction, L4TheLedgerKnowsWhereBatchesAreNow) {
     EXPECT_EQ(c.found(), told ? "none" : "L4") << c.sentence();
   }
 }
+// What a compacted log kept may begin behind a hole at its start: with that gone it is empty.
+TEST(Compaction, L4WhatIsLeftOfALogMayGoAsAWhole) {
+  for (const int from : {0, 1, 2}) {
+    Compacted c;
+    c.put({1, 1}), c.put({1, 2}), c.put({1, 3}), c.put({2, 1});
+    c.clean(2, 4, {2, 3});
+    c.event(2, LogStartMoved{c.key, Offset(0), Offset(1), StartReason::retention});
+    c.decide(1, 1, {1});
+    c.stop(2);
+    c.lose(2, from, 2);
+    c.start(2);
+    c.open(2, 0);
+    EXPECT_EQ(c.found(), from == 0 ? "none" : "L4") << from << c.sentence();
+  }
+}
 
 }  // namespace
 }  // namespace verdict::checker

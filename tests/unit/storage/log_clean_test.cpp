@@ -398,6 +398,27 @@ TEST_F(CleanTest, ADamagedBatchIsNotTakenOver) {
   EXPECT_EQ(h.files_ending({".cleaned"}), std::vector<std::string>{});
 }
 
+// No CRC covers a batch's base offset: it may say anything.
+TEST_F(CleanTest, ABatchWithOffsetsOfAnotherPlaceIsNotTakenOver) {
+  h.put("a", "1");
+  const std::uint64_t position = h.put("b", "1").position;
+  h.put("a", "2");
+  h.roll();
+  h.put("a", "3");
+  h.roll();
+  const auto whole = h.runtime.disk().copy();
+  const std::vector<std::pair<std::size_t, int>> flips{{0, 0x20}, {4, 0x80}, {5, 1}, {7, 4}, {7, 3}, {7, 1}};
+  for (const auto& [byte, bits] : flips) {
+    h.runtime.disk().restore(whole);
+    h.open({.clean = false, .recovery_point = Offset(3)});
+    h.runtime.disk().file("d/t-0/00000000000000000000.log").at(position + byte) ^= static_cast<std::byte>(bits);
+    const auto done = h.try_clean();
+    ASSERT_FALSE(done) << byte;
+    EXPECT_EQ(done.error().kind, LogErrorKind::damaged);
+    EXPECT_EQ(h.files_ending({".cleaned"}), std::vector<std::string>{});
+  }
+}
+
 TEST_F(CleanTest, EpochsOfWhichNothingIsLeftAreKeptByRecovery) {
   h.put("x", "1");
   h.log->assign_epoch_start(LeaderEpoch(1), h.log->log_end());

@@ -95,6 +95,44 @@ TEST(Log, FollowerTakesManyBatchesAndRefusesGapsAndDamage) {
   EXPECT_EQ(slice->first, Offset(33));
 }
 
+// A batch may stand as far behind the one before it as it likes, in a leader's log whose base offset has rotted. It
+// begins a segment of its own, and who asks for what is between gets it.
+TEST(Log, AHoleMayBeWiderThanASegment) {
+  constexpr std::int64_t kFar = std::int64_t{1} << 40;
+  LogHarness h;
+  h.open();
+  h.append(0);
+  std::vector<Appended> appended;
+  const auto far = make_batch({.base = Offset(kFar), .epoch = LeaderEpoch(0)});
+  ASSERT_TRUE(h.log->append_as_follower(far, Log::Holes::allowed, h.runtime.wall_now(), appended));
+  EXPECT_EQ(h.log->segment_count(), 2U);
+  const Offset middle(kFar / 2);
+  h.open({.clean = false, .recovery_point = Offset(kFar)});
+  const auto behind = h.runtime.run(h.log->read_bytes(middle, 1 << 20, h.log->log_end(), true));
+  ASSERT_TRUE(behind) << behind.error().to_string();
+  EXPECT_EQ(parse_header(*behind)->base_offset, Offset(kFar));
+  const auto before = h.runtime.run(h.log->read(Offset(0), 1 << 20, middle, true));
+  ASSERT_TRUE(before);
+  EXPECT_EQ(before->first, Offset(0));
+  EXPECT_EQ(before->next, Offset(3));
+  ASSERT_TRUE(h.log->truncate_to(middle));
+  EXPECT_EQ(h.log->log_end(), Offset(3));
+}
+
+TEST(Log, TheLastOffsetThatASegmentCanName) {
+  LogHarness h;
+  h.open();
+  h.append(0);
+  std::vector<Appended> appended;
+  const auto last = make_batch({.records = 1, .base = Offset(INT32_MAX), .epoch = LeaderEpoch(0)});
+  ASSERT_TRUE(h.log->append_as_follower(last, Log::Holes::allowed, h.runtime.wall_now(), appended));
+  EXPECT_EQ(h.log->segment_count(), 1U);
+  for (const bool clean : {true, false}) {
+    h.open({.clean = clean});
+    EXPECT_EQ(h.log->log_end(), Offset(INT32_MAX) + 1);
+  }
+}
+
 // What stood in the hole, and is compacted away, may be of the new epoch: whoever holds something of an older one there
 // has to let it go.
 TEST(Log, BehindAHoleAnEpochBeginsWhereTheLogEnded) {
