@@ -27,6 +27,7 @@ class Maker {
   void clients();
   void environment();
   void fit_answers();
+  void fit_markers();
   void add_producer(ProducerSpec load);
   void add_consumer(scenarios::ConsumerSpec reader);
   void compaction();

@@ -323,6 +323,31 @@ TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
     EXPECT_GE(counts[what], 15) << what;
 }
 
+// Its first copy would end the next transaction, which has the same epoch (KIP-890).
+TEST(Coordinated, BelowVersionTwoNoMarkerOutlastsItsRequest) {
+  int held = 0;
+  for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
+    const Scenario scenario = generate(*find_profile("transactions"), seed);
+    const auto feature = scenario.cluster.features.find("transaction.version");
+    const bool old = (feature != scenario.cluster.features.end() && feature->second != "2") ||
+                     std::ranges::any_of(scenario.workload.producers, [](const auto& load) {
+                       return load.transactional && load.transaction_version < 2;
+                     });
+    const auto& config = scenario.cluster.config;
+    const auto drawn = config.find("request.timeout.ms");
+    const std::int64_t timeout_ms = drawn == config.end() ? 2'000 : std::stoll(drawn->second);
+    for (const FaultSpec& fault : scenario.faults) {
+      if (!old || fault.action != "message" || fault.side == "response") continue;
+      if (fault.api != "WriteTxnMarkers" && !fault.api.empty()) continue;
+      ++held;
+      EXPECT_GT(fault.for_ms, 0) << seed;
+      EXPECT_LT(fault.for_ms, timeout_ms) << seed;
+      EXPECT_LT(fault.delay_ms, timeout_ms) << seed;
+    }
+  }
+  EXPECT_GT(held, 20);
+}
+
 // So that a fault that names one goes on naming it, whoever else goes.
 TEST(Coordinated, ClientsHaveNumbersOfTheirOwn) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
