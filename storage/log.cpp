@@ -117,9 +117,6 @@ Log::Done Log::check_follower_batches(Bytes batches, Holes holes) const {
       return refuse(fmt::format("batch at offset {} has epoch {} after {}", header.base_offset.value(),
                                 header.leader_epoch.value(), newest.value()));
     }
-    if (header.size() > segment_limit()) {
-      return std::unexpected(fail(LogErrorKind::too_large, {}, fmt::format("a batch of {} bytes", header.size())));
-    }
     newest = std::max(newest, header.leader_epoch);
     expected = header.next_offset();
   }

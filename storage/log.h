@@ -85,6 +85,9 @@ class Log {
   enum class Holes : bool { refused, allowed };  // between batches: a compacted log has them
   // Whole batches as a leader sent them; CRC, offsets (from log_end() on) and epochs are checked, all before the first
   // is written. `appended` gets one entry a batch, also for those that went in before an error.
+  // A batch of more than segment.bytes gets a segment of its own: the setting may have been another when it was
+  // produced, and compaction makes a tombstone's batch larger. Whoever refused it could copy nothing any more. (Kafka
+  // refuses it: there such a follower is stuck.)
   std::expected<void, LogError> append_as_follower(Bytes batches, Holes holes, WallTime now,
                                                    std::vector<Appended>& appended);
 

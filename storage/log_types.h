@@ -35,7 +35,7 @@ struct LogConfig {
 enum class LogErrorKind : std::uint8_t {
   out_of_range,   // the offset is below the log start or above the log end
   invalid_batch,  // a follower's bytes are damaged or don't continue the log
-  too_large,      // a batch that no segment can hold (segment.bytes)
+  too_large,      // a produced batch of more than segment.bytes
   append_failed,  // the disk refused; the log is what it was before
   read_failed,    // the disk refused a read
   damaged,        // what is in the files is not a log; recovery has not seen this place

@@ -207,6 +207,8 @@ std::vector<Rule> compaction_rules() {
       without("rot-before-compaction", {kNeverCleaned}, "segments-cleaned", "the cleaner reads what has rotted"),
       without("tombstones-and-their-horizon", {"topics[0].config[delete.retention.ms]=100000"}, "tombstone-expired",
               "their time passes"),
+      without("tombstones-larger-than-a-segment", {kNeverCleaned}, "event batch_appended length role",
+              "a horizon makes batches larger"),
       without("coordinators-load-compacted-logs", {kNeverCleaned}, "segments-cleaned", "their logs are compacted"),
   };
 }

@@ -154,6 +154,31 @@ TEST_F(CleanTest, ATombstoneGoesDeleteRetentionAfterItsFirstCleaning) {
   EXPECT_EQ(h.runtime.marks[Mark::TombstoneExpired], 1);
 }
 
+// With its horizon as the base timestamp a tombstone's own is far away, which takes more bytes.
+TEST_F(CleanTest, AFollowerTakesABatchThatCompactionHasMadeLargerThanASegment) {
+  auto batch = testing::make_keyed({.records = {{std::string(600, 'k'), std::nullopt}}});
+  CleaningHarness tight{{.segment_bytes = static_cast<std::uint32_t>(batch.size()), .compacted = true}};
+  tight.open();
+  const WallTime now = tight.runtime.wall_now();
+  ASSERT_TRUE(tight.log->append_as_leader(batch, LeaderEpoch(0), now));
+  tight.roll();
+  tight.clean();
+  const auto cleaned = tight.runtime.run(tight.log->read_bytes(Offset(0), 1 << 20, tight.log->log_end(), true)).value();
+  ASSERT_GT(cleaned.size(), batch.size());
+
+  CleaningHarness follower{{.segment_bytes = static_cast<std::uint32_t>(batch.size()), .compacted = true}};
+  follower.open();
+  std::vector<Appended> appended;
+  const auto copied = follower.log->append_as_follower(cleaned, Log::Holes::allowed, now, appended);
+  ASSERT_TRUE(copied) << copied.error().to_string();
+  EXPECT_EQ(follower.log->log_end(), Offset(1));
+  // It has a segment of its own, and the log goes on behind it.
+  follower.put("k", "1");
+  EXPECT_EQ(follower.log->log_end(), Offset(2));
+  EXPECT_EQ(follower.log->segment_count(), 2U);
+  EXPECT_EQ(follower.offsets(), (Offsets{0, 1}));
+}
+
 TEST_F(CleanTest, ATombstoneWithALaterValueGoesAtOnce) {
   h.put("a", std::nullopt);
   h.put("a", "1");
