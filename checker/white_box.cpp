@@ -253,4 +253,19 @@ Offset WhiteBox::log_end(const PartitionKey& partition, NodeId node) const {
   return s == kNoSlot ? kNoOffset : Offset(state_->log_end(p->replicas[s]));
 }
 
+Offset WhiteBox::readable_end(const PartitionKey& partition, NodeId node, Offset bound) const {
+  const PartitionTruth* p = state_->find(partition);
+  const Slot s = p == nullptr ? kNoSlot : state_->find_slot(*p, node);
+  if (s == kNoSlot || !p->compacted) return bound;
+  const Replica& r = p->replicas[s];
+  const BatchTree& tree = state_->tree;
+  // A batch that was never announced has no place.
+  const auto served = [&](BatchIndex i) {
+    return tree[i].end <= bound.value() && (tree[i].unknown || state_->has_place(r, i));
+  };
+  BatchIndex i = r.head;
+  while (i != kNoBatch && tree[i].parent != kNoBatch && !served(i)) i = tree[i].parent;
+  return Offset(std::max(r.log_start, i == kNoBatch ? 0 : tree[i].end));
+}
+
 }  // namespace verdict::checker

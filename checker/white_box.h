@@ -149,6 +149,8 @@ class WhiteBox {
   // The truth, for scenarios' expectations and tests. kNoOffset: unknown partition.
   Offset true_high_watermark(const PartitionKey& partition) const;
   Offset log_end(const PartitionKey& partition, NodeId node) const;
+  // How far a reader of this replica gets below `bound`: behind the last batch that compaction left there.
+  Offset readable_end(const PartitionKey& partition, NodeId node, Offset bound) const;
   std::size_t memory_bytes() const;  // held by the truth
   // The abstract states that partitions were in (abstract_state.h), each once, in the order of first sight; empty
   // unless asked for.

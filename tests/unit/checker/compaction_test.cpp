@@ -82,6 +82,23 @@ struct Compacted : Cluster {
   int next_sequence = 0;
 };
 
+TEST(Compaction, AReaderGetsToTheLastBatchThatIsLeft) {
+  Compacted c;
+  for (int value = 0; value < 6; ++value) c.put({1, value});
+  const auto end = [&](int bound, int node = 1) {
+    return c.box.readable_end(c.key, NodeId(node), Offset(bound)).value();
+  };
+  EXPECT_EQ(end(4), 4);
+  c.clean(1, 5, {4}, {1});
+  EXPECT_EQ(end(6), 6);
+  EXPECT_EQ(end(5), 5);
+  EXPECT_EQ(end(4), 2) << "2 and 3 are a hole";
+  EXPECT_EQ(end(3), 2);
+  EXPECT_EQ(end(2), 2) << "an empty batch takes a reader on";
+  EXPECT_EQ(end(1), 0);
+  EXPECT_EQ(end(4, 2), 4) << "the other has compacted nothing";
+}
+
 TEST(Compaction, LastValuesStay) {
   Compacted c;
   c.put({1, 1}), c.put({2, 1}), c.put({1, 2}), c.put({1, 3});
