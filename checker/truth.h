@@ -70,6 +70,14 @@ struct LeaderView {
   std::vector<Fetched> fetched;  // by slot; the last fetch that was counted
 };
 
+// A crash that took a log's tail. What it took may have justified what a swap took before: nobody heard of the swap,
+// and the next start completed it.
+struct CutTail {
+  BatchIndex head;         // before the crash
+  std::int64_t kept;       // the log's end after it
+  std::int64_t swept = 0;  // below this, passes since have told what is left
+};
+
 struct Replica {
   NodeId node = kNoNode;
   std::int32_t epoch = -1;  // leader epoch of the running incarnation's latest role; -1: it has none
@@ -95,6 +103,7 @@ struct Replica {
   OffsetSet removed;               // of records that compaction took here, or at whom it copied from
   std::vector<Damage> damaged;     // still within the path
   std::vector<BatchIndex> undone;  // heads before the latest truncations: a power loss may bring them back
+  std::vector<CutTail> cut_tails;  // of a compacted log, the latest
   LeaderView view;
   std::int32_t stable_epoch = -1;  // of the running incarnation: what it served to read_committed last, as leader
   std::int64_t stable = 0;

@@ -205,6 +205,7 @@ void WhiteBoxState::resolve(PartitionTruth& p, BatchIndex unknown, const BatchCo
   for (Replica& r : p.replicas) {
     if (r.head == unknown && r.node != now.node) r.head = rest;
     for (BatchIndex& i : r.undone) i = i == unknown ? rest : i;
+    for (CutTail& tail : r.cut_tails) tail.head = tail.head == unknown ? rest : tail.head;
   }
   resolve_images(p, unknown, rest);
   for (Replica& r : p.replicas) r.matched = meet(p, r.head);
@@ -234,6 +235,8 @@ void WhiteBoxState::drop_after(Replica& r, std::int64_t to) {
   r.removed.erase_from(to);
   std::erase_if(r.damaged, [&](const Damage& d) { return d.from >= to; });
   for (Damage& d : r.damaged) d.to = std::min(d.to, to);
+  for (CutTail& tail : r.cut_tails) tail.kept = std::min(tail.kept, to);
+  std::erase_if(r.cut_tails, [](const CutTail& tail) { return tail.kept <= tail.swept; });
   r.flushed = std::min(r.flushed, to);
 }
 

@@ -8,6 +8,7 @@ namespace verdict::checker {
 namespace {
 
 constexpr std::string_view kLogSuffix = ".log";
+constexpr std::size_t kCutTails = 4;  // remembered of a replica
 
 struct SegmentPath {
   std::string_view folder;
@@ -194,6 +195,9 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
               "opens its log, whose epochs end with " + std::to_string(e.last_epoch.value()));
       return;
     }
+    if (p.compacted && node(now.node).crashed && log_end_now < log_end(r))
+      r.cut_tails.push_back({.head = r.head, .kept = log_end_now});
+    if (r.cut_tails.size() > kCutTails) r.cut_tails.erase(r.cut_tails.begin());
     drop_after(r, log_end_now);
   }
   r.known = r.open = true;
@@ -252,6 +256,10 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
     const BatchIndex head = ancestor(r.head, to);
     return end(head) == to ? head : place(p, to, -1);
   }
+  if (n.crashed && to == start && to > before && may_have_begun_anew(p, r, to)) {
+    drop_after(r, 0);
+    return place(p, to, -1);
+  }
   const std::string who = "broker " + std::to_string(now.node.value());
   if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);
   if (to >= least && to <= most) {
@@ -308,6 +316,13 @@ bool WhiteBoxState::may_have_truncated(const PartitionTruth& p, const Replica& r
   return std::ranges::any_of(p.replicas, [&](const Replica& other) {
     return other.view.leads && other.node != r.node && other.log_start > log_end(r);
   });
+}
+
+// So it may have in a truncation that left nothing of a log that ended before its leader's began. (That leader may be
+// down by now, and its log begin later.)
+bool WhiteBoxState::may_have_begun_anew(const PartitionTruth& p, const Replica& r, std::int64_t at) const {
+  return std::ranges::any_of(
+      p.replicas, [&](const Replica& other) { return other.node != r.node && other.known && other.log_start >= at; });
 }
 
 // After a crash a log may hold more than was announced: truncations that a power loss undid, and an append whose
