@@ -48,6 +48,7 @@ struct Place {
 struct Damage {
   std::int64_t from;
   std::int64_t to;
+  bool undone = false;  // or may have left under another name: recovery may find them, or what a swap made of them
   bool rotten = false;  // they come back with the heal
   bool healed = false;  // and did: recovery finds them again, but what was read or copied in between may be spoilt
   bool met = false;     // by a life that died before it opened the log: its recovery may have cut there

@@ -113,7 +113,7 @@ BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::
   if (held != kNoBatch && tree.base(held) == log_end(r) && tree[held].crc == e.crc &&
       rotten(source, log_end(r), end(held))) {
     r.misled = true;
-    r.damaged.push_back({log_end(r), e.last.value() + 1, true});
+    r.damaged.push_back({.from = log_end(r), .to = e.last.value() + 1, .rotten = true});
     const BatchIndex made = grow(p, r.head, BatchContent{.last = e.last.value(), .epoch = e.epoch.value()});
     tree[made].unknown = true;
     return made;
@@ -121,7 +121,7 @@ BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::
   const BatchIndex there = source.misled ? batch_at(p, source, e.base.value()) : kNoBatch;
   if (there == kNoBatch || !tree[there].unknown || end(there) != e.last.value() + 1) return kNoBatch;
   r.misled = true;
-  r.damaged.push_back({std::min(log_end(r), tree.base(there)), end(there), true});
+  r.damaged.push_back({.from = std::min(log_end(r), tree.base(there)), .to = end(there), .rotten = true});
   return there;
 }
 

@@ -40,6 +40,15 @@ std::int64_t first_damage(const Replica& r, std::int64_t floor, bool rotten) {
   return low;
 }
 
+// The first of what neither a name took away nor the heal gave back.
+std::int64_t first_gone(const Replica& r, std::int64_t floor) {
+  std::int64_t low = kNever;
+  for (const Damage& d : r.damaged) {
+    if (d.to > floor && !d.healed && !d.undone) low = std::min(low, d.from);
+  }
+  return low;
+}
+
 // The first rot that is healed, but that a recovery which nobody heard of may have cut before.
 std::int64_t first_met(const Replica& r, std::int64_t floor) {
   std::int64_t low = kNever;
@@ -138,7 +147,10 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
     then.places = older->second.places;
     damage(then, parsed->base, from, to, damaged);
   }
-  for (std::size_t i = before; i < damaged.size(); ++i) damaged[i].rotten = cause == LossCause::rotten;
+  for (std::size_t i = before; i < damaged.size(); ++i) {
+    damaged[i].rotten = cause == LossCause::rotten;
+    damaged[i].undone = cause == LossCause::undone;
+  }
   if (damaged.size() > before && cause == LossCause::rotten) p.rotted = true;
   if (damaged.size() > before) note(p, Note::Kind::lost, id, damaged.back().from);
 }
@@ -199,6 +211,7 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
       r.cut_tails.push_back({.head = r.head, .kept = log_end_now});
     if (r.cut_tails.size() > kCutTails) r.cut_tails.erase(r.cut_tails.begin());
     drop_after(r, log_end_now);
+    std::erase_if(r.damaged, &Damage::undone);  // what is there now is known
   }
   r.known = r.open = true;
   r.log_start = e.log_start.value();
@@ -325,8 +338,8 @@ bool WhiteBoxState::may_have_begun_anew(const PartitionTruth& p, const Replica& 
       p.replicas, [&](const Replica& other) { return other.node != r.node && other.known && other.log_start >= at; });
 }
 
-// After a crash a log may hold more than was announced: truncations that a power loss undid, and an append whose
-// announcement died with the node.
+// After a crash a log may hold more than was announced, or than its files' names say: truncations that a power loss
+// undid, a swap that it undid in part, and an append whose announcement died with the node.
 BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex from,
                                          const protocol::events::LogOpened& e) {
   const Replica& r = p.replicas[s];
@@ -334,7 +347,11 @@ BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex f
   const BatchIndex old = node(now.node).power_lost ? resurrected(p, r, from, to) : kNoBatch;
   // A truncated tail and an append after the truncation may end alike: the last epoch tells which of them is back.
   if (old != kNoBatch && (tree[old].epoch == e.last_epoch.value() || end(from) < log_end(r))) return old;
-  if (end(from) < log_end(r)) return kNoBatch;
+  if (end(from) < log_end(r)) {
+    const BatchIndex kept = ancestor(r.head, to);
+    const bool there = end(kept) == to && to <= std::max(r.flushed, first_gone(r, e.log_start.value()));
+    return there ? kept : kNoBatch;
+  }
   for (const Replica& other : p.replicas) {
     if (other.node == r.node) continue;
     const BatchIndex copied = ancestor(other.head, to);

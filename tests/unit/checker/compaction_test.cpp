@@ -254,6 +254,27 @@ TEST(Compaction, L4TheLedgerKnowsWhereBatchesAreNow) {
   }
 }
 
+// A swap that a power loss undoes in part leaves all under older names, from which the next start completes it; what
+// was destroyed doesn't come back. So the log doesn't depend on the names any more when the broker dies again.
+TEST(Compaction, L4WhatLostItsNameOnlyMayBeFound) {
+  for (const LossCause cause : {LossCause::undone, LossCause::destroyed}) {
+    Compacted c;
+    c.put({1, 1}), c.put({1, 2}), c.put({2, 1});
+    c.decide(1, 1, {1});
+    c.stop(2, StopKind::power_loss);
+    c.lose(2, 0, 2, cause);
+    for (const int end : {2, 2, 1}) {
+      EXPECT_EQ(c.found(), "none") << c.sentence();
+      c.start(2);
+      c.up(2, false);
+      c.open(2, end, 1);
+      if (end == 1 || cause == LossCause::destroyed) break;
+      c.stop(2, StopKind::power_loss);
+    }
+    EXPECT_EQ(c.found(), "L4") << c.sentence();
+    EXPECT_EQ(c.ends[2], cause == LossCause::destroyed ? 2 : 1);
+  }
+}
 // Broker 2 dies in a swap, and with it goes the later value of key 1, for which the swap took the first one; the next
 // start completes it. The next pass is the first to say what is left.
 struct SwappedUnheard : Compacted {
