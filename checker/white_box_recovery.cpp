@@ -40,11 +40,14 @@ std::int64_t first_damage(const Replica& r, std::int64_t floor, bool rotten) {
   return low;
 }
 
-// The first of what neither a name took away nor the heal gave back.
+// The first of what neither a name took away nor the heal gave back, nor a swap's durable copy, which is never of the
+// last segment.
 std::int64_t first_gone(const Replica& r, std::int64_t floor) {
+  const std::int64_t swappable = r.places.empty() ? 0 : r.places.back().segment;
   std::int64_t low = kNever;
   for (const Damage& d : r.damaged) {
-    if (d.to > floor && !d.healed && !d.undone) low = std::min(low, d.from);
+    const bool copied = !d.rotten && d.to <= swappable;
+    if (d.to > floor && !d.healed && !d.undone && !copied) low = std::min(low, d.from);
   }
   return low;
 }
@@ -211,7 +214,9 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
       r.cut_tails.push_back({.head = r.head, .kept = log_end_now});
     if (r.cut_tails.size() > kCutTails) r.cut_tails.erase(r.cut_tails.begin());
     drop_after(r, log_end_now);
-    std::erase_if(r.damaged, &Damage::undone);  // what is there now is known
+    std::erase_if(r.damaged, [&](const Damage& d) {  // what is there now is known
+      return d.undone || (!d.rotten && !r.misled && d.from >= r.flushed);
+    });
   }
   r.known = r.open = true;
   r.log_start = e.log_start.value();
