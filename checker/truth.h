@@ -48,6 +48,7 @@ struct Place {
 struct Damage {
   std::int64_t from;
   std::int64_t to;
+  bool undone = false;  // or may have left under another name: recovery may find them, or what a swap made of them
   bool rotten = false;  // they come back with the heal
   bool healed = false;  // and did: recovery finds them again, but what was read or copied in between may be spoilt
   bool met = false;     // by a life that died before it opened the log: its recovery may have cut there
@@ -68,6 +69,14 @@ struct LeaderView {
     std::int64_t vouched = -1;  // the broker epoch when the leader last proposed this member; -1: it didn't
   };
   std::vector<Fetched> fetched;  // by slot; the last fetch that was counted
+};
+
+// A crash that took a log's tail. What it took may have justified what a swap took before: nobody heard of the swap,
+// and the next start completed it.
+struct CutTail {
+  BatchIndex head;         // before the crash
+  std::int64_t kept;       // the log's end after it
+  std::int64_t swept = 0;  // below this, passes since have told what is left
 };
 
 struct Replica {
@@ -95,6 +104,7 @@ struct Replica {
   OffsetSet removed;               // of records that compaction took here, or at whom it copied from
   std::vector<Damage> damaged;     // still within the path
   std::vector<BatchIndex> undone;  // heads before the latest truncations: a power loss may bring them back
+  std::vector<CutTail> cut_tails;  // of a compacted log, the latest
   LeaderView view;
   std::int32_t stable_epoch = -1;  // of the running incarnation: what it served to read_committed last, as leader
   std::int64_t stable = 0;

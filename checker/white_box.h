@@ -26,6 +26,7 @@ enum class StopKind : std::uint8_t {
 
 enum class LossCause : std::uint8_t {
   destroyed,  // for ever
+  undone,     // with a file's name; they may be back under an older one, or those of an older file under this
   rotten      // until faults_healed: rot is lifted then
 };
 

@@ -148,6 +148,24 @@ std::string WhiteBoxState::kept_for(PartitionTruth& p, const Replica& r, BatchIn
   return later.empty() ? "no later value of its key is there" : later;
 }
 
+// Why the record ought to be there; empty: it may be gone.
+std::string WhiteBoxState::wrongly_gone(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record) {
+  const auto needed = [&](const Replica& log) {
+    const std::string why = kept_for(p, log, i, record);
+    return knows_all(p, log, record.offset) ? why : std::string();
+  };
+  std::string why = needed(r);
+  if (why.empty()) return why;
+  for (const CutTail& tail : r.cut_tails) {
+    if (record.offset < tail.swept || record.offset >= tail.kept || !on_path(p, tail.head, i)) continue;
+    Replica then = r;
+    then.head = tail.head;
+    then.matched = meet(p, tail.head);
+    if (needed(then).empty()) return {};
+  }
+  return why;
+}
+
 // ---- a pass ----
 
 // From now on the replica holds of the batch what `kept` says, which is sorted.
@@ -210,8 +228,8 @@ void WhiteBoxState::on(const protocol::events::LogCleaned& e) {
   r.places.insert(std::ranges::lower_bound(r.places, from, {}, &Place::base), made.begin(), made.end());
   if (spoilt) return;
   for (const auto& [i, record] : taken) {
-    const std::string why = kept_for(p, r, i, record);
-    if (why.empty() || !knows_all(p, r, record.offset)) continue;
+    const std::string why = wrongly_gone(p, r, i, record);
+    if (why.empty()) continue;
     const bool marker = produced(i) != nullptr && produced(i)->marker != Produced::Marker::none;
     violate("L2", &p, record.offset,
             broker(now.node) + " compacts " + (marker ? "the marker at " : "") + at(record.offset) + " of " + name(p) +
@@ -219,6 +237,8 @@ void WhiteBoxState::on(const protocol::events::LogCleaned& e) {
             "compacts offsets " + std::to_string(from) + ".." + std::to_string(to - 1));
     return;
   }
+  for (CutTail& tail : r.cut_tails) tail.swept = std::max(tail.swept, to);
+  std::erase_if(r.cut_tails, [](const CutTail& tail) { return tail.kept <= tail.swept; });
 }
 
 // ---- a follower that copies what was compacted ----
@@ -273,8 +293,8 @@ BatchIndex WhiteBoxState::copied_compacted(PartitionTruth& p, Slot s, const prot
       if (i == there && std::ranges::binary_search(kept, record.offset)) continue;
       r.removed.insert(record.offset);
       if (source.removed.contains(record.offset)) continue;
-      const std::string why = kept_for(p, source, i, record);
-      if (why.empty() || !knows_all(p, source, record.offset)) continue;
+      const std::string why = wrongly_gone(p, source, i, record);
+      if (why.empty()) continue;
       violate("L1", &p, record.offset,
               broker(now.node) + " copies offsets " + std::to_string(base) + ".." + std::to_string(e.last.value()) +
                   " of " + name(p) + " to a log that ends at " + std::to_string(before) + " without " +

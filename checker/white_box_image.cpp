@@ -14,7 +14,8 @@ void WhiteBoxState::imaged(NodeId id, std::uint64_t image) {
     if (const auto older = older_.find({i, id}); older != older_.end())
       images.push_back(older->second);  // came back already, and nobody has opened it yet
     else
-      images.push_back({i, r.head, r.log_start, r.flushed, r.extents, r.damaged, r.undone, r.places, r.removed});
+      images.push_back(
+          {i, r.head, r.log_start, r.flushed, r.extents, r.damaged, r.undone, r.places, r.removed, r.cut_tails});
   }
 }
 
@@ -30,7 +31,7 @@ void WhiteBoxState::restored(NodeId id, std::uint64_t image) {
     const auto old = std::ranges::find(images, i, &ReplicaImage::partition);
     std::int64_t kept = 0;
     if (old == images.end()) {  // this log did not exist then
-      ReplicaImage& none = older_[{i, id}] = {i, r.head, r.log_start, 0, r.extents, {}, {}, r.places, r.removed};
+      ReplicaImage& none = older_[{i, id}] = {i, r.head, r.log_start, 0, r.extents, {}, {}, r.places, r.removed, {}};
       if (before > 0) none.damaged = {{0, before}};
     } else {
       kept = end(common(r.head, old->head));
@@ -55,6 +56,7 @@ void WhiteBoxState::take_older(std::uint32_t partition, Replica& r) {
   r.undone = std::move(old.undone);
   r.places = std::move(old.places);
   r.removed = std::move(old.removed);
+  r.cut_tails = std::move(old.cut_tails);
   older_.erase(found);
 }
 
@@ -64,6 +66,7 @@ void WhiteBoxState::resolve_images(const PartitionTruth& p, BatchIndex unknown, 
     if (&partitions[image.partition] != &p) return;
     if (image.head == unknown) image.head = rest;
     for (BatchIndex& i : image.undone) i = i == unknown ? rest : i;
+    for (CutTail& tail : image.cut_tails) tail.head = tail.head == unknown ? rest : tail.head;
   };
   for (auto& [of, images] : images_) std::ranges::for_each(images, resolve_in);
   for (auto& [of, image] : older_) resolve_in(image);

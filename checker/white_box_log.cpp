@@ -115,7 +115,7 @@ BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::
   if (held != kNoBatch && tree.base(held) == log_end(r) && tree[held].crc == e.crc &&
       rotten(source, log_end(r), end(held))) {
     r.misled = true;
-    r.damaged.push_back({log_end(r), e.last.value() + 1, true});
+    r.damaged.push_back({.from = log_end(r), .to = e.last.value() + 1, .rotten = true});
     const BatchIndex made = grow(p, r.head, BatchContent{.last = e.last.value(), .epoch = e.epoch.value()});
     tree[made].unknown = true;
     return made;
@@ -123,7 +123,7 @@ BatchIndex WhiteBoxState::copied_rot(PartitionTruth& p, Slot s, const protocol::
   const BatchIndex there = source.misled ? batch_at(p, source, e.base.value()) : kNoBatch;
   if (there == kNoBatch || !tree[there].unknown || end(there) != e.last.value() + 1) return kNoBatch;
   r.misled = true;
-  r.damaged.push_back({std::min(log_end(r), tree.base(there)), end(there), true});
+  r.damaged.push_back({.from = std::min(log_end(r), tree.base(there)), .to = end(there), .rotten = true});
   return there;
 }
 
@@ -207,6 +207,7 @@ void WhiteBoxState::resolve(PartitionTruth& p, BatchIndex unknown, const BatchCo
   for (Replica& r : p.replicas) {
     if (r.head == unknown && r.node != now.node) r.head = rest;
     for (BatchIndex& i : r.undone) i = i == unknown ? rest : i;
+    for (CutTail& tail : r.cut_tails) tail.head = tail.head == unknown ? rest : tail.head;
   }
   resolve_images(p, unknown, rest);
   for (Replica& r : p.replicas) r.matched = meet(p, r.head);
@@ -236,6 +237,8 @@ void WhiteBoxState::drop_after(Replica& r, std::int64_t to) {
   r.removed.erase_from(to);
   std::erase_if(r.damaged, [&](const Damage& d) { return d.from >= to; });
   for (Damage& d : r.damaged) d.to = std::min(d.to, to);
+  for (CutTail& tail : r.cut_tails) tail.kept = std::min(tail.kept, to);
+  std::erase_if(r.cut_tails, [](const CutTail& tail) { return tail.kept <= tail.swept; });
   r.flushed = std::min(r.flushed, to);
 }
 

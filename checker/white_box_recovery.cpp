@@ -8,6 +8,7 @@ namespace verdict::checker {
 namespace {
 
 constexpr std::string_view kLogSuffix = ".log";
+constexpr std::size_t kCutTails = 4;  // remembered of a replica
 
 struct SegmentPath {
   std::string_view folder;
@@ -35,6 +36,18 @@ std::int64_t first_damage(const Replica& r, std::int64_t floor, bool rotten) {
   std::int64_t low = kNever;
   for (const Damage& d : r.damaged) {
     if (d.to > floor && !d.healed && d.rotten == rotten) low = std::min(low, d.from);
+  }
+  return low;
+}
+
+// The first of what neither a name took away nor the heal gave back, nor a swap's durable copy, which is never of the
+// last segment.
+std::int64_t first_gone(const Replica& r, std::int64_t floor) {
+  const std::int64_t swappable = r.places.empty() ? 0 : r.places.back().segment;
+  std::int64_t low = kNever;
+  for (const Damage& d : r.damaged) {
+    const bool copied = !d.rotten && d.to <= swappable;
+    if (d.to > floor && !d.healed && !d.undone && !copied) low = std::min(low, d.from);
   }
   return low;
 }
@@ -139,7 +152,10 @@ void WhiteBoxState::bytes_lost(NodeId id, std::string_view path, std::int64_t fr
     then.places = older->second.places;
     damage(then, parsed->base, from, to, damaged);
   }
-  for (std::size_t i = before; i < damaged.size(); ++i) damaged[i].rotten = cause == LossCause::rotten;
+  for (std::size_t i = before; i < damaged.size(); ++i) {
+    damaged[i].rotten = cause == LossCause::rotten;
+    damaged[i].undone = cause == LossCause::undone;
+  }
   if (damaged.size() > before && cause == LossCause::rotten) p.rotted = true;
   if (damaged.size() > before) note(p, Note::Kind::lost, id, damaged.back().from);
 }
@@ -196,7 +212,13 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
               "opens its log, whose epochs end with " + std::to_string(e.last_epoch.value()));
       return;
     }
+    if (p.compacted && node(now.node).crashed && log_end_now < log_end(r))
+      r.cut_tails.push_back({.head = r.head, .kept = log_end_now});
+    if (r.cut_tails.size() > kCutTails) r.cut_tails.erase(r.cut_tails.begin());
     drop_after(r, log_end_now);
+    std::erase_if(r.damaged, [&](const Damage& d) {  // what is there now is known
+      return d.undone || (!d.rotten && !r.misled && d.from >= r.flushed);
+    });
   }
   r.known = r.open = true;
   r.log_start = e.log_start.value();
@@ -256,6 +278,10 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
     const BatchIndex head = ancestor(r.head, to);
     return end(head) == to ? head : place(p, to, -1);
   }
+  if (n.crashed && to == start && to > before && may_have_begun_anew(p, r, to)) {
+    drop_after(r, 0);
+    return place(p, to, -1);
+  }
   const std::string who = "broker " + std::to_string(now.node.value());
   if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);
   if (to >= least && to <= most) {
@@ -314,8 +340,15 @@ bool WhiteBoxState::may_have_truncated(const PartitionTruth& p, const Replica& r
   });
 }
 
-// After a crash a log may hold more than was announced: truncations that a power loss undid, and an append whose
-// announcement died with the node.
+// So it may have in a truncation that left nothing of a log that ended before its leader's began. (That leader may be
+// down by now, and its log begin later.)
+bool WhiteBoxState::may_have_begun_anew(const PartitionTruth& p, const Replica& r, std::int64_t at) const {
+  return std::ranges::any_of(
+      p.replicas, [&](const Replica& other) { return other.node != r.node && other.known && other.log_start >= at; });
+}
+
+// After a crash a log may hold more than was announced, or than its files' names say: truncations that a power loss
+// undid, a swap that it undid in part, and an append whose announcement died with the node.
 BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex from,
                                          const protocol::events::LogOpened& e) {
   const Replica& r = p.replicas[s];
@@ -323,7 +356,11 @@ BatchIndex WhiteBoxState::recovered_more(PartitionTruth& p, Slot s, BatchIndex f
   const BatchIndex old = node(now.node).power_lost ? resurrected(p, r, from, to) : kNoBatch;
   // A truncated tail and an append after the truncation may end alike: the last epoch tells which of them is back.
   if (old != kNoBatch && (tree[old].epoch == e.last_epoch.value() || end(from) < log_end(r))) return old;
-  if (end(from) < log_end(r)) return kNoBatch;
+  if (end(from) < log_end(r)) {
+    const BatchIndex kept = ancestor(r.head, to);
+    const bool there = end(kept) == to && to <= std::max(r.flushed, first_gone(r, e.log_start.value()));
+    return there ? kept : kNoBatch;
+  }
   for (const Replica& other : p.replicas) {
     if (other.node == r.node) continue;
     const BatchIndex copied = ancestor(other.head, to);

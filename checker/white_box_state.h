@@ -215,6 +215,7 @@ class WhiteBoxState {
     std::vector<BatchIndex> undone;
     std::vector<Place> places;
     OffsetSet removed;
+    std::vector<CutTail> cut_tails;
   };
   using Records = std::vector<RecordTruth>;
   struct Told {  // what the next announcement of the node about this batch is of
@@ -249,6 +250,7 @@ class WhiteBoxState {
   std::string kept_for(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record);
   std::string marker_kept_for(const Replica& r, BatchIndex marker);
   bool knows_all(PartitionTruth& p, const Replica& r, std::int64_t from);
+  std::string wrongly_gone(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record);
   void take_away(PartitionTruth& p, Slot s, BatchIndex i, const std::vector<std::int64_t>& kept);
   bool has_place(const Replica& r, BatchIndex i) const;
   std::int64_t left_before(const PartitionTruth& p, const Replica& r, std::int64_t damage) const;
@@ -269,6 +271,7 @@ class WhiteBoxState {
   BatchIndex recovered_more(PartitionTruth& p, Slot s, BatchIndex from, const protocol::events::LogOpened& e);
   BatchIndex resurrected(PartitionTruth& p, const Replica& r, BatchIndex from, std::int64_t to);
   bool may_have_truncated(const PartitionTruth& p, const Replica& r, std::int64_t to) const;
+  bool may_have_begun_anew(const PartitionTruth& p, const Replica& r, std::int64_t at) const;
   void advance_leader(PartitionTruth& p, Slot s, const protocol::events::HighWatermarkAdvanced& e);
   bool check_counted(PartitionTruth& p, Slot s, const protocol::events::HighWatermarkAdvanced& e);
   void check_superset(const PartitionTruth& p, const Replica& r);          // C9

@@ -245,8 +245,11 @@ void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
 
 void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
   const bool rots = loss.cause == sim::LossCause::bit_rot || loss.cause == sim::LossCause::misdirected_write;
+  const bool undone = loss.cause == sim::LossCause::name_undone;
   white_.bytes_lost(mono(), origin.node, loss.path, loss.from, loss.to,
-                    rots ? checker::LossCause::rotten : checker::LossCause::destroyed);
+                    rots     ? checker::LossCause::rotten
+                    : undone ? checker::LossCause::undone
+                             : checker::LossCause::destroyed);
   if (convicted()) world_.stop();
 }
 

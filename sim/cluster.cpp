@@ -357,7 +357,8 @@ void Cluster::tell_stopped(NodeIndex index, StopCause cause) {
 
 void Cluster::lost(const Loss& loss) {
   if (!owns(loss.node)) return;
-  if (loss.cause == LossCause::power_loss) tell_stopped(loss.node, StopCause::power_loss);
+  if (loss.cause == LossCause::power_loss || loss.cause == LossCause::name_undone)
+    tell_stopped(loss.node, StopCause::power_loss);
   const Machine& here = machines_[loss.node.value()];
   const Origin origin{.index = here.index, .node = here.id, .incarnation = world_.node(loss.node).incarnation()};
   if (sink_ != nullptr) sink_->bytes_lost(origin, loss);

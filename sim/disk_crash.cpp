@@ -2,6 +2,7 @@
 // directory's changes may be undone), then each file by itself (file_crash.cpp).
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "sim/disk.h"
 #include "sim/world.h"
@@ -31,7 +32,8 @@ void DiskImage::walk(Inode& directory, const std::string& path, const Walk& visi
 
 void DiskImage::report(std::string_view path, std::uint64_t from, std::uint64_t to, LossCause cause) {
   if (from != to) {
-    if (cause == LossCause::power_loss) world_.count(FaultKind::power_loss_bytes, to - from);
+    if (cause == LossCause::power_loss || cause == LossCause::name_undone)
+      world_.count(FaultKind::power_loss_bytes, to - from);
     world_.hash_value(from);
     world_.hash_value(to);
   }
@@ -89,8 +91,14 @@ void DiskImage::undo_names(PowerLossPolicy policy) {
     undo(pending_[i].second);
     undo(pending_[i].first);
   }
+  std::set<std::uint64_t> named;
+  walk(*root_, "", [&](const std::string&, Inode& file) { named.insert(file.id); });
   for (const auto& [path, file] : before) {
-    if (find(path) != file.first.get()) report(path, 0, file.second, LossCause::power_loss);
+    const Inode* there = find(path);
+    if (there == file.first.get()) continue;
+    const bool older = there != nullptr && there->content.size() != 0;
+    const bool kept = older || named.contains(file.first->id);
+    report(path, 0, file.second, kept ? LossCause::name_undone : LossCause::power_loss);
   }
   pending_.clear();
 }

@@ -142,11 +142,18 @@ class PowerLossPolicy {
   bool lose_all_ = false;
 };
 
-enum class LossCause : std::uint8_t { power_loss, bit_rot, wipe, older_disk, misdirected_write };
+enum class LossCause : std::uint8_t {
+  power_loss,
+  name_undone,  // by a power loss: the file is back under an older name, or an older one under this
+  bit_rot,
+  wipe,
+  older_disk,
+  misdirected_write
+};
 
 // Bytes [from, to) of a file, as its process could last read them, that are now gone or differ. `path` is the name that
-// the file had before the loss; a name that was undone loses the whole range (its bytes may be back under an older
-// name). from == to: a file without bytes went with its name.
+// the file had before the loss; a name that was undone loses the whole range. from == to: a file without bytes went
+// with its name.
 struct Loss {
   NodeIndex node;
   std::string_view path;

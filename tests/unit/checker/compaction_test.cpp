@@ -286,5 +286,78 @@ TEST(Compaction, L4WhatIsLeftOfALogMayGoAsAWhole) {
   }
 }
 
+// A swap that a power loss undoes in part leaves all under older names, from which the next start completes it; what
+// was destroyed doesn't come back. So the log doesn't depend on the names any more when the broker dies again.
+TEST(Compaction, L4WhatLostItsNameOnlyMayBeFound) {
+  for (const LossCause cause : {LossCause::undone, LossCause::destroyed}) {
+    Compacted c;
+    c.put({1, 1}), c.put({1, 2}), c.put({2, 1});
+    c.decide(1, 1, {1});
+    c.stop(2, StopKind::power_loss);
+    c.lose(2, 0, 2, cause);
+    for (const int end : {2, 2, 1}) {
+      EXPECT_EQ(c.found(), "none") << c.sentence();
+      c.start(2);
+      c.up(2, false);
+      c.open(2, end, 1);
+      if (end == 1 || cause == LossCause::destroyed) break;
+      c.stop(2, StopKind::power_loss);
+    }
+    EXPECT_EQ(c.found(), "L4") << c.sentence();
+    EXPECT_EQ(c.ends[2], cause == LossCause::destroyed ? 2 : 1);
+  }
+}
+// The bytes of a segment are destroyed of which a swap's copy is durable already: the next start puts that in its
+// place. Of the last segment there is none.
+TEST(Compaction, L4ASwapsCopyOutlivesWhatItIsOf) {
+  for (const int from : {0, 2}) {
+    Compacted c;
+    c.put({1, 1}), c.put({1, 2});
+    for (const int id : {1, 2})
+      c.event(id, BatchAppended{c.key, Offset(2), Offset(2), LeaderEpoch(1), id == 1 ? Role::leader : Role::follower,
+                                77, 1, kNoProducerId, kNoProducerEpoch, -1, 0, Offset(2), 0, 100});
+    c.decide(1, 1, {1});
+    c.stop(2, StopKind::power_loss);
+    const std::string file = from == 0 ? "00000000000000000000.log" : "00000000000000000002.log";
+    c.box.bytes_lost(c.time, NodeId(2), "data/orders-0/" + file, 0, 50);
+    for (const StopKind again : {StopKind::kill, StopKind::power_loss}) {
+      c.start(2);
+      c.up(2, false);
+      c.open(2, 3, 1);
+      c.stop(2, again);
+    }
+    EXPECT_EQ(c.found(), from == 0 ? "none" : "L4") << c.sentence();
+  }
+}
+// Broker 2 dies in a swap, and with it goes the later value of key 1, for which the swap took the first one; the next
+// start completes it. The next pass is the first to say what is left.
+struct SwappedUnheard : Compacted {
+  SwappedUnheard() {
+    put({1, 1}), put({2, 1}), put({1, 2});
+    decide(1, 1, {1});
+    stop(2, StopKind::power_loss);
+    box.bytes_lost(time, NodeId(2), "data/orders-0/00000000000000000000.log", 200, 300);
+    start(2);
+    up(2, false);
+    open(2, 2, 1);
+  }
+};
+TEST(Compaction, ALostTailJustifiesASwapThatNobodyHeardOf) {
+  SwappedUnheard c;
+  c.clean(2, 2, {1});
+  EXPECT_EQ(c.found(), "none") << c.sentence();
+}
+TEST(Compaction, L2ALostTailJustifiesNothingElse) {
+  SwappedUnheard c;
+  c.clean(2, 2, {0});
+  EXPECT_EQ(c.found(), "L2") << c.sentence();
+}
+TEST(Compaction, L2ALostTailJustifiesNoLaterPass) {
+  SwappedUnheard c;
+  c.clean(2, 2, {0, 1});
+  c.clean(2, 2, {1});
+  EXPECT_EQ(c.found(), "L2") << c.sentence();
+}
+
 }  // namespace
 }  // namespace verdict::checker

@@ -81,6 +81,29 @@ TEST(Retention, WhatIsBackBelowTheLogStartIsLostLikeTheRest) {
   }
 }
 
+// A follower whose log ends before its leader's begins dies as it begins anew there, and nobody hears of it.
+TEST(Retention, ALogThatBeginsAnewUnheardLacksNothing) {
+  for (const StopKind kind : {StopKind::power_loss, StopKind::kill}) {
+    for (const int start : {4, 5}) {
+      Cluster c;
+      c.commit(4);
+      c.decide(1, 1, {1, 2});
+      c.adopt(1, 1, {1, 2}, {1, 2});
+      c.stop(3, kind);
+      c.more(1, {1, 2});
+      c.event(1, LogStartMoved{c.key, Offset(0), Offset(start), StartReason::retention});
+      c.start(3);
+      c.event(3, MetadataApplied{Offset(10)});
+      c.open(3, 5, -1, 5);
+      c.follow(3, 1, 1);
+      c.up(3, false);
+      c.fetch(1, 1, 3, 5);
+      c.decide(1, 1, {1, 2, 3});
+      EXPECT_EQ(c.found(), start == 5 ? "none" : "C2") << start << c.sentence();
+    }
+  }
+}
+
 // Two configured unclean elections later broker 3 follows broker 1 again, from its own log start on, below which it had
 // what another leader wrote: from there on both are the same.
 TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {

@@ -176,6 +176,30 @@ TEST_F(DiskTest, OverAThousandPowerLossesEachEffectIsSeen) {
     EXPECT_GT(n, 20U);
 }
 
+TEST_F(DiskTest, WhoseNameIsUndoneMayBeThereUnderAnOlderOne) {
+  set_up();
+  for (const std::string path : {"log", "log.swap"}) {
+    auto file = create(path);
+    ASSERT_TRUE(append(*file, path).has_value());
+    ASSERT_TRUE(file->sync_now().has_value());
+  }
+  ASSERT_TRUE(disk().sync_directory_now("").has_value());
+  ASSERT_TRUE(disk().remove("log").has_value());
+  ASSERT_TRUE(disk().rename("log.swap", "log").has_value());
+  auto made = create("made");
+  ASSERT_TRUE(append(*made, "made").has_value());
+  ASSERT_TRUE(made->sync_now().has_value());
+  made.reset();
+  crash(PowerLossPolicy::all_unsynced_lost());
+  EXPECT_EQ(content_of(image(), "log"), "log");
+  EXPECT_EQ(content_of(image(), "log.swap"), "log.swap");
+  ASSERT_EQ(losses.entries.size(), 2U);
+  EXPECT_EQ(losses.entries[0].path, "log");
+  EXPECT_EQ(losses.entries[0].cause, LossCause::name_undone);
+  EXPECT_EQ(losses.entries[1].path, "made");
+  EXPECT_EQ(losses.entries[1].cause, LossCause::power_loss);
+}
+
 TEST_F(DiskTest, ASyncThatFailsLeavesPagesCleanAndLost) {
   set_up();
   auto file = create("log");
