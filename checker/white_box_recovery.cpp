@@ -246,6 +246,12 @@ std::int64_t WhiteBoxState::left_before(const PartitionTruth& p, const Replica& 
   return end(i);
 }
 
+// Of the replica's log as far as `to`, where something else may have been if no batch ends there.
+BatchIndex WhiteBoxState::head_ending(PartitionTruth& p, const Replica& r, std::int64_t to) {
+  const BatchIndex head = ancestor(r.head, to);
+  return end(head) == to ? head : place(p, to, -1);
+}
+
 // The head of the reopened log, or kNoBatch after a violation.
 BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e) {
   Replica& r = p.replicas[s];
@@ -275,8 +281,7 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
   if (any < before) r.lost_from = std::min(r.lost_from, to < most ? least : std::min(to, most));
   if (emptied || removed_is_back) {
     r.lost_from = std::min(r.lost_from, to);
-    const BatchIndex head = ancestor(r.head, to);
-    return end(head) == to ? head : place(p, to, -1);
+    return head_ending(p, r, to);
   }
   if (n.crashed && to == start && to > before && may_have_begun_anew(p, r, to)) {
     drop_after(r, 0);
@@ -309,8 +314,7 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
       note(p, Note::Kind::lowered, now.node, to, 1);
       lower_true_hw(p, to);
     }
-    const BatchIndex head = ancestor(r.head, to);
-    return end(head) == to ? head : place(p, to, -1);
+    return head_ending(p, r, to);
   }
   violate(
       "L4", &p, to,

@@ -262,6 +262,7 @@ class WhiteBoxState {
               std::vector<Damage>& damaged) const;
   void take_older(std::uint32_t partition, Replica& r);
   void resolve_images(const PartitionTruth& p, BatchIndex unknown, BatchIndex rest);
+  BatchIndex head_ending(PartitionTruth& p, const Replica& r, std::int64_t to);
   BatchIndex recovered(PartitionTruth& p, Slot s, const protocol::events::LogOpened& e);
   BatchIndex misled(PartitionTruth& p, Replica& r, std::int64_t least, const protocol::events::LogOpened& e);
   bool forgets_epoch(const Replica& r, BatchIndex head, const protocol::events::LogOpened& e) const;

@@ -142,6 +142,7 @@ class Maker {
   void late_commit();
   void late_join();
   void back_and_forth();
+  void taken_seat();
 
   const Profile& profile_;
   std::string_view load_ = "plain";

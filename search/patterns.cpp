@@ -259,6 +259,7 @@ void Maker::pattern(std::string_view name) {
   if (name == "late-commit") return late_commit();
   if (name == "late-join") return late_join();
   if (name == "back-and-forth") return back_and_forth();
+  if (name == "taken-seat") return taken_seat();
   if (name == "rolling") {
     FaultSpec& fault = add("rolling_restart");
     fault.at_ms = moment(1'000);

@@ -273,10 +273,11 @@ constexpr std::array kTransactionPatterns{
 };
 constexpr std::array kGroupPatterns{
     Weight{"paused-member", 12},
-    Weight{"dying-rebalance", 10},
+    Weight{"dying-rebalance", 18},
     Weight{"late-commit", 10},
     Weight{"late-join", 8},
     Weight{"back-and-forth", 10},
+    Weight{"taken-seat", 6},
 };
 
 constexpr Profile kDefault{.name = "default",

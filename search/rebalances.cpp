@@ -174,4 +174,36 @@ void Maker::back_and_forth() {
   if (share(20)) unseat(offsets_partition(), at + within(0, 1'500));
 }
 
+// A static member stands still while a new one makes the others join again, and somebody takes its place meanwhile. Of
+// a classic group.
+void Maker::taken_seat() {
+  std::vector<scenarios::ConsumerSpec*> group;
+  for (scenarios::ConsumerSpec& one : scenario_.workload.consumers) {
+    if (one.protocol == "consumer" || one.group.empty()) continue;
+    if (group.empty() || one.group == group.front()->group) group.push_back(&one);
+  }
+  if (group.size() < 3) return late_join();
+  scenarios::ConsumerSpec& older = *group.front();
+  scenarios::ConsumerSpec& comes = *group[group.size() - 2];
+  scenarios::ConsumerSpec& newer = *group.back();
+  scenarios::WorkloadSpec& load = scenario_.workload;
+  load.request_timeout_ms = std::max<std::int64_t>(load.request_timeout_ms, 1'000);  // so long the others wait
+  const std::int64_t at = moment(2'000);
+  make_time(at + load.request_timeout_ms + 2'500);
+  for (scenarios::ConsumerSpec* one : {&older, &comes, &newer}) {
+    one->stay_ms = 0;
+    one->session_timeout_ms = std::max<std::int64_t>(one->session_timeout_ms, 5'000);
+  }
+  older.start_ms = 0;
+  older.instance = newer.instance = "seat-0";
+  comes.instance.clear();
+  comes.start_ms = at + within(20, 300);
+  newer.start_ms = comes.start_ms + within(50, load.request_timeout_ms);
+  FaultSpec& still = add("pause");
+  still.at_ms = at;
+  still.target = client(older.client);
+  still.for_ms = newer.start_ms - at + within(100, 1'500);
+  if (share(20)) unseat(offsets_partition(), newer.start_ms + within(0, 500));
+}
+
 }  // namespace verdict::search
