@@ -176,6 +176,8 @@ void Consumer::take(Answer& answer, Polled& out) {
       if (asked == nullptr || asked->state->gone || asked->state->seeks != asked->seeks ||
           asked->state->position != asked->offset)
         continue;
+      // Asked for before its leader changed, whose log is to be checked first: what the check says is of that position.
+      if (asked->state->phase != State::Phase::fetch) continue;
       State& state = *asked->state;
       if (part.current_leader.leader_id >= 0) {
         metadata_.hint(state.name.topic, state.name.partition,
