@@ -192,7 +192,8 @@ void Maker::taken_seat() {
   make_time(at + load.request_timeout_ms + 2'500);
   for (scenarios::ConsumerSpec* one : {&older, &comes, &newer}) {
     one->stay_ms = 0;
-    one->session_timeout_ms = std::max<std::int64_t>(one->session_timeout_ms, 5'000);
+    // It outlasts the pause; and a heartbeat in a fifth of it tells of a rebalance while the others wait.
+    one->session_timeout_ms = 3 * load.request_timeout_ms;
   }
   older.start_ms = 0;
   older.instance = newer.instance = "seat-0";
