@@ -292,7 +292,10 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
   TransactionClaim claim{.transactional_id = std::string(job.request.transactional_id.value_or(std::string_view())),
                          .adds = exchange->version() >= kAddsFrom,
                          .knows_abortable = exchange->version() >= kAbortableFrom};
-  if (job.request.transactional_id && context->verifier.wanted(claim)) {
+  const bool in_line = job.request.transactional_id && context->verifier.wanted(claim);
+  const std::uint64_t ticket = in_line ? context->verifier.enter(claim.transactional_id) : 0;
+  if (in_line) {
+    co_await context->verifier.turn(claim.transactional_id, ticket, deadline);
     const std::vector<TopicPartition> partitions = job.unverified(claim);
     if (!partitions.empty()) {
       const auto results = co_await context->verifier.verify(claim, partitions, deadline);
@@ -300,6 +303,7 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     }
   }
   job.append_all();
+  if (in_line) context->verifier.leave(claim.transactional_id, ticket);
   while (job.wait.unfinished != 0) {
     const bool notified = co_await job.wait.done.wait_until(deadline);
     if (notified || job.wait.unfinished == 0) continue;

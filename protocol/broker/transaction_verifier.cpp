@@ -51,7 +51,8 @@ TransactionVerifier::TransactionVerifier(Runtime& runtime, const protocol::Broke
       config_(&config),
       image_(&image),
       channels_(runtime, config, image, "add-partitions-to-txn"),
-      stop_(runtime) {}
+      stop_(runtime),
+      turns_(runtime) {}
 
 bool TransactionVerifier::wanted(const TransactionClaim& claim) const {
   return claim.adds || config_->boolean("transaction.partition.verification.enable");
@@ -60,7 +61,25 @@ bool TransactionVerifier::wanted(const TransactionClaim& claim) const {
 Task<void> TransactionVerifier::stop() {
   stopping_ = true;
   stop_.notify();
+  turns_.notify();
   co_await channels_.stop();
+}
+
+std::uint64_t TransactionVerifier::enter(const std::string& transactional_id) {
+  lines_[transactional_id].push_back(++tickets_);
+  return tickets_;
+}
+
+Task<void> TransactionVerifier::turn(std::string transactional_id, std::uint64_t ticket, MonoTime deadline) {
+  const std::deque<std::uint64_t>& line = lines_[transactional_id];
+  while (line.front() != ticket && !stopping_ && runtime_->now() < deadline) co_await turns_.wait_until(deadline);
+}
+
+void TransactionVerifier::leave(const std::string& transactional_id, std::uint64_t ticket) {
+  const auto line = lines_.find(transactional_id);
+  std::erase(line->second, ticket);
+  if (line->second.empty()) lines_.erase(line);
+  turns_.notify();
 }
 
 Task<TransactionVerifier::Results> TransactionVerifier::verify(TransactionClaim claim,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -32,6 +33,13 @@ class TransactionVerifier {
 
   // One result a partition, as a producer is told it. NONE: it may write.
   Task<Results> verify(TransactionClaim claim, std::vector<TopicPartition> partitions, MonoTime deadline);
+  // Of one id's requests each is verified and appended before the next one is looked at, in the order in which they
+  // came, as where a connection has one request at a time (Kafka): else a later one may overtake one whose coordinator
+  // was asked twice. enter() gives the place in the line, which leave() gives back; turn() waits for it, or the
+  // deadline.
+  std::uint64_t enter(const std::string& transactional_id);
+  Task<void> turn(std::string transactional_id, std::uint64_t ticket, MonoTime deadline);
+  void leave(const std::string& transactional_id, std::uint64_t ticket);
   // transaction.partition.verification.enable; those that add are always asked about.
   bool wanted(const TransactionClaim& claim) const;
   Task<void> stop();
@@ -45,6 +53,9 @@ class TransactionVerifier {
   BrokerChannels channels_;
   bool stopping_ = false;
   Signal stop_;
+  std::map<std::string, std::deque<std::uint64_t>> lines_;  // tickets, by transactional id
+  std::uint64_t tickets_ = 0;
+  Signal turns_;
 };
 
 }  // namespace verdict::broker
