@@ -407,9 +407,11 @@ Task<ErrorCode> GroupRequests::verify(std::shared_ptr<GroupPartition> group,
   const ProducerId producer(request->producer_id);
   const bool open = partition->in_transaction(producer, ProducerEpoch(request->producer_epoch));
   if (open || !context_->verifier.wanted(claim)) co_return ErrorCode::NONE;
-  const std::uint32_t markers = partition->markers_of(producer);
+  std::uint32_t markers = 0;
+  const auto asks = [&] { markers = partition->markers_of(producer); };
   const TopicPartition at{.topic = partition->topic(), .partition = partition->key().index};
-  const auto results = co_await context_->verifier.verify(claim, {at}, context_->runtime.now() + kVerifyTimeout);
+  const MonoTime deadline = context_->runtime.now() + kVerifyTimeout;
+  const auto results = co_await context_->verifier.verify(claim, {at}, deadline, asks);
   const ErrorCode error = results.at(at);
   // As TxnOffsetCommit knows it.
   if (error == ErrorCode::NOT_ENOUGH_REPLICAS) co_return ErrorCode::COORDINATOR_NOT_AVAILABLE;

@@ -49,6 +49,8 @@ struct Job {
   // Partitions whose first batch of a transaction this is: what the coordinator says, and how many markers of the
   // producer the partition had met when it was asked.
   struct Verified {
+    PartitionPtr partition;
+    ProducerId producer_id;
     ErrorCode error = ErrorCode::NONE;
     std::uint32_t markers = 0;
   };
@@ -178,7 +180,7 @@ std::vector<TopicPartition> Job::unverified(TransactionClaim& claim) {
       claim.producer_epoch = header->producer_epoch.value();
       const TopicPartition at{.topic = (*found)->topic(), .partition = data.index};
       (*found)->verifying(*header, claim.adds);
-      verified[at] = {.error = ErrorCode::INVALID_TXN_STATE, .markers = (*found)->markers_of(header->producer_id)};
+      verified[at] = {.partition = *found, .producer_id = header->producer_id, .error = ErrorCode::INVALID_TXN_STATE};
       partitions.push_back(at);
     }
   }
@@ -298,7 +300,10 @@ Task<void> handle_produce(BrokerContext* context, ExchangePtr exchange) {
     co_await context->verifier.turn(claim.transactional_id, ticket, deadline);
     const std::vector<TopicPartition> partitions = job.unverified(claim);
     if (!partitions.empty()) {
-      const auto results = co_await context->verifier.verify(claim, partitions, deadline);
+      const auto asks = [&] {
+        for (auto& [at, one] : job.verified) one.markers = one.partition->markers_of(one.producer_id);
+      };
+      const auto results = co_await context->verifier.verify(claim, partitions, deadline, asks);
       for (const auto& [at, error] : results) job.verified[at].error = error;
     }
   }

@@ -84,10 +84,11 @@ void TransactionVerifier::leave(const std::string& transactional_id, std::uint64
 
 Task<TransactionVerifier::Results> TransactionVerifier::verify(TransactionClaim claim,
                                                                std::vector<TopicPartition> partitions,
-                                                               MonoTime deadline) {
+                                                               MonoTime deadline, std::function<void()> asks) {
   const MonoTime retry_until = std::min(deadline, runtime_->now() + kRetryLimit);
   Results results;
   for (;;) {
+    asks();
     results = co_await ask(&claim, &partitions, deadline);
     const bool busy = std::ranges::any_of(
         results, [](const auto& result) { return result.second == ErrorCode::CONCURRENT_TRANSACTIONS; });

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -31,8 +32,11 @@ class TransactionVerifier {
 
   TransactionVerifier(Runtime& runtime, const protocol::BrokerConfig& config, const protocol::MetadataImage& image);
 
-  // One result a partition, as a producer is told it. NONE: it may write.
-  Task<Results> verify(TransactionClaim claim, std::vector<TopicPartition> partitions, MonoTime deadline);
+  // One result a partition, as a producer is told it. NONE: it may write. The coordinator is asked again while the
+  // transaction before is being ended; `asks` is called before each time, so that what its word is held against
+  // (markers that came since) is of that moment.
+  Task<Results> verify(TransactionClaim claim, std::vector<TopicPartition> partitions, MonoTime deadline,
+                       std::function<void()> asks);
   // Of one id's requests each is verified and appended before the next one is looked at, in the order in which they
   // came, as where a connection has one request at a time (Kafka): else a later one may overtake one whose coordinator
   // was asked twice. enter() gives the place in the line, which leave() gives back; turn() waits for it, or the

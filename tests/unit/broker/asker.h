@@ -19,16 +19,27 @@ class Asker {
   explicit Asker(sim::World& world) : world_(world), index_(sim::testing::add_process(world, "asker", process_)) {}
   sim::NodeIndex index() const { return index_; }
 
-  // None: no answer within 5 s.
+  template <class Response, class Request>
+  struct Sent {
+    wire::Message<Request> request;
+    bool done = false;
+    std::optional<wire::Message<Response>> answer;  // none: not within 5 s
+  };
+  // What is sent next goes behind it, on the same connection. It leaves as the world runs.
+  template <wire::WireMessage Response, wire::WireMessage Request>
+  std::shared_ptr<Sent<Response, Request>> send(int broker, int version, const Request& request) {
+    auto sent = std::make_shared<Sent<Response, Request>>(wire::Message<Request>::copy(request));
+    world_.after(1us, [=, this] { process_->scope.spawn(call<Response, Request>(process_, broker, version, sent)); });
+    return sent;
+  }
   template <wire::WireMessage Response, wire::WireMessage Request>
   std::optional<wire::Message<Response>> ask(int broker, int version, const Request& request) {
-    auto result = std::make_shared<std::optional<wire::Message<Response>>>();
-    const wire::Message<Request> kept = wire::Message<Request>::copy(request);
-    bool done = false;
-    world_.after(
-        1us, [&] { process_->scope.spawn(call<Response, Request>(process_, broker, version, &kept, result, &done)); });
-    world_.run_until([&] { return done; }, world_.now() + 10s);
-    return done ? std::move(*result) : std::nullopt;
+    return await(*send<Response>(broker, version, request));
+  }
+  template <class Response, class Request>
+  std::optional<wire::Message<Response>> await(Sent<Response, Request>& sent) {
+    world_.run_until([&] { return sent.done; }, world_.now() + 10s);
+    return std::move(sent.answer);
   }
 
  private:
@@ -48,12 +59,11 @@ class Asker {
   };
 
   template <class Response, class Request>
-  static Task<void> call(Process* process, int broker, int version, const wire::Message<Request>* request,
-                         std::shared_ptr<std::optional<wire::Message<Response>>> into, bool* done) {
+  static Task<void> call(Process* process, int broker, int version, std::shared_ptr<Sent<Response, Request>> sent) {
     const MonoTime deadline = process->runtime.now() + 5s;
-    auto answer = co_await process->to(broker).call<Response>(version, request->value, deadline);
-    if (answer) *into = std::move(*answer);
-    *done = true;
+    auto answer = co_await process->to(broker).call<Response>(version, sent->request.value, deadline);
+    if (answer) sent->answer = std::move(*answer);
+    sent->done = true;
   }
 
   sim::World& world_;

@@ -36,10 +36,20 @@ struct Identity {
   std::int16_t epoch = -1;
 };
 
+struct MarkerTap final : sim::MessageTap {
+  Duration markers_take{};
+  sim::FrameDecision on_frame(const sim::FrameHead& frame) final {
+    const bool marker = frame.api_key == static_cast<std::int16_t>(wire::ApiKey::WriteTxnMarkers) && !frame.response;
+    if (!marker || markers_take == Duration::zero()) return {};
+    return {.action = sim::FrameAction::delay, .delay = markers_take};
+  }
+};
+
 // One broker, which is every coordinator, and a topic.
 class TransactionalWrites : public ::testing::Test {
  protected:
   TransactionalWrites() : world({.seed = 3}), cluster(world, config(), nullptr), asker(world) {
+    world.set_tap(&tap);
     cluster.start_all();
     world.start(asker.index());
     const auto serving = [&] { return cluster.serving(cluster.machine(NodeId(1))->index) != nullptr; };
@@ -99,13 +109,23 @@ class TransactionalWrites : public ::testing::Test {
                         (*answer)->results_by_topic_v3_and_below[0].results_by_partition[0].partition_error_code)
                   : ErrorCode::NETWORK_EXCEPTION;
   }
-  ErrorCode end(const Identity& who, bool commits) {
-    const auto answer = asker.ask<wire::EndTxnResponse>(
-        1, 4,
+  auto ask_to_end(int version, const Identity& who, bool commits) {
+    auto answer = asker.ask<wire::EndTxnResponse>(
+        1, version,
         wire::EndTxnRequest{
             .transactional_id = "tx", .producer_id = who.id, .producer_epoch = who.epoch, .committed = commits});
     EXPECT_TRUE(answer);
+    return answer;
+  }
+  ErrorCode end(const Identity& who, bool commits) {
+    const auto answer = ask_to_end(4, who, commits);
     return answer ? wire::error_from_code((*answer)->error_code) : ErrorCode::NETWORK_EXCEPTION;
+  }
+  // Commits as a producer of transaction version two does; who it is then.
+  Identity end_and_go_on(const Identity& who) {
+    const auto answer = ask_to_end(5, who, true);
+    EXPECT_TRUE(answer && (*answer)->error_code == 0);
+    return answer ? Identity{(*answer)->producer_id, (*answer)->producer_epoch} : Identity{};
   }
   static ProducerBatch of(const Identity& who, std::int32_t sequence = 0) {
     return {.producer = who.id, .epoch = who.epoch, .sequence = sequence, .transactional = true};
@@ -115,15 +135,18 @@ class TransactionalWrites : public ::testing::Test {
     std::vector<std::byte> batch;
   };
   using Parts = std::vector<wire::ProduceResponse::PartitionProduceResponse>;
-  // The answers hold no text but their error message, in `messages`.
-  Parts produce(int version, std::vector<Written> writes, std::optional<std::string_view> transactional_id = "tx") {
+  auto send(int version, std::vector<Written> writes, std::optional<std::string_view> transactional_id = "tx") {
     std::vector<wire::ProduceRequest::PartitionProduceData> data;
     for (Written& write : writes) data.push_back({.index = write.partition, .records = wire::Records::of(write.batch)});
     std::vector<wire::ProduceRequest::TopicProduceData> topics{{.name = "t", .partition_data = data}};
-    const auto answer = asker.ask<wire::ProduceResponse>(
+    return asker.send<wire::ProduceResponse>(
         1, version,
         wire::ProduceRequest{
             .transactional_id = transactional_id, .acks = -1, .timeout_ms = 5'000, .topic_data = topics});
+  }
+  // The answers hold no text but their error message, in `messages`.
+  Parts produce(int version, std::vector<Written> writes, std::optional<std::string_view> transactional_id = "tx") {
+    const auto answer = asker.await(*send(version, std::move(writes), transactional_id));
     messages.clear();
     Parts parts;
     EXPECT_TRUE(answer && (*answer)->responses.size() == 1);
@@ -172,6 +195,7 @@ class TransactionalWrites : public ::testing::Test {
     return broker->replicas().find({.topic = topic, .index = partition})->log().log_end();
   }
 
+  MarkerTap tap;
   sim::World world;
   sim::Cluster cluster;
   Asker asker;
@@ -211,6 +235,31 @@ TEST_F(TransactionalWrites, FromVersion12OnALeaderAddsWhatIsWritten) {
   EXPECT_EQ(end(who, true), ErrorCode::NONE);
   world.run_for(1s);
   EXPECT_EQ(log_end(0), Offset(4)) << "it gets its marker";
+}
+
+// The coordinator is asked again about the first one, since the transaction before is still being ended.
+TEST_F(TransactionalWrites, ALaterBatchDoesNotOvertakeOneThatIsAskedAboutAgain) {
+  tap.markers_take = 10ms;
+  for (const Duration later : {1ms, 6ms, 14ms, 30ms}) {
+    const Identity who = init();
+    const Offset before = log_end(0);
+    ASSERT_EQ(produce_one(12, 0, of(who)), ErrorCode::NONE);
+    const Identity next = end_and_go_on(who);
+    const auto first = send(12, {{0, make_producer_batch(of(next, 0))}});
+    world.run_for(later);
+    const auto second = send(12, {{0, make_producer_batch(of(next, 3))}});
+    Offset base = before + 4;  // three records and the marker
+    for (const auto& sent : {first, second}) {
+      const auto answer = asker.await(*sent);
+      ASSERT_TRUE(answer);
+      const auto& part = (*answer)->responses[0].partition_responses[0];
+      EXPECT_EQ(wire::error_from_code(part.error_code), ErrorCode::NONE) << later.count();
+      EXPECT_EQ(Offset(part.base_offset), base) << later.count();
+      base = base + 3;
+    }
+    EXPECT_EQ(end(next, true), ErrorCode::NONE);
+    world.run_for(1s);
+  }
 }
 
 // The coordinator is asked about who comes with another epoch, though a transaction of its producer is open.
