@@ -291,11 +291,9 @@ void WhiteBoxState::check_candidates(PartitionTruth& p) {
     const std::int64_t lacks = matched_end(r);
     const bool diverged = log_end(r) > lacks;
     violate("C2", &p, lacks,
-            "broker " + std::to_string(r.node.value()) + " could lead " + name(p) + " but " +
-                (diverged ? "diverges from" : "lacks") + " committed offset " + std::to_string(lacks) +
-                " (high watermark " + std::to_string(p.true_hw) + ")",
-            "broker " + std::to_string(r.node.value()) + " is in the ISR and unfenced with log end " +
-                std::to_string(log_end(r)));
+            broker(r.node) + " could lead " + name(p) + " but " + (diverged ? "diverges from" : "lacks") +
+                " committed offset " + std::to_string(lacks) + " (high watermark " + std::to_string(p.true_hw) + ")",
+            broker(r.node) + " is in the ISR and unfenced with log end " + std::to_string(log_end(r)));
     return;
   }
 }

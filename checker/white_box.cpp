@@ -258,14 +258,8 @@ Offset WhiteBox::readable_end(const PartitionKey& partition, NodeId node, Offset
   const Slot s = p == nullptr ? kNoSlot : state_->find_slot(*p, node);
   if (s == kNoSlot || !p->compacted) return bound;
   const Replica& r = p->replicas[s];
-  const BatchTree& tree = state_->tree;
-  // A batch that was never announced has no place.
-  const auto served = [&](BatchIndex i) {
-    return tree[i].end <= bound.value() && (tree[i].unknown || state_->has_place(r, i));
-  };
-  BatchIndex i = r.head;
-  while (i != kNoBatch && tree[i].parent != kNoBatch && !served(i)) i = tree[i].parent;
-  return Offset(std::max(r.log_start, i == kNoBatch ? 0 : tree[i].end));
+  if (r.head == kNoBatch) return Offset(r.log_start);
+  return Offset(std::max(r.log_start, state_->tree[state_->left_below(r, bound.value())].end));
 }
 
 }  // namespace verdict::checker

@@ -148,6 +148,14 @@ std::string WhiteBoxState::kept_for(PartitionTruth& p, const Replica& r, BatchIn
   return later.empty() ? "no later value of its key is there" : later;
 }
 
+// The last batch that ends at or before `offset` and that compaction left on the replica, or the log's beginning. A
+// batch that was never announced has no place.
+BatchIndex WhiteBoxState::left_below(const Replica& r, std::int64_t offset) const {
+  BatchIndex i = ancestor(r.head, offset);
+  while (tree[i].parent != kNoBatch && end(i) > r.log_start && !tree[i].unknown && !has_place(r, i)) i = tree[i].parent;
+  return i;
+}
+
 // Why the record ought to be there; empty: it may be gone.
 std::string WhiteBoxState::wrongly_gone(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record) {
   const auto needed = [&](const Replica& log) {

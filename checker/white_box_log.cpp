@@ -42,9 +42,9 @@ void WhiteBoxState::on(const protocol::events::BatchAppended& e) {
   }
   if (base != tree[head].end || last < base || e.records != last - base + 1) {
     violate("L1", &p, base,
-            "broker " + std::to_string(now.node.value()) + " appends offsets " + std::to_string(base) + ".." +
-                std::to_string(last) + " (" + std::to_string(e.records) + " records) to " + name(p) +
-                " whose log ends at " + std::to_string(tree[head].end),
+            broker(now.node) + " appends offsets " + std::to_string(base) + ".." + std::to_string(last) + " (" +
+                std::to_string(e.records) + " records) to " + name(p) + " whose log ends at " +
+                std::to_string(tree[head].end),
             "appends at offset " + std::to_string(base));
     return;
   }
@@ -160,7 +160,7 @@ BatchIndex WhiteBoxState::append_apart(PartitionTruth& p, Slot s, const protocol
     if (base > both_hold && end(fork) < base) {
       if (excused) continue;
       violate("C3", &p, end(fork),
-              "broker " + std::to_string(now.node.value()) + " appends offset " + std::to_string(base) + " of epoch " +
+              broker(now.node) + " appends offset " + std::to_string(base) + " of epoch " +
                   std::to_string(content.epoch) + " to " + name(p) + " although its log differs from broker " +
                   std::to_string(other.node.value()) + "'s at offset " + std::to_string(end(fork)),
               "appends at offset " + std::to_string(base) + " on a log that diverged at " + std::to_string(end(fork)));
@@ -263,8 +263,8 @@ void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   if (replication && shortens && (p->isr & bit(s)) != 0 && to < p->true_hw) {
     if (!may_go(*p, r, to)) {
       violate("C5", p, to,
-              "broker " + std::to_string(now.node.value()) + ", in the ISR, truncates " + name(*p) + " to offset " +
-                  std::to_string(to) + ", below the committed " + std::to_string(p->true_hw),
+              broker(now.node) + ", in the ISR, truncates " + name(*p) + " to offset " + std::to_string(to) +
+                  ", below the committed " + std::to_string(p->true_hw),
               "truncates to " + std::to_string(to));
       return;
     }

@@ -206,9 +206,8 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
     if (head == kNoBatch) return;
     if (forgets_epoch(r, head, e)) {
       violate("L4", &p, log_end_now,
-              "broker " + std::to_string(now.node.value()) + " recovers " + name(p) + " to offset " +
-                  std::to_string(log_end_now) + " but has forgotten epoch " + std::to_string(tree[head].epoch) +
-                  ", of its last batch",
+              broker(now.node) + " recovers " + name(p) + " to offset " + std::to_string(log_end_now) +
+                  " but has forgotten epoch " + std::to_string(tree[head].epoch) + ", of its last batch",
               "opens its log, whose epochs end with " + std::to_string(e.last_epoch.value()));
       return;
     }
@@ -241,9 +240,7 @@ bool WhiteBoxState::forgets_epoch(const Replica& r, BatchIndex head, const proto
 // Where a log ends that is cut at the damage: after what is left before it, which in a compacted one may be in a hole.
 std::int64_t WhiteBoxState::left_before(const PartitionTruth& p, const Replica& r, std::int64_t damage) const {
   if (!p.compacted || damage >= log_end(r)) return std::min(damage, log_end(r));
-  BatchIndex i = ancestor(r.head, damage);
-  while (tree[i].parent != kNoBatch && end(i) > r.log_start && !tree[i].unknown && !has_place(r, i)) i = tree[i].parent;
-  return end(i);
+  return end(left_below(r, damage));
 }
 
 // Of the replica's log as far as `to`, where something else may have been if no batch ends there.
@@ -287,7 +284,7 @@ BatchIndex WhiteBoxState::recovered(PartitionTruth& p, Slot s, const protocol::e
     drop_after(r, 0);
     return place(p, to, -1);
   }
-  const std::string who = "broker " + std::to_string(now.node.value());
+  const std::string who = broker(now.node);
   if (meets_rot && (to > most || (to > least && end(ancestor(r.head, to)) != to))) return misled(p, r, least, e);
   if (to >= least && to <= most) {
     const BatchIndex head = ancestor(r.head, to);

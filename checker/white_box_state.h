@@ -253,6 +253,7 @@ class WhiteBoxState {
   std::string wrongly_gone(PartitionTruth& p, const Replica& r, BatchIndex i, const RecordTruth& record);
   void take_away(PartitionTruth& p, Slot s, BatchIndex i, const std::vector<std::int64_t>& kept);
   bool has_place(const Replica& r, BatchIndex i) const;
+  BatchIndex left_below(const Replica& r, std::int64_t offset) const;
   std::int64_t left_before(const PartitionTruth& p, const Replica& r, std::int64_t damage) const;
   void damage_places(const Replica& r, std::int64_t segment, std::int64_t from, std::int64_t to,
                      std::vector<Damage>& damaged) const;

@@ -28,6 +28,13 @@ struct Group : GroupCluster {
     GroupCluster::fail_over();
     move("Stable", 2);
   }
+  // Broker 2 has taken over from broker 1, which has not heard of that.
+  void depose() {
+    fail_over();
+    member("loaded", "a", 1, "orders-0");
+    start(1);
+    coordinator = 1;
+  }
 };
 
 // ---- G1 ----
@@ -155,10 +162,7 @@ TEST(ConsumerGroups, WhatALoadedMemberHasIsNotFree) {
 TEST(ConsumerGroups, AnAnswerOfADeposedCoordinatorIsOfThePast) {
   Group g;
   g.join("a", 1, "orders-0");
-  g.fail_over();
-  g.member("loaded", "a", 1, "orders-0");
-  g.start(1);
-  g.coordinator = 1;
+  g.depose();
   g.join("b", 2, "orders-0");
   EXPECT_EQ(g.found(), "none") << g.sentence();
 }
@@ -167,10 +171,7 @@ TEST(ConsumerGroups, WhatADeposedCoordinatorDecidedMayComeIntoForce) {
   for (const std::string_view how : {"removed", "said", "not at all"}) {
     Group g;
     g.join("a", 1, "orders-0");
-    g.fail_over();
-    g.member("loaded", "a", 1, "orders-0");
-    g.start(1);
-    g.coordinator = 1;
+    g.depose();
     if (how == "removed") g.member("removed", "a", 1);
     if (how == "said") g.beats("a", 0, 2);
     g.load(1, 3), g.move("Stable", 2);
