@@ -18,14 +18,8 @@ using namespace protocol::events;  // tidy: allow using-namespace: a list of eve
 void GroupCoordinator::State::announce_loaded() const {
   if (observer == nullptr) return;
   observer->observe(GroupsLoaded{.partition = options.partition, .leader_epoch = options.leader_epoch});
-  for (const auto& [id, group] : groups) {
-    moved(group);
-    for (const auto& [member_id, member] : group.members()) member_moved(group, member, "loaded");
-  }
-  for (const auto& [id, group] : consumers) {
-    moved(group);
-    for (const auto& [member_id, member] : group.members()) member_moved(group, member, "loaded");
-  }
+  for (const auto& [id, group] : groups) announce(group);
+  for (const auto& [id, group] : consumers) announce(group);
 }
 
 void GroupCoordinator::State::moved(const ClassicGroup& group) const {

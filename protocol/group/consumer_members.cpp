@@ -179,8 +179,7 @@ GroupCoordinator::State::Done GroupCoordinator::State::commit(Work& work, Turn& 
     const auto made = consumers.insert_or_assign(work.id, std::move(*work.made)).first;
     work.made.reset();
     work.existing = find_consumers(work.id);
-    moved(made->second);
-    for (const auto& [id, member] : made->second.members()) member_moved(made->second, member, "loaded");
+    announce(made->second);
   }
   if (!work.changes.empty()) {  // most heartbeats have none
     apply(work);

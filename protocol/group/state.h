@@ -51,6 +51,12 @@ struct GroupCoordinator::State {
 
   // ---- the feed (announcements.cpp) ----
   void announce_loaded() const;
+  // As one that is there, with all its members.
+  template <class Group>
+  void announce(const Group& group) const {
+    moved(group);
+    for (const auto& [id, member] : group.members()) member_moved(group, member, "loaded");
+  }
   void moved(const ClassicGroup&) const;
   void removed(std::string_view group, std::int32_t generation, std::string_view protocol = "classic") const;
   void removed(const std::string& group) const;  // of whichever protocol, while it is there
