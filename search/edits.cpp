@@ -206,6 +206,11 @@ Edited with_clients(const Scenario& scenario, const Kept& kept) {
   return with_faults(out, faults);
 }
 
+void consume_nothing(scenarios::ProducerSpec& p) {
+  p.source = p.group = "";
+  p.protocol = scenarios::ProducerSpec{}.protocol;
+}
+
 std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
   std::vector<Edited> out;
   const auto changed = [&](auto change) { change(out.emplace_back(scenario)->workload); };
@@ -217,13 +222,13 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
   std::ranges::for_each(scenario.workload.consumers, find_group);
   for (const std::string& group : groups) {
     changed([&](scenarios::WorkloadSpec& load) {
-      const auto make_classic = [&](auto& member) {
-        if (member.group == group) member.protocol = scenarios::ConsumerSpec{}.protocol;
-      };
-      std::ranges::for_each(load.producers, make_classic);
-      std::ranges::for_each(load.consumers, make_classic);
+      for (scenarios::ProducerSpec& one : load.producers) {
+        if (one.group == group) one.protocol = scenarios::ProducerSpec{}.protocol;
+      }
       for (scenarios::ConsumerSpec& one : load.consumers) {
-        if (one.group == group) one.remote_assignor = scenarios::ConsumerSpec{}.remote_assignor;
+        if (one.group != group) continue;
+        one.protocol = scenarios::ConsumerSpec{}.protocol;
+        one.remote_assignor = scenarios::ConsumerSpec{}.remote_assignor;
       }
     });
   }
@@ -233,8 +238,7 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
     if (producer.transactional) {
       changed([&](scenarios::WorkloadSpec& load) {
         scenarios::ProducerSpec& p = load.producers[i];
-        p.source = p.group = "";
-        p.protocol = plain.protocol;
+        consume_nothing(p);
         p.transactional = false;
         p.transactional_id = "";
         p.abort_one_in = plain.abort_one_in;
@@ -243,11 +247,7 @@ std::vector<Edited> with_plainer_clients(const Scenario& scenario) {
       });
     }
     if (!producer.source.empty()) {
-      changed([&](scenarios::WorkloadSpec& load) {
-        scenarios::ProducerSpec& p = load.producers[i];
-        p.source = p.group = "";
-        p.protocol = plain.protocol;
-      });
+      changed([&](scenarios::WorkloadSpec& load) { consume_nothing(load.producers[i]); });
     }
   }
   return out;

@@ -25,7 +25,6 @@ constexpr std::int32_t kOneRecord = 64;    // bytes of a batch
 
 // Kafka's defaults.
 constexpr std::int64_t kSocketTimeoutMs = 30'000;
-constexpr std::int64_t kRequestTimeoutMs = 2'000;  // the simulation's default (sim/cluster.cpp)
 constexpr std::int64_t kFetchResponseBytes = 10'485'760;
 
 constexpr Range kBurst{1, 6};
@@ -201,23 +200,6 @@ void Maker::fit_answers() {
   const std::int64_t timeout_ms = effective("replica.socket.timeout.ms", kSocketTimeoutMs);
   const std::int64_t fits = scenario_.network.bytes_per_ms * timeout_ms / 4;
   if (effective(kMost, kFetchResponseBytes) > fits) scenario_.cluster.config[kMost] = std::to_string(fits);
-}
-
-// Below transaction version two the next transaction has the epoch of the last one: of a marker that its coordinator
-// sends again, as no answer came in time, the first copy may come in the midst of it and end it, in Kafka too
-// (KIP-890). So none is under way for that long.
-void Maker::fit_markers() {
-  const auto old = [](const ProducerSpec& load) { return load.transactional && load.transaction_version < 2; };
-  const auto feature = scenario_.cluster.features.find("transaction.version");
-  const bool all_old = feature != scenario_.cluster.features.end() && feature->second != "2";
-  if (!all_old && std::ranges::none_of(scenario_.workload.producers, old)) return;
-  const std::int64_t most = effective("request.timeout.ms", kRequestTimeoutMs) * 3 / 4;
-  for (FaultSpec& fault : scenario_.faults) {
-    const bool may_hold = fault.api.empty() || fault.api == "WriteTxnMarkers";
-    if (fault.action != "message" || !may_hold || fault.side == "response") continue;
-    fault.for_ms = fault.for_ms == 0 ? most : std::min(fault.for_ms, most);
-    fault.delay_ms = std::min(fault.delay_ms, most);
-  }
 }
 
 scenarios::Scenario Maker::make() {

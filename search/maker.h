@@ -27,7 +27,6 @@ class Maker {
   void clients();
   void environment();
   void fit_answers();
-  void fit_markers();
   void add_producer(ProducerSpec load);
   void add_consumer(scenarios::ConsumerSpec reader);
   void compaction();
@@ -115,6 +114,7 @@ class Maker {
   void consumer_sessions();
   void readers_of_committed();
   void coordinated_pattern();
+  void fit_markers();
   void coordinated_message(FaultSpec& fault);
   Trigger coordinated_trigger();
   Trigger moved(const std::string& id, std::string_view state);
@@ -141,6 +141,7 @@ class Maker {
   void dying_rebalance();
   void late_commit();
   void late_join();
+  std::vector<scenarios::ConsumerSpec*> one_group(std::string_view protocol);  // members of the first; maybe none
   void back_and_forth();
   void taken_seat();
 

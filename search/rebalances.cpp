@@ -125,14 +125,19 @@ void Maker::late_join() {
   if (share(40)) unseat(offsets_partition(), at + within(0, 1'200));
 }
 
+std::vector<scenarios::ConsumerSpec*> Maker::one_group(std::string_view protocol) {
+  std::vector<scenarios::ConsumerSpec*> group;
+  for (scenarios::ConsumerSpec& one : scenario_.workload.consumers) {
+    if (one.protocol != protocol || one.group.empty()) continue;
+    if (group.empty() || one.group == group.front()->group) group.push_back(&one);
+  }
+  return group;
+}
+
 // Members are told late to give something up, and when they say again what they have, it is to be their own again:
 // whoever was to have it has left. Then that one comes back. Of a group of the consumer protocol.
 void Maker::back_and_forth() {
-  std::vector<scenarios::ConsumerSpec*> group;
-  for (scenarios::ConsumerSpec& one : scenario_.workload.consumers) {
-    if (one.protocol != "consumer" || one.group.empty()) continue;
-    if (group.empty() || one.group == group.front()->group) group.push_back(&one);
-  }
+  std::vector<scenarios::ConsumerSpec*> group = one_group("consumer");
   if (group.size() < 2) return late_join();
   const std::int64_t beat = effective("group.consumer.heartbeat.interval.ms", 0);
   scenarios::ConsumerSpec& goes = *group.back();
@@ -177,11 +182,7 @@ void Maker::back_and_forth() {
 // A static member stands still while a new one makes the others join again, and somebody takes its place meanwhile. Of
 // a classic group.
 void Maker::taken_seat() {
-  std::vector<scenarios::ConsumerSpec*> group;
-  for (scenarios::ConsumerSpec& one : scenario_.workload.consumers) {
-    if (one.protocol == "consumer" || one.group.empty()) continue;
-    if (group.empty() || one.group == group.front()->group) group.push_back(&one);
-  }
+  const std::vector<scenarios::ConsumerSpec*> group = one_group("classic");
   if (group.size() < 3) return late_join();
   scenarios::ConsumerSpec& older = *group.front();
   scenarios::ConsumerSpec& comes = *group[group.size() - 2];
