@@ -68,14 +68,8 @@ class KafkaNode(live_cluster.Node):
 
 class Bench(live_cluster.Cluster):
     def __init__(self, node_type, brokers, **extra):
-        self.node_type = node_type
-        super().__init__(brokers, **extra)
+        super().__init__(brokers, node_type, **extra)
         self.start_s = 0.0
-
-    def add(self, common, node_id, roles_key, roles, listeners):
-        self.nodes[node_id] = self.node_type(
-            self.folder / str(node_id), {roles_key: roles, "node.id": node_id, "listeners": listeners, **common}
-        )
 
     def __enter__(self):
         for node in self.nodes.values():

@@ -200,7 +200,10 @@ class Node:
 class Cluster:
     """A controller and brokers, or one combined node (brokers=0), in a temporary folder."""
 
-    def __init__(self, brokers, **extra):
+    starts_within_s = 30.0
+
+    def __init__(self, brokers, node_type=Node, **extra):
+        self.node_type = node_type
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="verdict-live-"))
         ports = free_ports(brokers + 2)
         self.ports = {}
@@ -226,7 +229,7 @@ class Cluster:
             self.add(common, number, "process.roles", "broker", f"PLAINTEXT://127.0.0.1:{ports[number]}")
 
     def add(self, common, node_id, roles_key, roles, listeners):
-        self.nodes[node_id] = Node(
+        self.nodes[node_id] = self.node_type(
             self.folder / str(node_id), {roles_key: roles, "node.id": node_id, "listeners": listeners, **common}
         )
 
@@ -257,7 +260,7 @@ class Cluster:
                 print(f"---- {node.log_path}, its last lines:\n" + "\n".join(node.log().split("\n")[-12:]))
             print(f"---- everything is kept in {self.folder}", flush=True)
 
-    def wait_serving(self, node_id, seconds=30.0):
+    def wait_serving(self, node_id):
         node = self.nodes[node_id]
 
         def answers():
@@ -265,7 +268,7 @@ class Cluster:
                 raise AssertionError(f"node {node_id} ended: {node.log()[-2000:]}")
             return api_versions(self.ports[node_id])
 
-        until(f"node {node_id} answers", answers, seconds)
+        until(f"node {node_id} answers", answers, self.starts_within_s)
 
 
 def quick_cluster(**extra):

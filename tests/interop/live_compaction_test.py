@@ -104,8 +104,7 @@ class BothCompact(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         kafka_or_skip()
-        ours = {key.replace(".", "_"): value for key, value in ONE_BROKER.items()}
-        cls.ours = cls.enterClassContext(live_cluster.Cluster(0, **ours, **CLEANER)).bootstrap
+        cls.ours = cls.enterClassContext(live_cluster.Cluster(0, **ONE_BROKER, **CLEANER)).bootstrap
         cls.kafka = cls.enterClassContext(ApacheKafka(**CLEANER)).bootstrap
 
     def both(self, topic, fill):

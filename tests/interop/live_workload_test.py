@@ -233,8 +233,7 @@ class Workloads:
 class OneNodeOfOurs(Workloads, unittest.TestCase):
     @classmethod
     def serve(cls):
-        settings = {key.replace(".", "_"): value for key, value in ONE_BROKER.items()}
-        cls.at = cls.enterClassContext(live_cluster.Cluster(0, **settings)).bootstrap
+        cls.at = cls.enterClassContext(live_cluster.Cluster(0, **ONE_BROKER)).bootstrap
 
     def test_an_interruption(self):
         run = under_way("single-replica", self.at, self.folder, 100000)
