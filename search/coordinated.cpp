@@ -18,7 +18,6 @@ constexpr std::string_view kConsumerSession = "group.consumer.session.timeout.ms
 constexpr std::int64_t kMinSessionMs = 500;
 constexpr std::int64_t kConsumerSessionMs = 2'000;
 constexpr std::int64_t kAbortTimedOutMs = 500;
-constexpr std::int64_t kRequestTimeoutMs = 2'000;
 
 constexpr std::int64_t kTransformersSessionMs = 2'000;  // as scenarios/clients.cpp gives them
 
@@ -334,19 +333,13 @@ void Maker::coordinated_message(FaultSpec& fault) {
 
 // Below transaction version two the next transaction has the epoch of the last one: of a marker that its coordinator
 // sends again, as no answer came in time, the first copy may come in the midst of it and end it, in Kafka too
-// (KIP-890). So none is under way for that long.
+// (KIP-890). So coordinators wait for longer than any drawn fault lasts, as long as Kafka's wait.
 void Maker::fit_markers() {
   const auto old = [](const ProducerSpec& load) { return load.transactional && load.transaction_version < 2; };
   const auto feature = scenario_.cluster.features.find("transaction.version");
   const bool all_old = feature != scenario_.cluster.features.end() && feature->second != "2";
   if (!all_old && std::ranges::none_of(scenario_.workload.producers, old)) return;
-  const std::int64_t most = effective("request.timeout.ms", kRequestTimeoutMs) * 3 / 4;
-  for (FaultSpec& fault : scenario_.faults) {
-    const bool may_hold = fault.api.empty() || fault.api == "WriteTxnMarkers";
-    if (fault.action != "message" || !may_hold || fault.side == "response") continue;
-    fault.for_ms = fault.for_ms == 0 ? most : std::min(fault.for_ms, most);
-    fault.delay_ms = std::min(fault.delay_ms, most);
-  }
+  scenario_.cluster.config["request.timeout.ms"] = "30000";
 }
 
 void Maker::coordinated_pattern() {

@@ -325,7 +325,7 @@ TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
 
 // Its first copy would end the next transaction, which has the same epoch (KIP-890).
 TEST(Coordinated, BelowVersionTwoNoMarkerOutlastsItsRequest) {
-  int held = 0;
+  int runs = 0;
   for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
     const Scenario scenario = generate(*find_profile("transactions"), seed);
     const auto feature = scenario.cluster.features.find("transaction.version");
@@ -333,19 +333,12 @@ TEST(Coordinated, BelowVersionTwoNoMarkerOutlastsItsRequest) {
                      std::ranges::any_of(scenario.workload.producers, [](const auto& load) {
                        return load.transactional && load.transaction_version < 2;
                      });
-    const auto& config = scenario.cluster.config;
-    const auto drawn = config.find("request.timeout.ms");
-    const std::int64_t timeout_ms = drawn == config.end() ? 2'000 : std::stoll(drawn->second);
-    for (const FaultSpec& fault : scenario.faults) {
-      if (!old || fault.action != "message" || fault.side == "response") continue;
-      if (fault.api != "WriteTxnMarkers" && !fault.api.empty()) continue;
-      ++held;
-      EXPECT_GT(fault.for_ms, 0) << seed;
-      EXPECT_LT(fault.for_ms, timeout_ms) << seed;
-      EXPECT_LT(fault.delay_ms, timeout_ms) << seed;
-    }
+    if (!old) continue;
+    ++runs;
+    // One fault after the other may hold the same marker, and all of them end with the workload.
+    EXPECT_GT(of_cluster(scenario, "request.timeout.ms", 2'000), 2 * scenario.phases.run_ms) << seed;
   }
-  EXPECT_GT(held, 20);
+  EXPECT_GT(runs, 100);
 }
 
 // So that a fault that names one goes on naming it, whoever else goes.
