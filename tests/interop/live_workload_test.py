@@ -120,9 +120,13 @@ def with_an_old_position(entries):
 
 def behind_its_end(entries):
     """A partition is told to end before what had been acknowledged, and nobody had read that yet."""
-    said = [entry for entry in entries if entry["f"] == "end" and entry.get("offset", 0) > 10]
-    cut = said[0]["offset"] - 3
-    place = said[0]["topic"], said[0]["partition"]
+    told = {(entry["topic"], entry["partition"]) for entry in entries if entry["f"] == "end" and "offset" in entry}
+    last = max(
+        (entry for entry in entries if entry["f"] == "send" and entry["type"] == "ok" and entry["acks"] == -1),
+        key=lambda entry: (entry["topic"], entry["partition"]) in told and entry.get("offset", -1),
+    )
+    cut = last["offset"]
+    place = last["topic"], last["partition"]
     for entry in entries:
         if (entry["topic"], entry["partition"]) != place:
             continue
