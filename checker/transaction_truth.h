@@ -48,6 +48,7 @@ struct Decision {
   BatchIndex record = kNoBatch;  // kNoBatch: a coordinator found it in its log
   std::uint32_t ghost = 0;
   BeginPlace begin = 0;
+  bool asked = false;        // for that begin, or time-out or fence
   DecisionPlace before = 0;  // of the same producer id and marker epoch
 };
 

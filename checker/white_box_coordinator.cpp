@@ -171,6 +171,8 @@ void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
   const BeginPlace begin = begun == nullptr ? 0 : *begun;
   const BatchIndex at = batch_at(p, r, e.offset.value());
   const Move* move = latest_move(id, p, r);
+  const Begin* of = begin == 0 ? nullptr : &transactions.begins[begin - 1];
+  const bool asked = of != nullptr && (e.cause != "end" || (e.commit ? of->commit_asked : of->abort_asked));
   if (begin != 0) transactions.begins[begin - 1].decided = true;
   keep_decision({.commit = e.commit,
                  .ended_epoch = e.ended_epoch,
@@ -178,7 +180,8 @@ void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
                  .partition = index_of(p),
                  .record = at,
                  .ghost = move == nullptr ? ++transactions.ghosts : move->ghost,
-                 .begin = begin},
+                 .begin = begin,
+                 .asked = asked},
                 e.producer_id, e.producer_epoch);
   judge_decision(p, id, begin, e);
 }
@@ -266,6 +269,7 @@ void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
     return;
   }
   marked = outcome;
+  if (decision->asked) produced_[r.head].begin = decision->begin;
   judge_bound(p, r, *decision, e);
 }
 

@@ -11,12 +11,35 @@ std::string number(const Begin& begin) { return std::to_string(begin.txn & 0xfff
 }  // namespace
 
 // The begin in which the batch was sent first; what is appended after that one was decided is late.
-void WhiteBoxState::bind(const PartitionTruth& p, Produced& batch) {
+void WhiteBoxState::bind(PartitionTruth& p, const Replica& r, Produced& batch) {
   const BeginPlace* begin =
       transactions.begin_of_batch.find(batch_key(p, batch.producer, batch.epoch, batch.base_sequence));
   if (begin == nullptr || batch.base_sequence < 0) return;
   batch.begin = *begin;
   batch.late = transactions.begins[*begin - 1].decided;
+  if (batch.late) judge_late(p, r, batch);
+}
+
+// T3: what comes after its own transaction's marker in the same log belongs to none. Below version two it may belong to
+// the next, once that has begun.
+void WhiteBoxState::judge_late(PartitionTruth& p, const Replica& r, const Produced& batch) {
+  if (p.cut_epoch >= 0 || p.rotted) return;
+  bool blind = false;
+  const BatchIndex older = newest_of(batch.producer, tree[r.head].parent, r.log_start, &blind);
+  if (older == kNoBatch || produced(older)->marker == Produced::Marker::none || produced(older)->begin != batch.begin)
+    return;
+  const Begin& begin = transactions.begins[batch.begin - 1];
+  if (!begin.version_two) {
+    if (*transactions.begin_of.find(TransactionTruth::key(batch.producer, batch.epoch)) != batch.begin) return;
+    const std::uint32_t* known = transactions.id_of_producer.find(static_cast<std::uint64_t>(batch.producer));
+    const std::string& state = known == nullptr ? std::string() : transactions.ids[*known - 1].state;
+    if (state.empty() || state == "Ongoing") return;
+  }
+  violate("T3", &p, tree.base(r.head),
+          broker(now.node) + " appends offset " + std::to_string(tree.base(r.head)) + " of " + name(p) +
+              ", of transaction " + number(begin) + " of producer " + std::to_string(batch.producer) +
+              ", behind that transaction's marker at offset " + std::to_string(tree.base(older)),
+          "appends offset " + std::to_string(tree.base(r.head)));
 }
 
 // T3: in version two a marker ends the records of one transaction, that which was decided. Where a cut took a marker

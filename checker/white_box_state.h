@@ -37,7 +37,7 @@ struct Produced {
   std::int16_t epoch = -1;
   bool transactional = false;
   Marker marker = Marker::none;
-  BeginPlace begin = 0;  // the transaction in which its client sent it first
+  BeginPlace begin = 0;  // the transaction in which its client sent it first, or which the marker ends
   bool late = false;     // that one was decided when it was appended
 };
 
@@ -323,7 +323,8 @@ class WhiteBoxState {
   bool durable(const Decision& decision) const;
   const Decision* decision_for(std::int64_t producer_id, std::int16_t epoch, std::optional<bool> commit = {});
   bool lost_decisions() const;
-  void bind(const PartitionTruth& p, Produced& batch);
+  void bind(PartitionTruth& p, const Replica& r, Produced& batch);
+  void judge_late(PartitionTruth& p, const Replica& r, const Produced& batch);                               // T3
   void judge_marker(PartitionTruth& p, const Replica& r, const protocol::events::TransactionalAppended& e);  // T6 T3
   void judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
                    const protocol::events::TransactionalAppended& e);  // T3

@@ -108,7 +108,7 @@ void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
     judge_fence(*p, r, r.head);
   if (!r.view.leads) return;
   if (batch.marker == Produced::Marker::none) {
-    if (batch.begin == 0) bind(*p, batch);
+    if (batch.begin == 0) bind(*p, r, batch);
   } else {
     judge_marker(*p, r, e);
   }

@@ -237,6 +237,24 @@ TEST(Ghosts, T3ALateRecordJoinsTheNext) {
     EXPECT_EQ(t.found(), two ? "T3" : "none") << t.sentence();
   }
 }
+TEST(Ghosts, T3ALateRecordComesBehindItsMarker) {
+  enum class Meanwhile { nothing, begun, ongoing, another_end };
+  for (const auto meanwhile : {Meanwhile::nothing, Meanwhile::begun, Meanwhile::ongoing, Meanwhile::another_end}) {
+    for (const bool two : {true, false}) {
+      Transactions t;
+      if (meanwhile == Meanwhile::another_end) t.begin(0, false), t.asks(ClientAsk::Call::abort);
+      t.begin(0, two), t.sends(t.orders, 0, 0), t.move("Ongoing", 0);
+      if (meanwhile != Meanwhile::another_end) t.asks_to_abort();
+      t.decide_to(false, 0, 0), t.mark(t.orders, 0, "abort"), t.move("CompleteAbort", 0);
+      if (meanwhile == Meanwhile::begun) t.begin(0, two);
+      if (meanwhile == Meanwhile::ongoing) t.move("Ongoing", 0);
+      t.write(t.orders, 0, 0);
+      // Which transaction an earlier one's late end has ended is not known.
+      const bool breaks = meanwhile != Meanwhile::another_end && (two || meanwhile == Meanwhile::nothing);
+      EXPECT_EQ(t.found(), breaks ? "T3" : "none") << t.sentence();
+    }
+  }
+}
 TEST(Ghosts, T3ARecordOfAnotherEpoch) {
   Transactions t;
   t.begin(1), t.move("Ongoing", 1), t.write(t.orders, 0, 0), t.asks_to_commit();
@@ -277,10 +295,10 @@ TEST(Ghosts, AnEarlierEndComesToADeposedLeader) {
 
 TEST(Ghosts, T10ALateRecordHangs) {
   Transactions t;
-  t.begin(0), t.sends(t.orders, 0, 0), t.move("Ongoing", 0), t.asks_to_abort();
+  t.begin(0, false), t.sends(t.orders, 0, 0), t.move("Ongoing", 0), t.asks_to_abort();
   t.decide_to(false, 0, 0), t.mark(t.orders, 0, "abort"), t.move("CompleteAbort", 0);
   EXPECT_EQ(t.left(), "");
-  t.write(t.orders, 0, 0);
+  t.begin(0, false), t.write(t.orders, 0, 0);
   EXPECT_EQ(t.left(), "T10 ");
   t.mark(t.orders, 0, "abort");
   EXPECT_EQ(t.left(), "");
