@@ -14,9 +14,11 @@ void WhiteBoxState::on(const protocol::events::ProducersForgotten& e) {
   for (const ProducerId id : e.producers) r.forgotten[id.value()] = r.head;
 }
 
-// Whether the replica has forgotten what the batch, which is on its path, told of the producer.
-bool WhiteBoxState::forgotten(const Replica& r, std::int64_t producer, BatchIndex batch) const {
-  if (end(batch) <= r.log_start) return true;
+// Whether the replica has forgotten what the batch, which is on its path, told of the producer. Compaction leaves the
+// last batch of each: where the last one is gone, there was a later one, and a cut took it.
+bool WhiteBoxState::forgotten(const PartitionTruth& p, const Replica& r, std::int64_t producer,
+                              BatchIndex batch) const {
+  if (end(batch) <= r.log_start || (p.compacted && !has_place(r, batch))) return true;
   const auto mark = r.forgotten.find(producer);
   return mark != r.forgotten.end() && mark->second != kNoBatch && tree[batch].depth <= tree[mark->second].depth;
 }
@@ -45,7 +47,7 @@ void WhiteBoxState::judge_send(const PartitionTruth& p, const Replica& r, BatchI
     ++metrics.own_duplicates;
     return;
   }
-  if (forgotten(r, first.producer, before)) return;
+  if (forgotten(p, r, first.producer, before)) return;
   violate("T12", &p, e.base.value(),
           broker(now.node) + " appends at offset " + std::to_string(e.base.value()) + " of " + name(p) +
               " what producer " + std::to_string(first.producer) + " sent in epoch " + std::to_string(first.epoch) +

@@ -300,7 +300,7 @@ class WhiteBoxState {
                             const protocol::events::BatchAppended& e);
   void judge_sequence(const PartitionTruth& p, const Replica& r, BatchIndex made,
                       const protocol::events::BatchAppended& e);  // T7, T8
-  bool forgotten(const Replica& r, std::int64_t producer, BatchIndex batch) const;
+  bool forgotten(const PartitionTruth& p, const Replica& r, std::int64_t producer, BatchIndex batch) const;
   bool on_path(const PartitionTruth& p, BatchIndex head, BatchIndex batch) const;
   void judge_send(const PartitionTruth& p, const Replica& r, BatchIndex made,
                   const protocol::events::BatchAppended& e);  // T12

@@ -54,7 +54,7 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
   std::optional<std::int32_t> expected;
   bool known = false, blind = false;
   const auto older = [&](BatchIndex i) { return newest_of(id, tree[i].parent, r.log_start, &blind); };
-  for (BatchIndex i = older(made); i != kNoBatch && !forgotten(r, id, i); i = older(i)) {
+  for (BatchIndex i = older(made); i != kNoBatch && !forgotten(p, r, id, i); i = older(i)) {
     const Produced* before = produced(i);
     if (!known && before->epoch > e.producer_epoch.value()) {
       violate("T7", &p, e.base.value(),

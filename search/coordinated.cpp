@@ -331,15 +331,13 @@ void Maker::coordinated_message(FaultSpec& fault) {
   fault.for_ms = within(50, 2'000);
 }
 
-// Below transaction version two the next transaction has the epoch of the last one: of a marker that its coordinator
-// sends again, as no answer came in time, the first copy may come in the midst of it and end it, in Kafka too
-// (KIP-890). So coordinators wait for longer than any drawn fault lasts, as long as Kafka's wait.
+// Of a marker that its coordinator sends again, as no answer came in time, the first copy may come in the midst of the
+// next transaction, which has the marker's epoch, and end it: in Kafka too, till its coordinators tell a marker's
+// transaction version (KIP-1228, after 4.1). So coordinators wait for longer than any drawn fault lasts, as long as
+// Kafka's wait.
 void Maker::fit_markers() {
-  const auto old = [](const ProducerSpec& load) { return load.transactional && load.transaction_version < 2; };
-  const auto feature = scenario_.cluster.features.find("transaction.version");
-  const bool all_old = feature != scenario_.cluster.features.end() && feature->second != "2";
-  if (!all_old && std::ranges::none_of(scenario_.workload.producers, old)) return;
-  scenario_.cluster.config["request.timeout.ms"] = "30000";
+  if (std::ranges::any_of(scenario_.workload.producers, &ProducerSpec::transactional))
+    scenario_.cluster.config["request.timeout.ms"] = "30000";
 }
 
 void Maker::coordinated_pattern() {

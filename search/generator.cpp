@@ -249,8 +249,8 @@ scenarios::Scenario Maker::make() {
     fault.stays_down = true;
   }
   fit_answers();
-  fit_markers();
   compaction();
+  fit_markers();
   // As a file has them: by name.
   for (FaultSpec& fault : scenario_.faults) {
     if (fault.when) std::ranges::sort(fault.when->match, {}, &scenarios::Condition::field);

@@ -295,6 +295,20 @@ TEST(Transactions, BelowTheLogStartNothingIsKnown) {
   p.idempotent(9);
   EXPECT_EQ(p.found(), "T8") << p.sentence();
 }
+// A cut may have taken the batch for whose sake it could go.
+TEST(Transactions, WhatCompactionTookTellsNothing) {
+  for (const bool left : {false, true}) {
+    Partition p;
+    p.idempotent(0), p.idempotent(1);
+    std::vector<Offset> bases, none;
+    std::vector<FilePosition> positions;
+    if (left) bases.emplace_back(1), positions.emplace_back(0);
+    p.event(1, LogCleaned{p.key, Offset(0), Offset(2), Offset(2), Offset(2), bases, bases, positions, FilePosition(100),
+                          none});
+    p.idempotent(7);
+    EXPECT_EQ(p.found(), left ? "T8" : "none") << p.sentence();
+  }
+}
 TEST(Transactions, SequencesWrapToZero) {
   Partition p;
   p.idempotent(INT32_MAX - 1), p.idempotent(INT32_MAX), p.idempotent(0), p.idempotent(1);

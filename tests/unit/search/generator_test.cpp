@@ -323,22 +323,20 @@ TEST(Coordinated, MembersAndClientsAreOfAllKinds) {
     EXPECT_GE(counts[what], 10) << what;
 }
 
-// Its first copy would end the next transaction, which has the same epoch (KIP-890).
-TEST(Coordinated, BelowVersionTwoNoMarkerOutlastsItsRequest) {
+// Its first copy would end the next transaction, which has its epoch (KIP-890, KIP-1228).
+TEST(Coordinated, NoMarkerOutlastsItsRequest) {
   int runs = 0;
-  for (std::uint64_t seed = 1; seed <= 1500; ++seed) {
-    const Scenario scenario = generate(*find_profile("transactions"), seed);
-    const auto feature = scenario.cluster.features.find("transaction.version");
-    const bool old = (feature != scenario.cluster.features.end() && feature->second != "2") ||
-                     std::ranges::any_of(scenario.workload.producers, [](const auto& load) {
-                       return load.transactional && load.transaction_version < 2;
-                     });
-    if (!old) continue;
-    ++runs;
-    // One fault after the other may hold the same marker, and all of them end with the workload.
-    EXPECT_GT(of_cluster(scenario, "request.timeout.ms", 2'000), 2 * scenario.phases.run_ms) << seed;
+  for (const Profile& profile : profiles()) {
+    for (std::uint64_t seed = 1; seed <= 500; ++seed) {
+      const Scenario scenario = generate(profile, seed);
+      if (std::ranges::none_of(scenario.workload.producers, &scenarios::ProducerSpec::transactional)) continue;
+      ++runs;
+      // One fault after the other may hold the same marker, and all of them end with the workload.
+      EXPECT_GT(of_cluster(scenario, "request.timeout.ms", 2'000), 2 * scenario.phases.run_ms)
+          << profile.name << " seed " << seed;
+    }
   }
-  EXPECT_GT(runs, 100);
+  EXPECT_GT(runs, 300);
 }
 
 // So that a fault that names one goes on naming it, whoever else goes.
