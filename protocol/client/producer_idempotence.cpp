@@ -68,6 +68,8 @@ bool Producer::may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& 
     partition.next_sequence = 0;
     partition.expected_sequence = 0;
   }
+  // Where the next leader knows nothing of the producer, it takes what comes first.
+  if (!partition.flying.empty() && partition.flies_to != partition.leader->node) return false;
   return partition.flying.size() < kMostInFlight;
 }
 

@@ -36,6 +36,7 @@ struct Producer::Partition {
   BatchPtr open;
   std::deque<BatchPtr> sealed;     // by id
   std::set<std::uint64_t> flying;  // ids of the batches in flight
+  NodeId flies_to;                 // the node that the latest of them was sent to
   bool active = false;
   std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from
   std::optional<Leader> leader;

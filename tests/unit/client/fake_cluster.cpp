@@ -44,8 +44,10 @@ void FakePartition::append(std::span<const std::byte> batch) {
 
 ErrorCode FakePartition::check_sequence(const storage::BatchHeader& batch, std::optional<Offset>& base) {
   if (batch.producer_id == kNoProducerId) return ErrorCode::NONE;
-  FakeProducer& known = producers[batch.producer_id.value()];
+  const auto [at_producer, unknown] = producers.try_emplace(batch.producer_id.value());
+  FakeProducer& known = at_producer->second;
   const std::int16_t batch_epoch = batch.producer_epoch.value();
+  if (unknown) known = {.epoch = batch_epoch, .next = batch.base_sequence};  // any is the first
   if (batch_epoch < known.epoch) return ErrorCode::INVALID_PRODUCER_EPOCH;
   if (batch_epoch > known.epoch) {
     if (batch.base_sequence != 0) return ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER;

@@ -94,6 +94,32 @@ TEST_F(IdempotenceTest, WhatFollowsAFailureGoesAfterItsRetry) {
   EXPECT_TRUE(outcomes.renumbered.empty()) << "a retry has the sequence that it had";
 }
 
+// A leader that knows nothing of the producer takes whatever comes first.
+TEST_F(IdempotenceTest, NothingOvertakesWhatAnEarlierLeaderWasSent) {
+  begin(kOneARecord, 2, 2);
+  cluster->partition("t", 1).leader = 1;
+  cluster->on_request = [&](int node, wire::ApiKey) {
+    cluster->answer_delay = node == 0 ? 200ms : 0ms;
+    return Verdict::serve;
+  };
+  int refused = 0;
+  cluster->on_produce = [&](int node, const std::string&, int partition) {
+    if (node != partition || refused > 1) return ErrorCode::NONE;
+    ++refused;
+    cluster->partition("t", 0).leader = 1;
+    cluster->partition("t", 0).epoch = LeaderEpoch(2);
+    return ErrorCode::NOT_LEADER_OR_FOLLOWER;
+  };
+  send_all(0, 1);
+  ASSERT_TRUE(run_until([&] { return refused == 1; }));
+  send_all(1, 2, 1);
+  ASSERT_TRUE(settled(1)) << "by another partition's error it learns of all leaders";
+  send_all(2, 3);
+  ASSERT_TRUE(settled(3));
+  EXPECT_EQ(values(), (std::vector<std::string>{"0", "2"}));
+  EXPECT_EQ(producer->stats().epoch_bumps, 0U);
+}
+
 TEST_F(IdempotenceTest, ABatchThatIsLostForGoodBeginsAnotherEpoch) {
   begin(kOneARecord);
   ASSERT_NO_FATAL_FAILURE(refuse_one_of_several(2, ErrorCode::MESSAGE_TOO_LARGE));
@@ -111,12 +137,12 @@ TEST_F(IdempotenceTest, ABatchThatIsLostForGoodBeginsAnotherEpoch) {
   EXPECT_FALSE(outcomes.renumbered.contains(20));
 }
 
-TEST_F(IdempotenceTest, ABrokerThatHasForgottenTheProducerIsTakenByTheNextEpoch) {
+TEST_F(IdempotenceTest, ABrokerThatHasLostBatchesIsTakenByTheNextEpoch) {
   begin(kOneARecord, 1, 2);
   send_all(0, 5);
   send_all(5, 6, 1);
   ASSERT_TRUE(settled(6));
-  cluster->partition("t").producers.clear();
+  cluster->partition("t").producers.at(1000) = {.epoch = 0, .next = 1};
   send_all(6, 10);
   send_all(10, 11, 1);
   ASSERT_TRUE(settled(11));
