@@ -199,7 +199,7 @@ constexpr std::array kAllActions{
     Weight{"random_partition", 4},
     Weight{"swizzle", 4},
     Weight{"refuse_connects", 4},
-    Weight{"hang_connects", 3},
+    Weight{"hang_connects", 4},
     Weight{"bit_rot", 6},
 };
 constexpr std::array kElectionActions{
