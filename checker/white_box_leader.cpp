@@ -51,7 +51,9 @@ void WhiteBoxState::on(const protocol::events::BecameLeader& e) {
             "leads again with a lower high watermark");
     return;
   }
-  r.high_watermark = e.high_watermark.value();
+  // It may have been deposed, and what it counts as committed cut, before it heard that it leads.
+  const bool cut = cut_away(p, e.leader_epoch.value(), e.high_watermark.value());
+  r.high_watermark = cut ? p.cut_offset : e.high_watermark.value();
   r.high_watermark_epoch = e.leader_epoch.value();
   r.follows = -1;
   LeaderView& v = r.view;

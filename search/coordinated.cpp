@@ -26,12 +26,12 @@ constexpr std::array kTransactionApis{
     Weight{"Produce", 6}, Weight{"WriteTxnMarkers", 9},    Weight{"FindCoordinator", 1},
 };
 constexpr std::array kGroupApis{
-    Weight{"JoinGroup", 6},    Weight{"SyncGroup", 6},   Weight{"Heartbeat", 5},
+    Weight{"JoinGroup", 6},    Weight{"SyncGroup", 6},   Weight{"Heartbeat", 7},
     Weight{"OffsetCommit", 8}, Weight{"OffsetFetch", 3}, Weight{"LeaveGroup", 2},
 };
 constexpr std::array kTransformApis{
     Weight{"TxnOffsetCommit", 9}, Weight{"AddOffsetsToTxn", 6}, Weight{"EndTxn", 6},    Weight{"WriteTxnMarkers", 6},
-    Weight{"JoinGroup", 3},       Weight{"SyncGroup", 3},       Weight{"Heartbeat", 2}, Weight{"OffsetFetch", 2},
+    Weight{"JoinGroup", 3},       Weight{"SyncGroup", 3},       Weight{"Heartbeat", 5}, Weight{"OffsetFetch", 2},
     Weight{"InitProducerId", 2},  Weight{"Produce", 2},
 };
 constexpr std::array kWords{

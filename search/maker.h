@@ -89,12 +89,14 @@ class Maker {
 
   // leaders that are deposed without a fault of their own: returns.cpp
   void returns();
+  void outlived();
+  void comes_back(const std::vector<std::string>& cast);
+  void outvote(const std::string& partition, const std::string& leader, std::int64_t reign);
   void tail(const std::string& partition, const std::vector<std::string>& cast);
   void deaf_through(const std::string& partition, const std::string& broker);
   void apart_in_reign(const std::string& partition, const std::vector<std::string>& cast, std::int64_t reign);
   void depose(const std::string& partition, std::int64_t reign);
   void hush(const std::string& partition, std::int64_t reign);
-  void hold_divergence(const std::string& partition, std::int64_t until);
 
   // incarnations, and members of the ISR: lives.cpp
   void earlier_life();

@@ -56,7 +56,7 @@ void Maker::dying_rebalance() {
   FaultSpec& begins = add(how < 2 ? "kill" : how < 6 ? "pause" : "message");
   begins.at_ms = at;
   if (begins.action == "message") {
-    begins.api = group_api(share(60) ? "Heartbeat" : "SyncGroup");
+    begins.api = group_api(share(75) ? "Heartbeat" : "SyncGroup");
     begins.side = "request";
     begins.from = client(number);
     begins.effect = "hold";

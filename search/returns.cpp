@@ -2,6 +2,7 @@
 // led meanwhile stays in the ISR. So leadership comes and goes among brokers that all live and hold their places, and
 // what one of them has not heard of, or has and nobody else, lasts from one reign into the next.
 #include <algorithm>
+#include <array>
 
 #include "search/conditions.h"
 #include "search/maker.h"
@@ -13,11 +14,8 @@ std::int64_t short_us() { return share(60) ? within(0, 5'000) : within(5'000, 20
 
 }  // namespace
 
-// The preferred leader restarts and is in sync again; within a second it leads.
-void Maker::returns() {
-  const std::string partition = some_partition();
-  const std::vector<std::string> cast = replicas_of(partition);
-  if (cast.size() < 3) return reigns();
+// The preferred leader restarts and is in sync again; the next check, a second later at most, lets it lead.
+void Maker::comes_back(const std::vector<std::string>& cast) {
   scenarios::Properties& config = scenario_.cluster.config;
   config["leader.imbalance.check.interval.seconds"] = "1";
   if (share(70)) config["replica.socket.timeout.ms"] = "20000";
@@ -27,12 +25,19 @@ void Maker::returns() {
   stop.target = cast[0];
   stop.restart_ms = within(20, 200);
   make_time(*stop.at_ms + within(2'500, 4'500));
+}
+
+// It leads again, and not for long: who has which records, and who has heard of whom, differs through the reigns.
+void Maker::returns() {
+  const std::string partition = some_partition();
+  const std::vector<std::string> cast = replicas_of(partition);
+  if (cast.size() < 3) return reigns();
+  comes_back(cast);
   if (share(60)) tail(partition, cast);
   if (share(50)) deaf_through(partition, cast[share(70) ? 1 : 2]);
   if (share(50)) apart_in_reign(partition, cast, within(2, 3));
   if (share(85)) depose(partition, 2);
   if (share(50)) hush(partition, within(1, 3));
-  if (share(40)) hold_divergence(partition, within(3, 4));
   if (share(30)) depose(partition, 3);
 }
 
@@ -42,9 +47,9 @@ void Maker::tail(const std::string& partition, const std::vector<std::string>& c
   const std::string id = rule.id;
   rule.when = in_reign(partition, 1);
   rule.when->match.push_back(members("isr", cast.size()));
-  rule.when->after_us = within(0, 300'000);
-  hold_answers(rule, cast[1], share(40) ? std::string("brokers") : cast[share(80) ? 0 : 2]);
-  rule.for_ms = within(500, 2'500);
+  rule.when->after_us = within(0, share(50) ? 50'000 : 300'000);
+  hold_answers(rule, cast[1], share(40) ? std::string("brokers") : cast[share(90) ? 0 : 2]);
+  rule.for_ms = within(1'000, 2'500);
   if (share(70)) release_in_reign(partition, id, 2);
 }
 
@@ -104,17 +109,54 @@ void Maker::hush(const std::string& partition, std::int64_t reign) {
   cut.for_ms = within(500, 5'000);
 }
 
-// An old leader's word that logs part is heard in a later reign.
-void Maker::hold_divergence(const std::string& partition, std::int64_t until) {
+// Leadership leaves the preferred leader, which lives and keeps its connections, and comes back to it. What it said to
+// a follower at first is heard when it leads again, and hardly anything has been written since.
+void Maker::outlived() {
+  const std::string partition = some_partition();
+  const std::vector<std::string> cast = replicas_of(partition);
+  if (cast.size() < 3) return held_response();
+  comes_back(cast);
+  // Two checks of who is preferred, a session's end between them.
+  scenario_.phases.run_ms = std::max(scenario_.phases.run_ms, within(4'500, 6'000));
+  if (share(90)) tail(partition, cast);
   FaultSpec& rule = add("message");
   const std::string id = rule.id;
-  Trigger& when = rule.when.emplace();
-  when.event = "divergence_answered";
-  when.match = {text("partition", partition)};
-  hold_answers(rule, leader_of(partition), "brokers");
-  rule.count = share(70) ? 1 : kAllFrames;
-  rule.for_ms = within(500, 5'000);
-  if (share(60)) release_in_reign(partition, id, until);
+  if (share(70)) {
+    Trigger& when = rule.when.emplace();
+    when.event = "divergence_answered";
+    when.match = {text("partition", partition), at_least("leader_epoch", share(70) ? 2 : 1)};
+    hold_answers(rule, leader_of(partition), "brokers");
+  } else {
+    rule.when = in_reign(partition, 2);
+    hold_answers(rule, cast[0], share(60) ? cast[1] : share(50) ? cast[2] : std::string("brokers"));
+  }
+  if (share(80)) rule.count = static_cast<std::int32_t>(within(1, 3));
+  if (share(15)) {
+    rule.effect = "delay";
+    rule.delay_ms = within(500, 3'000);
+  }
+  rule.for_ms = within(1'500, 5'000);
+  if (rule.effect == "hold" && share(70)) release_in_reign(partition, id, share(80) ? 4 : 3);
+  outvote(partition, cast[0], 2);
+  if (share(90)) hush(partition, share(70) ? 2 : 3);
+}
+
+// Fenced, although it lives and most of the others hear it.
+void Maker::outvote(const std::string& partition, const std::string& leader, std::int64_t reign) {
+  constexpr std::array kWays{Weight{"message", 4}, Weight{"partition", 3}, Weight{"pause", 2}, Weight{"isolate", 1}};
+  FaultSpec& fault = add(weighted(kWays));
+  fault.when = in_reign(partition, reign);
+  if (share(40)) fault.when->event = "divergence_answered";  // not before it has said something
+  fault.when->after_us = short_us();
+  if (fault.action == "message") {
+    unheard(fault, leader);
+  } else if (fault.action == "partition") {
+    fault.a = {leader};
+    fault.b = {"controller"};
+  } else {
+    fault.target = leader;
+  }
+  fault.for_ms = effective("broker.session.timeout.ms", 2'000) + within(20, 800);
 }
 
 }  // namespace verdict::search

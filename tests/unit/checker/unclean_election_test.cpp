@@ -100,6 +100,26 @@ TEST(C1C2, AnUncleanElectionOfABrokerThatIsDownIsJudgedByTheMembersThatThereWere
     }
   }
 }
+// It was deposed before it had heard that it leads, and says what was committed once.
+TEST(C3, ADeposedLeaderBeginsAfterAConfiguredUncleanElection) {
+  for (const bool late : {true, false}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
+    c.commit(2);
+    c.decide(1, 1, {1, 2});
+    c.adopt(1, 1, {1, 2}, {1, 2});
+    c.more(1, {1, 2});
+    c.fence(1, true);
+    c.decide(2, 2, {2});
+    if (!late) c.lead(2, 2, {2}, 3);
+    c.fence(2, true);
+    c.decide(3, 3, {3}, true);
+    if (late) c.lead(2, 2, {2}, 3);
+    c.lead(3, 3, {3}, 2);
+    c.append(3, 3, 900);
+    c.advance(3, 3, 2, 3, {3}, {3});
+    EXPECT_EQ(c.found(), "none") << late << c.sentence();
+  }
+}
 // What an election took may still be read: from the deposed leader, and from a follower of the new one that has yet to
 // cut it. Not from the new leader.
 TEST(C6, WhatAConfiguredUncleanElectionTookIsReadWhereItStillIs) {
