@@ -171,6 +171,55 @@ TEST(Swarm, RunsLackMostKinds) {
   for (const auto& [name, count] : counts) EXPECT_LT(count, 900) << name;
 }
 
+// ---- retention ----
+
+std::int64_t of_topic(const scenarios::TopicSpec& topic, const char* key, std::int64_t otherwise) {
+  const auto found = topic.config.find(key);
+  return found == topic.config.end() ? otherwise : std::stoll(found->second);
+}
+
+// Records go within a second or as soon as there are a few, and that is looked for often.
+bool keeps_little(const Scenario& scenario, const scenarios::TopicSpec& topic) {
+  constexpr std::int64_t kNever = 1'000'000'000;
+  return of_cluster(scenario, "log.retention.check.interval.ms", 1'000) <= 500 &&
+         std::min(of_topic(topic, "retention.ms", kNever), of_topic(topic, "retention.bytes", kNever)) <= 2'000;
+}
+
+// How a broker is away until it is fenced and longer, if the fault is about that.
+std::string absence(const Scenario& scenario, const FaultSpec& fault, const std::string& broker) {
+  const std::int64_t session_ms = of_cluster(scenario, "broker.session.timeout.ms", 2'000);
+  const bool apart = std::ranges::find(fault.b, "controller") != fault.b.end();
+  if (fault.action == "partition" && apart && fault.a == std::vector{broker})
+    return fault.for_ms > session_ms ? "cut off" : "";
+  if (fault.target != broker) return {};
+  if (fault.action == "pause") return fault.for_ms > session_ms ? "paused" : "";
+  return fault.restart_ms > session_ms ? "down" : "";
+}
+
+// Longer than the others keep records, and most often it led.
+TEST(Retention, ABrokerIsAwayForLongerThanRecordsAreKept) {
+  std::map<std::string, int> counts;
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    const Scenario scenario = generate(profiles().front(), seed);
+    std::set<std::string> found;
+    for (const scenarios::TopicSpec& topic : scenario.topics) {
+      if (!keeps_little(scenario, topic)) continue;
+      for (const auto& replicas : topic.assignment) {
+        for (const FaultSpec& fault : scenario.faults) {
+          for (const std::int32_t id : replicas) {
+            const std::string way = absence(scenario, fault, "broker(" + std::to_string(id) + ")");
+            if (way.empty()) continue;
+            found.insert(way);
+            found.insert(id == replicas.front() ? "a leader" : "a follower");
+          }
+        }
+      }
+    }
+    for (const std::string& what : found) ++counts[what];
+  }
+  for (const char* what : {"cut off", "paused", "down", "a leader", "a follower"}) EXPECT_GE(counts[what], 10) << what;
+}
+
 // ---- what coordinators serve ----
 
 bool has(const Scenario& scenario, const std::function<bool(const scenarios::ProducerSpec&)>& is) {
