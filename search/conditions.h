@@ -11,6 +11,7 @@
 namespace verdict::search {
 
 constexpr std::int32_t kAllFrames = 1'000'000;  // of a message rule: as good as without an end
+constexpr std::int32_t kOneRecord = 64;         // bytes of a batch: each record has one of its own
 
 inline scenarios::Condition text(const char* field, const std::string& value) {
   return {.field = field, .kind = scenarios::Condition::Kind::text, .text = value};

@@ -21,7 +21,6 @@ constexpr std::int32_t kOften = 75;  // share of runs that set the time-outs whi
 constexpr std::int32_t kLongCut = 2;
 constexpr std::int64_t kLongCutMs = 6'000;
 constexpr std::int32_t kCoordinated = 70;  // share of patterns that are about coordinators, in runs that have them
-constexpr std::int32_t kOneRecord = 64;    // bytes of a batch
 
 // Kafka's defaults.
 constexpr std::int64_t kSocketTimeoutMs = 30'000;

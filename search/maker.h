@@ -105,6 +105,11 @@ class Maker {
   FaultSpec& lose(const std::string& broker);
   static void hold_answers(FaultSpec& rule, const std::string& from, const std::string& to);
 
+  // away for longer than the others keep records: retention.cpp
+  void long_away();
+  void keep_little(const std::string& name);
+  void meanwhile(const std::string& partition, const std::vector<std::string>& others, std::int64_t away);
+
   // clients that coordinators serve, and what hurts them: coordinated.cpp, transactions.cpp
   bool has_transactions() const { return load_ != "plain" && load_ != "groups"; }
   bool has_groups() const { return load_ == "groups" || load_ == "transforms"; }

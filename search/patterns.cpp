@@ -245,6 +245,7 @@ void Maker::pattern(std::string_view name) {
   if (name == "earlier-life") return earlier_life();
   if (name == "late-fencing") return late_fencing();
   if (name == "shrunken") return shrunken();
+  if (name == "long-away") return long_away();
   if (name == "paused-producer") return paused_producer();
   if (name == "coordinator-dies") return coordinator_dies();
   if (name == "late-marker") return late_marker();

@@ -228,13 +228,13 @@ constexpr std::array kAllPatterns{
     Weight{"pending-isr", 8},    Weight{"doom-in-turn", 4},    Weight{"slow-follower", 6},  Weight{"quick-restarts", 5},
     Weight{"cut-off-leader", 6}, Weight{"blackout", 3},        Weight{"topic-change", 3},   Weight{"rolling", 1},
     Weight{"reigns", 18},        Weight{"long-answer", 4},     Weight{"earlier-life", 6},   Weight{"late-fencing", 4},
-    Weight{"shrunken", 8},       Weight{"returns", 4},         Weight{"outlived", 3},
+    Weight{"shrunken", 8},       Weight{"returns", 4},         Weight{"outlived", 3},       Weight{"long-away", 6},
 };
 constexpr std::array kNarrowPatterns{
     Weight{"reigns", 40},        Weight{"returns", 24},      Weight{"shrunken", 14},      Weight{"earlier-life", 10},
     Weight{"late-fencing", 6},   Weight{"long-answer", 10},  Weight{"stale-metadata", 4}, Weight{"held-response", 4},
     Weight{"pending-isr", 6},    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 14},
-    Weight{"election-burst", 4}, Weight{"outlived", 12},
+    Weight{"election-burst", 4}, Weight{"outlived", 12},     Weight{"long-away", 8},
 };
 constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},

@@ -140,11 +140,13 @@ TEST(DefaultLoad, HasThreePartitionsTwoPipelinedProducersAndMixedAcks) {
   EXPECT_GT(acks["0"], 30);
 }
 
-// What can be seen without a run: over a thousand seeds each action, operation and setting of the profile is drawn.
+// What can be seen without a run: each action, operation and setting of the profile is drawn five times in as many runs
+// as a campaign is judged by; over several times as many, as the rarest come up eight times.
 TEST(Distribution, LeavesOutNothingThatTheProfileHas) {
+  constexpr std::uint64_t kTimes = 3;
   for (const Profile& profile : profiles()) {
     std::map<std::string, std::uint64_t> counts;
-    for (std::uint64_t seed = 1; seed <= kRunsForKinds; ++seed) {
+    for (std::uint64_t seed = 1; seed <= kTimes * kRunsForKinds; ++seed) {
       const Kinds kinds = kinds_of(generate(profile, seed));
       for (const std::string& name : kinds.actions) ++counts["action " + name];
       for (const std::string& name : kinds.operations) ++counts["operation " + name];
@@ -154,7 +156,7 @@ TEST(Distribution, LeavesOutNothingThatTheProfileHas) {
     }
     for (const std::string& kind : required_kinds(profile)) {
       if (kind.starts_with("fault ") || kind.starts_with("mark ")) continue;
-      EXPECT_GE(counts[kind], 5U) << profile.name << ": " << kind;
+      EXPECT_GE(counts[kind], 5 * kTimes) << profile.name << ": " << kind;
     }
   }
 }
@@ -167,6 +169,55 @@ TEST(Swarm, RunsLackMostKinds) {
     for (const std::string& name : kinds_of(generate(profile, seed)).actions) ++counts[name];
   }
   for (const auto& [name, count] : counts) EXPECT_LT(count, 900) << name;
+}
+
+// ---- retention ----
+
+std::int64_t of_topic(const scenarios::TopicSpec& topic, const char* key, std::int64_t otherwise) {
+  const auto found = topic.config.find(key);
+  return found == topic.config.end() ? otherwise : std::stoll(found->second);
+}
+
+// Records go within a second or as soon as there are a few, and that is looked for often.
+bool keeps_little(const Scenario& scenario, const scenarios::TopicSpec& topic) {
+  constexpr std::int64_t kNever = 1'000'000'000;
+  return of_cluster(scenario, "log.retention.check.interval.ms", 1'000) <= 500 &&
+         std::min(of_topic(topic, "retention.ms", kNever), of_topic(topic, "retention.bytes", kNever)) <= 2'000;
+}
+
+// How a broker is away until it is fenced and longer, if the fault is about that.
+std::string absence(const Scenario& scenario, const FaultSpec& fault, const std::string& broker) {
+  const std::int64_t session_ms = of_cluster(scenario, "broker.session.timeout.ms", 2'000);
+  const bool apart = std::ranges::find(fault.b, "controller") != fault.b.end();
+  if (fault.action == "partition" && apart && fault.a == std::vector{broker})
+    return fault.for_ms > session_ms ? "cut off" : "";
+  if (fault.target != broker) return {};
+  if (fault.action == "pause") return fault.for_ms > session_ms ? "paused" : "";
+  return fault.restart_ms > session_ms ? "down" : "";
+}
+
+// Longer than the others keep records, and most often it led.
+TEST(Retention, ABrokerIsAwayForLongerThanRecordsAreKept) {
+  std::map<std::string, int> counts;
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    const Scenario scenario = generate(profiles().front(), seed);
+    std::set<std::string> found;
+    for (const scenarios::TopicSpec& topic : scenario.topics) {
+      if (!keeps_little(scenario, topic)) continue;
+      for (const auto& replicas : topic.assignment) {
+        for (const FaultSpec& fault : scenario.faults) {
+          for (const std::int32_t id : replicas) {
+            const std::string way = absence(scenario, fault, "broker(" + std::to_string(id) + ")");
+            if (way.empty()) continue;
+            found.insert(way);
+            found.insert(id == replicas.front() ? "a leader" : "a follower");
+          }
+        }
+      }
+    }
+    for (const std::string& what : found) ++counts[what];
+  }
+  for (const char* what : {"cut off", "paused", "down", "a leader", "a follower"}) EXPECT_GE(counts[what], 10) << what;
 }
 
 // ---- what coordinators serve ----
@@ -263,11 +314,13 @@ std::set<std::string> hurts(const Scenario& scenario) {
   return found;
 }
 
+// In a thousand runs: the rarest of it six times, where four are asked for, so several thousand are counted.
 TEST(Coordinated, WhatIsKnownToHurtIsDrawn) {
+  constexpr std::uint64_t kThousands = 5;
   for (const char* name : {"default", "transactions"}) {
     const bool own = std::string_view(name) == "transactions";
-    std::map<std::string, int> counts;
-    for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    std::map<std::string, std::uint64_t> counts;
+    for (std::uint64_t seed = 1; seed <= kThousands * 1000; ++seed) {
       for (const std::string& what : hurts(generate(*find_profile(name), seed))) ++counts[what];
     }
     for (const char* what :
@@ -276,11 +329,11 @@ TEST(Coordinated, WhatIsKnownToHurtIsDrawn) {
           "an end unanswered", "records that arrive after their abort", "an end that arrives in the next transaction",
           "a marker that arrives at the next leader", "a commit that arrives late",
           "a verification that its transaction's end overtakes"})
-      EXPECT_GE(counts[what], own ? 15 : 4) << name << ": " << what;
+      EXPECT_GE(counts[what], (own ? 15 : 4) * kThousands) << name << ": " << what;
     if (!own) continue;
     for (const char* what : {"a new instance that is late", "a transaction that its client gives up",
                              "members that are told late what to give up"})
-      EXPECT_GE(counts[what], 10) << what;
+      EXPECT_GE(counts[what], 10 * kThousands) << what;
   }
 }
 
