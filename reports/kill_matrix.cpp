@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/random.h"
 
@@ -11,6 +12,9 @@ namespace {
 
 using scenarios::RunOutcome;
 using scenarios::RunResult;
+
+// Of the held-out half, but a pattern was drawn up for them since: old-news (search/returns.cpp).
+constexpr std::array<std::string_view, 1> kTunedSince{"kip-320-truncate"};
 
 std::int64_t median(std::vector<std::int64_t> values) {  // not empty; of two the lower
   std::ranges::sort(values);
@@ -42,6 +46,7 @@ std::string text_of(const std::optional<Estimate>& estimate) {
 }
 
 Half half_of(std::string_view id) {
+  if (std::ranges::find(kTunedSince, id) != kTunedSince.end()) return Half::tuned;
   std::uint64_t key = 0;
   for (const char c : id) key = mix64(key, static_cast<std::uint8_t>(c));
   return (key & 1) == 0 ? Half::tuned : Half::held_out;
