@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/random.h"
 
@@ -11,6 +12,16 @@ namespace {
 
 using scenarios::RunOutcome;
 using scenarios::RunResult;
+
+// Of whatever half: a pattern was made for each.
+constexpr std::array<std::string_view, 6> kTunedSince{
+    "kip-320-truncate",      // old-news
+    "kafka-18991",           // outlived
+    "kept-below-log-start",  // long-away
+    "kafka-8500",            // taken-seat
+    "kafka-10284",           // back-and-forth
+    "kafka-14884",           // given-up, late-verification
+};
 
 std::int64_t median(std::vector<std::int64_t> values) {  // not empty; of two the lower
   std::ranges::sort(values);
@@ -42,6 +53,7 @@ std::string text_of(const std::optional<Estimate>& estimate) {
 }
 
 Half half_of(std::string_view id) {
+  if (std::ranges::find(kTunedSince, id) != kTunedSince.end()) return Half::tuned;
   std::uint64_t key = 0;
   for (const char c : id) key = mix64(key, static_cast<std::uint8_t>(c));
   return (key & 1) == 0 ? Half::tuned : Half::held_out;

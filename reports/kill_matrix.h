@@ -34,7 +34,7 @@ std::optional<Estimate> cost_to_kill(std::span<const Cost> trials, double quanti
 std::string text_of(const std::optional<Estimate>& estimate);                         // "12", "> 500", "-"
 
 // The generator may be tuned on one half of the defects; the numbers of the other are the honest ones. mix64 folded
-// over the characters of the id decides: a last bit of 0 is tuned.
+// over the characters of the id decides: a last bit of 0 is tuned. So is any that a pattern was made for all the same.
 enum class Half : std::uint8_t { tuned, held_out };
 Half half_of(std::string_view id);
 std::string_view name_of(Half half);

@@ -90,9 +90,13 @@ class Maker {
   // leaders that are deposed without a fault of their own: returns.cpp
   void returns();
   void outlived();
-  void comes_back(const std::vector<std::string>& cast);
   void outvote(const std::string& partition, const std::string& leader, std::int64_t reign);
-  void tail(const std::string& partition, const std::vector<std::string>& cast);
+  void old_news();
+  void come_back(const std::vector<std::string>& cast);
+  void tail(const std::string& partition, const std::vector<std::string>& cast, std::int32_t nobody);
+  void commit_by_all(const std::string& partition);
+  void one_by_one(const std::string& partition, const std::string& broker, std::int64_t reign);
+  void miss(const std::string& partition, const std::string& leader, const std::string& broker, std::int64_t reign);
   void deaf_through(const std::string& partition, const std::string& broker);
   void apart_in_reign(const std::string& partition, const std::vector<std::string>& cast, std::int64_t reign);
   void depose(const std::string& partition, std::int64_t reign);

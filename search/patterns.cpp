@@ -241,6 +241,7 @@ void Maker::pattern(std::string_view name) {
   if (name == "reigns") return reigns();
   if (name == "returns") return returns();
   if (name == "outlived") return outlived();
+  if (name == "old-news") return old_news();
   if (name == "long-answer") return long_answer();
   if (name == "earlier-life") return earlier_life();
   if (name == "late-fencing") return late_fencing();

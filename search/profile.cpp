@@ -234,7 +234,7 @@ constexpr std::array kNarrowPatterns{
     Weight{"reigns", 40},        Weight{"returns", 24},      Weight{"shrunken", 14},      Weight{"earlier-life", 10},
     Weight{"late-fencing", 6},   Weight{"long-answer", 10},  Weight{"stale-metadata", 4}, Weight{"held-response", 4},
     Weight{"pending-isr", 6},    Weight{"slow-follower", 2}, Weight{"doom-in-turn", 2},   Weight{"single", 14},
-    Weight{"election-burst", 4}, Weight{"outlived", 12},     Weight{"long-away", 8},
+    Weight{"election-burst", 4}, Weight{"outlived", 11},     Weight{"long-away", 8},      Weight{"old-news", 15},
 };
 constexpr std::array kElectionPatterns{
     Weight{"single", 4},      Weight{"election-burst", 14}, Weight{"stale-metadata", 10}, Weight{"held-response", 9},

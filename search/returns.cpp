@@ -15,7 +15,7 @@ std::int64_t short_us() { return share(60) ? within(0, 5'000) : within(5'000, 20
 }  // namespace
 
 // The preferred leader restarts and is in sync again; the next check, a second later at most, lets it lead.
-void Maker::comes_back(const std::vector<std::string>& cast) {
+void Maker::come_back(const std::vector<std::string>& cast) {
   scenarios::Properties& config = scenario_.cluster.config;
   config["leader.imbalance.check.interval.seconds"] = "1";
   if (share(70)) config["replica.socket.timeout.ms"] = "20000";
@@ -32,8 +32,8 @@ void Maker::returns() {
   const std::string partition = some_partition();
   const std::vector<std::string> cast = replicas_of(partition);
   if (cast.size() < 3) return reigns();
-  comes_back(cast);
-  if (share(60)) tail(partition, cast);
+  come_back(cast);
+  if (share(60)) tail(partition, cast, 40);
   if (share(50)) deaf_through(partition, cast[share(70) ? 1 : 2]);
   if (share(50)) apart_in_reign(partition, cast, within(2, 3));
   if (share(85)) depose(partition, 2);
@@ -41,14 +41,15 @@ void Maker::returns() {
   if (share(30)) depose(partition, 3);
 }
 
-// The one that leads meanwhile has records that some or all of the others lack, once all are in sync again.
-void Maker::tail(const std::string& partition, const std::vector<std::string>& cast) {
+// The one that leads meanwhile has records that some of the others lack, once all are in sync again; in `nobody` of a
+// hundred all of them do.
+void Maker::tail(const std::string& partition, const std::vector<std::string>& cast, std::int32_t nobody) {
   FaultSpec& rule = add("message");
   const std::string id = rule.id;
   rule.when = in_reign(partition, 1);
   rule.when->match.push_back(members("isr", cast.size()));
   rule.when->after_us = within(0, share(50) ? 50'000 : 300'000);
-  hold_answers(rule, cast[1], share(40) ? std::string("brokers") : cast[share(90) ? 0 : 2]);
+  hold_answers(rule, cast[1], share(nobody) ? std::string("brokers") : cast[share(90) ? 0 : 2]);
   rule.for_ms = within(1'000, 2'500);
   if (share(70)) release_in_reign(partition, id, 2);
 }
@@ -66,6 +67,93 @@ void Maker::deaf_through(const std::string& partition, const std::string& broker
   } else if (share(70)) {
     release_in_reign(partition, id, 3);
   }
+}
+
+// A member of the ISR is deposed and soon leads again, and hears of both late, of one after the other: till then it
+// goes on as if it still led, and between the two it follows a leader whose time is over. The others know before it
+// does.
+void Maker::old_news() {
+  const std::string partition = some_partition();
+  const std::vector<std::string> cast = replicas_of(partition);
+  if (cast.size() < 3) return reigns();
+  come_back(cast);
+  const std::size_t late = share(90) ? 1 : 2;
+  if (share(70)) commit_by_all(partition);
+  if (share(95)) tail(partition, cast, 10);
+  one_by_one(partition, cast[late], 2);
+  if (share(90)) miss(partition, cast[0], cast[3 - late], 2);
+  if (share(80)) {
+    FaultSpec& cut = add("partition");
+    cut.when = in_reign(partition, 2);
+    cut.when->after_us = short_us();
+    cut.a = {cast[0]};
+    cut.b = {"controller"};
+    cut.for_ms = effective("broker.session.timeout.ms", 2'000) + within(50, 2'500);
+  } else {
+    depose(partition, 2);
+  }
+  if (share(10)) hush(partition, within(2, 3));
+  if (share(10)) depose(partition, 3);
+}
+
+// The ISR's minimum is all of the replicas: while one is out of it nothing is committed, though acks=1 writes go on.
+void Maker::commit_by_all(const std::string& partition) {
+  const std::string name = partition.substr(0, partition.rfind('-'));
+  const auto topic = std::ranges::find(scenario_.topics, name, &scenarios::TopicSpec::name);
+  topic->config["min.insync.replicas"] = std::to_string(topic->replication_factor);
+  ProducerSpec load;
+  load.topic = name;
+  load.acks = "1";
+  load.burst = 1;
+  load.batch_bytes = kOneRecord;
+  load.interval_us = within(6'000, 40'000);
+  add_producer(load);
+}
+
+// A broker's news are late from a reign on: of that reign perhaps when the next has begun, of the next later still.
+void Maker::one_by_one(const std::string& partition, const std::string& broker, std::int64_t reign) {
+  const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
+  const bool apart = share(70);
+  if (apart) {
+    FaultSpec& first = add("message");
+    const std::string id = first.id;
+    first.when = in_reign(partition, reign);
+    hold_answers(first, "controller", broker);
+    first.count = 1;
+    first.for_ms = session + within(300, 2'500);
+    FaultSpec& release = add("release");  // not when somebody leads: that may be the broker itself
+    release.of = id;
+    release.when = in_reign(partition, reign + 1);
+    if (share(70)) release.when->event = "became_follower";
+    release.when->after_us = share(70) ? within(0, 100'000) : within(100'000, 600'000);
+  }
+  FaultSpec& rest = add("message");
+  rest.when = in_reign(partition, reign);
+  hold_answers(rest, "controller", broker);
+  rest.effect = "delay";  // each answer has what there was when it left
+  rest.delay_ms = apart ? within(50, session + 500) : session + within(-100, 1'000);
+  rest.for_ms = within(1'500, 4'000);
+}
+
+// A broker gets nothing from the leader of a reign, or does not hear of it before the next.
+void Maker::miss(const std::string& partition, const std::string& leader, const std::string& broker,
+                 std::int64_t reign) {
+  const std::int64_t way = within(0, 4);
+  FaultSpec& fault = add(way < 2 ? "partition" : "message");
+  const std::string id = fault.id;
+  fault.when = in_reign(partition, reign);
+  fault.for_ms = within(500, 3'000);
+  if (way < 2) {
+    fault.a = {leader};
+    fault.b = {broker};
+    return;
+  }
+  hold_answers(fault, way < 4 ? leader : std::string("controller"), broker);
+  if (way < 4 && share(50)) return;
+  FaultSpec& release = add("release");
+  release.of = id;
+  release.when = in_reign(partition, reign + 1);
+  release.when->after_us = short_us();
 }
 
 // Two of the replicas don't hear each other through a reign.
@@ -115,10 +203,10 @@ void Maker::outlived() {
   const std::string partition = some_partition();
   const std::vector<std::string> cast = replicas_of(partition);
   if (cast.size() < 3) return held_response();
-  comes_back(cast);
+  come_back(cast);
   // Two checks of who is preferred, a session's end between them.
   scenario_.phases.run_ms = std::max(scenario_.phases.run_ms, within(4'500, 6'000));
-  if (share(90)) tail(partition, cast);
+  if (share(90)) tail(partition, cast, 40);
   FaultSpec& rule = add("message");
   const std::string id = rule.id;
   if (share(70)) {

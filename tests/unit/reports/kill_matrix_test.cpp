@@ -55,6 +55,12 @@ TEST(Halves, AreFixedAndNeitherIsEmpty) {
   EXPECT_EQ(half_of("kip-101"), half_of(std::string("kip-") + "101"));
 }
 
+// Its number is no longer one of a generator that was made without it.
+TEST(Halves, WhatAPatternWasMadeForIsNotHeldOut) {
+  EXPECT_EQ(half_of("kip-320-truncate"), Half::tuned);
+  EXPECT_EQ(half_of("kip-320-expand"), Half::held_out);
+}
+
 RunResult result(std::uint64_t seed, RunOutcome outcome, std::string invariant, bool mark, std::uint64_t hash = 1) {
   RunResult r;
   r.seed = seed;

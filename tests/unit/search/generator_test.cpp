@@ -220,6 +220,37 @@ TEST(Retention, ABrokerIsAwayForLongerThanRecordsAreKept) {
   for (const char* what : {"cut off", "paused", "down", "a leader", "a follower"}) EXPECT_GE(counts[what], 10) << what;
 }
 
+// ---- what lasts from one reign into another ----
+
+bool of_a_reign(const FaultSpec& fault, std::int64_t reign) {
+  if (!fault.when || !fault.when->event.starts_with("partition_decided")) return false;
+  return std::ranges::any_of(fault.when->match, [&](const scenarios::Condition& condition) {
+    return condition.field == "leader_epoch" && condition.min == reign;
+  });
+}
+
+// A broker hears of a reign and of the next one after the other, each late, and the reign's leader does not last.
+TEST(Reigns, ABrokersNewsAreOldOneByOne) {
+  int late = 0;
+  int first_held = 0;
+  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+    const Scenario scenario = generate(profiles().front(), seed);
+    std::set<std::string> delayed;
+    std::set<std::string> held;
+    bool cut = false;
+    for (const FaultSpec& fault : scenario.faults) {
+      const bool news = fault.action == "message" && fault.api == "Fetch" && fault.from == "controller";
+      if (news && of_a_reign(fault, 2) && fault.effect == "delay" && fault.delay_ms > 0) delayed.insert(fault.to);
+      if (news && of_a_reign(fault, 2) && fault.effect == "hold" && fault.count == 1) held.insert(fault.to);
+      cut = cut || (fault.action == "partition" && of_a_reign(fault, 2) && fault.b.front() == "controller");
+    }
+    late += !delayed.empty() && cut ? 1 : 0;
+    first_held += std::ranges::includes(delayed, held) && !held.empty() ? 1 : 0;
+  }
+  EXPECT_GE(late, 45);
+  EXPECT_GE(first_held, 20);
+}
+
 // ---- what coordinators serve ----
 
 bool has(const Scenario& scenario, const std::function<bool(const scenarios::ProducerSpec&)>& is) {
