@@ -19,7 +19,7 @@ constexpr std::array<std::string_view, 6> kTunedSince{
     "kafka-18991",           // outlived
     "kept-below-log-start",  // long-away
     "kafka-8500",            // taken-seat
-    "kafka-10284",           // back-and-forth
+    "kafka-16147",           // back-and-forth
     "kafka-14884",           // given-up, late-verification
 };
 

@@ -276,7 +276,7 @@ TEST(Coordinated, ADefaultRunIsPlainMoreOftenThanNot) {
              : has_members(scenario) ? "groups"
                                      : "plain"];
   }
-  EXPECT_GT(counts["plain"], 620);
+  EXPECT_GT(counts["plain"], 590);
   EXPECT_LT(counts["plain"], 740);
   EXPECT_GT(counts["transactions"], 80);
   EXPECT_GT(counts["zombies"], 30);
