@@ -68,6 +68,8 @@ struct Metrics {
   std::uint64_t excused_losses = 0;  // committed or acknowledged records cut with C1's excuse
   // Batches that are in a log twice since their producer took another epoch by itself and sent them again.
   std::uint64_t own_duplicates = 0;
+  // Batches of idempotent producers that a leader took again, or out of their order, as it had forgotten the producer.
+  std::uint64_t forgotten_sends = 0;
 };
 
 struct GroupStatus {  // as the broker that leads its partition of __consumer_offsets has announced it

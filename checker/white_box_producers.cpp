@@ -47,7 +47,10 @@ void WhiteBoxState::judge_send(const PartitionTruth& p, const Replica& r, BatchI
     ++metrics.own_duplicates;
     return;
   }
-  if (forgotten(p, r, first.producer, before)) return;
+  if (forgotten(p, r, first.producer, before)) {
+    ++metrics.forgotten_sends;
+    return;
+  }
   violate("T12", &p, e.base.value(),
           broker(now.node) + " appends at offset " + std::to_string(e.base.value()) + " of " + name(p) +
               " what producer " + std::to_string(first.producer) + " sent in epoch " + std::to_string(first.epoch) +

@@ -54,8 +54,13 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
   std::optional<std::int32_t> expected;
   bool known = false, blind = false;
   const auto older = [&](BatchIndex i) { return newest_of(id, tree[i].parent, r.log_start, &blind); };
-  for (BatchIndex i = older(made); i != kNoBatch && !forgotten(p, r, id, i); i = older(i)) {
+  for (BatchIndex i = older(made); i != kNoBatch; i = older(i)) {
     const Produced* before = produced(i);
+    if (forgotten(p, r, id, i)) {
+      const bool follows = e.base_sequence == sequence_after(before->base_sequence, end(i) - tree.base(i));
+      if (!known && before->epoch == e.producer_epoch.value() && !follows) ++metrics.forgotten_sends;
+      break;
+    }
     if (!known && before->epoch > e.producer_epoch.value()) {
       violate("T7", &p, e.base.value(),
               broker(now.node) + " appends offset " + std::to_string(e.base.value()) + " of " + name(p) + " in epoch " +

@@ -61,7 +61,7 @@ bool Producer::may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& 
     return false;
   }
   const Batch& first = *partition.sealed.front();
-  if (first.base_sequence >= 0) return partition.flying.empty() || *partition.flying.begin() > first.id;
+  if (first.base_sequence >= 0) return partition.flying.empty() || partition.flying.begin()->first > first.id;
   if (partition.identity != identity_) {
     if (!partition.flying.empty()) return false;
     partition.identity = identity_;
@@ -69,7 +69,8 @@ bool Producer::may_go_in_sequence(Partition& partition, MonoTime now, MonoTime& 
     partition.expected_sequence = 0;
   }
   // Where the next leader knows nothing of the producer, it takes what comes first.
-  if (!partition.flying.empty() && partition.flies_to != partition.leader->node) return false;
+  const auto elsewhere = [&](const auto& batch) { return batch.second != partition.leader->node; };
+  if (std::ranges::any_of(partition.flying, elsewhere)) return false;
   return partition.flying.size() < kMostInFlight;
 }
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -35,8 +35,7 @@ struct Producer::Partition {
   storage::BatchBuilder builder;
   BatchPtr open;
   std::deque<BatchPtr> sealed;     // by id
-  std::set<std::uint64_t> flying;  // ids of the batches in flight
-  NodeId flies_to;                 // the node that the latest of them was sent to
+  std::map<std::uint64_t, NodeId> flying;  // the batches in flight, by id, and to whom
   bool active = false;
   std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from
   std::optional<Leader> leader;

@@ -137,8 +137,7 @@ bool Producer::collect(Partition& partition, MonoTime now, MonoTime& next) {
   node.next->bytes += size;
   node.next->batches.push_back(std::move(partition.sealed.front()));
   partition.sealed.pop_front();
-  partition.flying.insert(node.next->batches.back()->id);
-  partition.flies_to = partition.leader->node;
+  partition.flying.emplace(node.next->batches.back()->id, partition.leader->node);
   return true;
 }
 

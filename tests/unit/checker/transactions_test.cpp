@@ -264,8 +264,15 @@ TEST(Transactions, WhoIsForgottenBeginsWithAnySequence) {
   p.forget(kAlice);
   p.idempotent(7);
   EXPECT_EQ(p.found(), "none") << p.sentence();
+  EXPECT_EQ(p.box.metrics().forgotten_sends, 1U);
   p.idempotent(9);
   EXPECT_EQ(p.found(), "T8") << p.sentence();
+}
+TEST(Transactions, WhoIsForgottenMayGoOn) {
+  Partition p;
+  p.idempotent(0), p.forget(kAlice), p.idempotent(1);
+  EXPECT_EQ(p.found(), "none") << p.sentence();
+  EXPECT_EQ(p.box.metrics().forgotten_sends, 0U);
 }
 TEST(Transactions, WhoIsForgottenIsFencedNoMore) {
   Partition p;
@@ -387,6 +394,7 @@ TEST(Transactions, WhoIsForgottenMayRepeatItself) {
   p.forget(kAlice);
   p.renumbered(1, 1), p.idempotent(1);
   EXPECT_EQ(p.found(), "none") << p.sentence();
+  EXPECT_EQ(p.box.metrics().forgotten_sends, 1U);
 }
 
 }  // namespace
