@@ -9,7 +9,7 @@ namespace verdict::replication {
 std::optional<FetchPosition> Replica::next_fetch() const {
   if (following_.phase != FollowerPhase::fetching) return std::nullopt;
   // From the beginning, so that nothing is counted and the answer tells where the leader's log begins.
-  if (opened_empty_)
+  if (unplaced_)
     return FetchPosition{.leader = leader_,
                          .current_leader_epoch = leader_epoch_,
                          .fetch_offset = Offset(0),
@@ -27,7 +27,7 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   // told the answers apart.
   const bool old_epoch = event.leader_epoch != leader_epoch_;
   if (following_.phase != FollowerPhase::fetching ||
-      event.fetch_offset != (opened_empty_ ? Offset(0) : log_.log_end()) ||
+      event.fetch_offset != (unplaced_ ? Offset(0) : log_.log_end()) ||
       (old_epoch && !defects_.has(Defect::Kafka18991))) {
     effects.mark(Mark::StaleFetchAnswerDropped);
     return;
@@ -39,7 +39,7 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
     effects.emit(AskLeaderOffsets{leader_, leader_epoch_});
   } else if (event.error != ErrorCode::NONE) {
     effects.emit(DelayFetch{event.error});
-  } else if (opened_empty_) {
+  } else if (unplaced_) {
     restart_empty(event.log_start, effects);
   } else if (event.diverging.known()) {
     truncate_for(event, effects);
@@ -93,7 +93,7 @@ bool Replica::restarts_at(Offset leader_log_start, Offset kept_to, Effects& effe
 // A log that was opened empty: its records were removed, perhaps in a history that was lost since, so what the leader
 // has below its place may be missing here.
 void Replica::restart_empty(Offset leader_log_start, Effects& effects) {
-  opened_empty_ = false;
+  unplaced_ = false;
   if (leader_log_start >= log_.log_start()) return;
   following_.phase = FollowerPhase::truncating;
   effects.mark(Mark::RestartedAtLeaderStart);
@@ -103,7 +103,9 @@ void Replica::restart_empty(Offset leader_log_start, Effects& effects) {
 void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
   following_.phase = FollowerPhase::truncating;
   if (to < log_.log_start()) {
-    effects.emit(TruncateFullyAndStartAt{to});
+    // What was removed here was of another history: all that the leader has is missing (Kafka starts at `to`, and lacks
+    // what lies between).
+    effects.emit(TruncateFullyAndStartAt{leader_log_start});
   } else if (restarts_at(leader_log_start, to, effects)) {
     effects.emit(TruncateFullyAndStartAt{leader_log_start, log_.last_epoch()});
   } else {
@@ -194,10 +196,10 @@ void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effect
   } else if (event.log_start > own_end) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start});
-  } else if (opened_empty_) {
+  } else if (unplaced_) {
     return restart_empty(event.log_start, effects);
   }
-  if (event.error == ErrorCode::NONE) opened_empty_ = false;
+  if (event.error == ErrorCode::NONE) unplaced_ = false;
 }
 
 }  // namespace verdict::replication

@@ -17,7 +17,12 @@ void Replica::step(const LogOpened& event, MonoTime, Effects&) {
   VERDICT_ASSERT(!opened_ && !removed_);
   opened_ = true;
   high_watermark_ = std::clamp(event.high_watermark_checkpoint, log_.log_start(), log_.log_end());
-  opened_empty_ = log_.log_start() == log_.log_end() && log_.log_start() > Offset(0) && log_.last_epoch() == kNoEpoch;
+  unplaced_ = holds_nothing();
+}
+
+// Above offset 0, and no epoch is known that a leader could compare.
+bool Replica::holds_nothing() const {
+  return log_.log_start() == log_.log_end() && log_.log_start() > Offset(0) && log_.last_epoch() == kNoEpoch;
 }
 
 void Replica::step(const MetadataChanged& event, MonoTime now, Effects& effects) {
@@ -101,7 +106,7 @@ void Replica::become_leader(const MetadataChanged& event, MonoTime now, Effects&
     leading_.end_proposal();
   }
   role_ = ReplicaRole::leader;
-  opened_empty_ = false;
+  unplaced_ = false;
   leader_ = config_.self;
   leader_epoch_ = event.leader_epoch;
   partition_epoch_ = event.partition_epoch;
@@ -149,6 +154,8 @@ void Replica::become_follower(const MetadataChanged& event, Effects& effects) {
   partition_epoch_ = event.partition_epoch;
   following_ = {};
   leading_.clear();
+  // What was removed here may have been of another history than this leader's. Members of the ISR share its.
+  if (std::ranges::find(event.isr, config_.self) == event.isr.end()) unplaced_ = unplaced_ || holds_nothing();
   if (observer_ != nullptr) [[unlikely]] {
     observer_->observe(events::BecameFollower{.partition = config_.partition,
                                               .leader_epoch = leader_epoch_,

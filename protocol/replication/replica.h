@@ -76,6 +76,7 @@ class Replica {
   void apply_brokers(std::span<const ReplicaBroker> brokers);
   void become_leader(const MetadataChanged&, MonoTime now, Effects&);
   void update_leader(const MetadataChanged&);
+  bool holds_nothing() const;
   void become_follower(const MetadataChanged&, Effects&);
 
   ErrorCode check_epoch(LeaderEpoch current, Effects&) const;
@@ -128,7 +129,7 @@ class Replica {
   ErrorCode refusal_ = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;  // what requests get while there is no role
   bool removed_ = false;
   bool opened_ = false;
-  bool opened_empty_ = false;  // above offset 0, and nothing was learnt of its place since
+  bool unplaced_ = false;  // empty above offset 0, and nothing says that its place is in the leader's history
   NodeId leader_ = kNoNode;
   LeaderEpoch leader_epoch_ = kNoEpoch;
   PartitionEpoch partition_epoch_ = kNoPartitionEpoch;
