@@ -130,7 +130,7 @@ LivenessBounds liveness_bounds(const LivenessTimeouts& t) {
   b.leader_elected = b.brokers_unfenced + t.broker_session_timeout + t.metadata_fetch_wait_max + exchange;
   // Followers notice the leader, truncate, fetch to the end, and laggards leave the ISR; the high watermark follows in
   // the fetch after. A fetch of before the heal whose answer was lost is waited for until the socket's time-out.
-  b.converged = b.leader_elected + t.replica_lag_time_max + t.replica_socket_timeout + 2 * exchange +
+  b.converged = b.leader_elected + t.copy_backlog + t.replica_lag_time_max + t.replica_socket_timeout + 2 * exchange +
                 4 * (t.replica_fetch_wait_max + t.replica_fetch_backoff + t.network_round_trip);
   // Clients give up by themselves; what brokers hold for them is answered when the leader works, or at its time-out.
   b.waiters_answered = std::max(b.converged, t.client_delivery_timeout) + exchange;

@@ -35,6 +35,7 @@ struct LivenessTimeouts {
   Duration group_rebalance_timeout{};     // max.poll.interval.ms, likewise
   Duration group_heartbeat_interval{};    // heartbeat.interval.ms, likewise
   Duration disk_backlog{};                // longest, of what a node's disk has yet to sync before the node can stop
+  Duration copy_backlog{};                // longest, of what a replica has yet to copy, a batch a fetch
 };
 
 // How long after the heal each rule may take to come true.

@@ -144,6 +144,7 @@ class Trial final : private sim::ClusterSink,
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
   std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);
+  std::int64_t longest_log();
   void conclude();
   void conclude_violation(const checker::Violation& violation);
   void conclude_black_box();

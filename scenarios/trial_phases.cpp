@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "scenarios/trial.h"
 
@@ -245,7 +246,15 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
     return std::ranges::find_if(
         goals, [&](const auto& goal) { return got_to(goal.first) < goal.second.value() && !lost_place(goal.first); });
   };
-  const Step step = run_while_not([&] { return behind() == goals.end(); }, kReadLimit, &reached);
+  const auto read = [&] {
+    return std::accumulate(goals.begin(), goals.end(), std::int64_t{0},
+                           [&](std::int64_t sum, const auto& goal) { return sum + got_to(goal.first); });
+  };
+  Step step = Step::go_on;
+  for (std::int64_t before = -1; step == Step::go_on && !reached && read() > before;) {  // long logs take their time
+    before = read();
+    step = run_while_not([&] { return behind() == goals.end(); }, kReadLimit, &reached);
+  }
   const auto last = behind();
   const std::int64_t stuck_at = last == goals.end() ? 0 : got_to(last->first);
   world_.stop_process(reader_);

@@ -24,6 +24,18 @@ bool of_sends(std::string_view anomaly) {
 
 }  // namespace
 
+// In offsets, of those that lead.
+std::int64_t Trial::longest_log() {
+  std::int64_t longest = 0;
+  for (const auto& [key, partition] : cluster_.view().partitions) {
+    const sim::Machine* machine = cluster_.machine(partition.leader);
+    broker::BrokerNode* node = machine == nullptr ? nullptr : cluster_.serving(machine->index);
+    const broker::PartitionPtr replica = node == nullptr ? nullptr : node->replicas().find(key);
+    if (replica != nullptr && replica->opened()) longest = std::max(longest, replica->log_end() - replica->log_start());
+  }
+  return longest;
+}
+
 void Trial::bound_liveness() {
   const protocol::BrokerConfig& config = cluster_.config_of(cluster_.machines().front().index);
   checker::LivenessTimeouts t;
@@ -50,6 +62,8 @@ void Trial::bound_liveness() {
                    std::chrono::microseconds(scenario_.disk.sync_us);
   t.network_round_trip =
       2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
+  // At the least a batch, which is no less than a record, comes with each fetch; most round trips are short.
+  t.copy_backlog = longest_log() * 4 * std::chrono::microseconds(scenario_.network.latency_us);
   const auto member = [&](const client::ClientOptions& client, const client::GroupOptions& group) {
     t.client_request_timeout = client.request_timeout;
     const bool classic = group.protocol == client::GroupProtocol::classic;

@@ -129,5 +129,31 @@ TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
   EXPECT_EQ(c.found(), "none") << c.sentence();
 }
 
+// What another leader had written is gone: in part it was removed, and the rest was cut.
+TEST(Retention, ALogThatIsCutToItsStartDivergesFromNothing) {
+  for (const int start : {1, 3}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
+    c.commit(1);
+    c.decide(1, 1, {1});
+    c.adopt(1, 1, {1}, {1});
+    c.append(1, 1, 701), c.append(1, 1, 702);
+    c.fence(1, true);
+    c.decide(2, 2, {2}, true);
+    c.lead(2, 2, {2}, 1);
+    c.append(2, 2, 801), c.append(2, 2, 802), c.append(2, 2, 803);
+    c.follow(3, 2, 2);
+    c.copy(3, 2, 801), c.copy(3, 2, 802), c.copy(3, 2, 803);
+    c.event(3, LogStartMoved{c.key, Offset(0), Offset(start), StartReason::retention});
+    c.fence(2, true), c.fence(1, false);
+    c.decide(1, 3, {1}, true);
+    c.lead(1, 3, {1}, 3);
+    c.follow(3, 3, 1);
+    c.event(3, LogTruncated{c.key, Offset(4), Offset(3), TruncateReason::divergence});
+    c.fetch(1, 3, 3, 3);
+    c.decide(1, 3, {1, 3});
+    EXPECT_EQ(c.found(), start == 3 ? "none" : "C2") << c.sentence();
+  }
+}
+
 }  // namespace
 }  // namespace verdict::checker
