@@ -93,7 +93,8 @@ std::optional<Violation> check_converged(const Probe& probe, const Probe::Partit
   for (const Probe::Replica& r : p.replicas) {
     if (!in_core(probe, r.node)) continue;
     const bool same = r.open && r.log_end == leader->log_end && r.high_watermark == leader->log_end;
-    if (same) continue;
+    const bool grows = p.end_before && *p.end_before < leader->log_end;
+    if (same || (grows && r.open && std::min(r.log_end, r.high_watermark) >= *p.end_before)) continue;
     return broken(probe, "V3", p, r.node,
                   p.name + " has not converged: " + broker(r.node) + " has high watermark " +
                       std::to_string(r.high_watermark.value()) + " and log end " + std::to_string(r.log_end.value()) +

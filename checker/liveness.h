@@ -83,6 +83,8 @@ struct LivenessProbe {
     LeaderEpoch leader_epoch = kNoEpoch;
     NodeIds isr;
     std::int32_t min_isr = 1;
+    // Of its leader's log, as it was when a fetch and its answer ago: while members commit, none is ever at its end.
+    std::optional<Offset> end_before{};
     std::vector<Replica> replicas;
   };
   struct Waiter {  // a request, or a client's operation, that nobody has answered

@@ -2,6 +2,7 @@
 
 #include <bitset>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -141,6 +142,7 @@ class Trial final : private sim::ClusterSink,
   void offsets_told(const sim::FrameHead& frame);
   checker::LivenessProbe probe();
   void probe_groups(checker::LivenessProbe& into);
+  std::optional<Offset> end_before(const PartitionKey& key, Offset end);
   void probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into);
   std::optional<checker::Violation> liveness_violation();
   std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);
@@ -161,6 +163,8 @@ class Trial final : private sim::ClusterSink,
   sim::World world_;
   sim::Cluster cluster_;
   checker::LivenessBounds bounds_;
+  Duration fetch_passes_{};  // after so long a follower has what its leader had
+  std::map<PartitionKey, std::deque<std::pair<MonoTime, Offset>>> ends_seen_;  // of leaders' logs, since when
   ClientSettings settings_;
   sim::NodeIndex admin_;
   sim::NodeIndex reader_;

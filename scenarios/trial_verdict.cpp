@@ -62,6 +62,7 @@ void Trial::bound_liveness() {
                    std::chrono::microseconds(scenario_.disk.sync_us);
   t.network_round_trip =
       2 * (4 * std::chrono::microseconds(scenario_.network.latency_us) + from_ms(scenario_.network.tail_ms) * 256);
+  fetch_passes_ = 2 * (t.replica_fetch_wait_max + t.replica_fetch_backoff + t.network_round_trip);
   // At the least a batch, which is no less than a record, comes with each fetch; most round trips are short.
   t.copy_backlog = longest_log() * 4 * std::chrono::microseconds(scenario_.network.latency_us);
   const auto member = [&](const client::ClientOptions& client, const client::GroupOptions& group) {
@@ -85,6 +86,14 @@ void Trial::bound_liveness() {
     member(load.client, load.group);
   }
   bounds_ = checker::liveness_bounds(t);
+}
+
+// The end that the log had when a follower's fetch, which may be parked, and its answer ago.
+std::optional<Offset> Trial::end_before(const PartitionKey& key, Offset end) {
+  std::deque<std::pair<MonoTime, Offset>>& seen = ends_seen_[key];
+  if (seen.empty() || seen.back().second != end) seen.emplace_back(mono(), end);
+  while (seen.size() > 1 && seen[1].first + fetch_passes_ <= mono()) seen.pop_front();
+  return seen.front().first + fetch_passes_ <= mono() ? std::optional(seen.front().second) : std::nullopt;
 }
 
 void Trial::probe_partition(const sim::ClusterView::Partition& partition, checker::LivenessProbe& into) {
@@ -115,6 +124,7 @@ void Trial::probe_partition(const sim::ClusterView::Partition& partition, checke
              .age = world_.now() - load_stopped_});
       }
     }
+    if (replica.leads) probed.end_before = end_before(partition.key, replica.log_end);
     probed.replicas.push_back(replica);
   }
   into.partitions.push_back(std::move(probed));

@@ -8,13 +8,14 @@ namespace verdict::replication {
 
 std::optional<FetchPosition> Replica::next_fetch() const {
   if (following_.phase != FollowerPhase::fetching) return std::nullopt;
-  // From the beginning, so that nothing is counted and the answer tells where the leader's log begins.
+  // From the beginning: below its own start, so that nothing is counted, and the answer tells where the leader's log
+  // begins.
   if (unplaced_)
     return FetchPosition{.leader = leader_,
                          .current_leader_epoch = leader_epoch_,
                          .fetch_offset = Offset(0),
                          .last_fetched_epoch = kNoEpoch,
-                         .log_start = Offset(0)};
+                         .log_start = log_.log_start()};
   return FetchPosition{.leader = leader_,
                        .current_leader_epoch = leader_epoch_,
                        .fetch_offset = log_.log_end(),
@@ -26,8 +27,7 @@ void Replica::step(const FetchAnswered& event, MonoTime, Effects& effects) {
   // KAFKA-18991: an answer to an older question may diverge where the present log does not. Before it, the offset alone
   // told the answers apart.
   const bool old_epoch = event.leader_epoch != leader_epoch_;
-  if (following_.phase != FollowerPhase::fetching ||
-      event.fetch_offset != (unplaced_ ? Offset(0) : log_.log_end()) ||
+  if (following_.phase != FollowerPhase::fetching || event.fetch_offset != (unplaced_ ? Offset(0) : log_.log_end()) ||
       (old_epoch && !defects_.has(Defect::Kafka18991))) {
     effects.mark(Mark::StaleFetchAnswerDropped);
     return;

@@ -115,6 +115,8 @@ ErrorCode Replica::record_progress(RemoteReplica& remote, const FollowerFetch& f
     effects.mark(Mark::StaleBrokerEpochRefused);
     return ErrorCode::NOT_LEADER_OR_FOLLOWER;
   }
+  // It holds nothing, and asks what it lacks (Replica::unplaced_).
+  if (fetch.log_start != kNoOffset && fetch.fetch_offset < fetch.log_start) return ErrorCode::NONE;
   // Nothing of what it holds can be compared; it counts once it starts here too (Replica::restarts_at).
   if (fetch.log_start != kNoOffset && fetch.log_start < log_.log_start() && fetch.fetch_offset <= log_.log_start()) {
     if (!defects_.has(Defect::KeptBelowLogStart)) [[likely]]

@@ -62,6 +62,17 @@ TEST(Liveness, EachRule) {
   EXPECT_EQ(judge(p), "T10");
   EXPECT_EQ(judge(p, 51ms), "none");
 }
+TEST(Liveness, ALogThatGrowsIsHeldAgainstWhatItWas) {
+  auto p = healthy();
+  p.partitions[0].replicas[0].log_end = p.partitions[0].replicas[0].high_watermark = Offset(7);
+  EXPECT_EQ(judge(p), "V3");
+  p.partitions[0].end_before = Offset(5);
+  EXPECT_EQ(judge(p), "none");
+  p.partitions[0].end_before = Offset(6);
+  EXPECT_EQ(judge(p), "V3");
+  p.partitions[0].end_before = Offset(7);  // it stands still
+  EXPECT_EQ(judge(p), "V3");
+}
 TEST(Liveness, GroupsBecomeStable) {
   auto p = healthy();
   p.groups.push_back({.name = "g", .coordinator = NodeId(1), .state = "Stable", .outside = {}});
