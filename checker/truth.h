@@ -88,6 +88,7 @@ struct Replica {
   BatchIndex head = kNoBatch;
   BatchIndex matched = kNoBatch;  // deepest batch of its path that is on the partition's main path
   std::int64_t log_start = 0;
+  std::int64_t began_anew = -1;  // the offset at which it did last: what it has of producers is from there on
   std::int64_t flushed = 0;
   std::int64_t high_watermark = 0;  // announced by the running incarnation
   std::int32_t high_watermark_epoch = -1;

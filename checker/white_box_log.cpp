@@ -277,7 +277,7 @@ void WhiteBoxState::on(const protocol::events::LogTruncated& e) {
   r.told = {};
   r.high_watermark = std::min(r.high_watermark, to);
   drop_after(r, full ? 0 : to);
-  if (full) r.log_start = to;
+  if (full) r.log_start = r.began_anew = to;
   // A log that holds nothing is of no history but that of its place.
   set_head(*p, s, full || to <= r.log_start ? place(*p, to, -1) : ancestor(r.head, to));
   check_candidates(*p);

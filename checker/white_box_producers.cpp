@@ -41,7 +41,11 @@ void WhiteBoxState::judge_send(const PartitionTruth& p, const Replica& r, BatchI
   const BatchIndex before = place - 1;  // kNoBatch: nowhere yet
   const bool leads = e.role == protocol::events::Role::leader;
   if (leads || before == kNoBatch) place = made + 1;
-  if (!leads || before == kNoBatch || before == made || !on_path(p, made, before)) return;
+  if (!leads || before == kNoBatch || before == made) return;
+  if (!on_path(p, made, before)) {  // cut; or removed, and the log began anew behind it
+    if (end(before) <= r.log_start) ++metrics.forgotten_sends;
+    return;
+  }
   const Produced& first = *produced(before);
   if (first.producer != e.producer_id.value() || first.epoch != e.producer_epoch.value()) {
     ++metrics.own_duplicates;

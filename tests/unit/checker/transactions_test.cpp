@@ -388,6 +388,35 @@ TEST(Transactions, T12WhatTheNextLeaderHasIsAppendedAgain) {
   p.renumbered(1, 1), p.idempotent(1);
   EXPECT_EQ(p.found(), "T12") << p.sentence();
 }
+// A follower that lacked what its leader had removed begins behind that, and knows no producer.
+TEST(Transactions, WhoBeganAnewMayRepeatWhatWasRemoved) {
+  for (const int start : {0, 1}) {
+    Partition p;
+    p.sent(1, 0), p.idempotent(0);
+    p.second_member();
+    p.event(1, LogStartMoved{p.key, Offset(0), Offset(1), StartReason::retention});
+    if (start == 1) p.event(2, LogTruncated{p.key, Offset(1), Offset(1), TruncateReason::full});
+    p.fail_over();
+    p.sent(1, 1), p.idempotent(0);
+    EXPECT_EQ(p.found(), start == 1 ? "none" : "T8") << p.sentence();
+    EXPECT_EQ(p.box.metrics().forgotten_sends, start == 1 ? 1U : 0U);
+  }
+}
+
+TEST(Transactions, WhoBeganAnewTakesAnySequence) {
+  for (const int first : {0, 1}) {
+    Partition p;
+    p.idempotent(0);
+    p.second_member();
+    p.event(1, LogStartMoved{p.key, Offset(0), Offset(1), StartReason::retention});
+    p.event(2, LogTruncated{p.key, Offset(1), Offset(1), TruncateReason::full});
+    p.fail_over();
+    p.idempotent(first);
+    EXPECT_EQ(p.found(), "none") << p.sentence();
+    EXPECT_EQ(p.box.metrics().forgotten_sends, first == 1 ? 1U : 0U);
+  }
+}
+
 TEST(Transactions, WhoIsForgottenMayRepeatItself) {
   Partition p;
   p.sent(1, 0), p.idempotent(0);
