@@ -246,11 +246,7 @@ void Trial::stopped(const sim::Origin& origin, sim::StopCause cause) {
 void Trial::bytes_lost(const sim::Origin& origin, const sim::Loss& loss) {
   const bool rots = loss.cause == sim::LossCause::bit_rot || loss.cause == sim::LossCause::misdirected_write;
   const bool undone = loss.cause == sim::LossCause::name_undone;
-  // A segment that was being removed has another name already. With a whole disk it goes as what it was.
-  constexpr std::string_view kRemoved = ".deleted";
-  std::string_view path = loss.path;
-  if (loss.cause == sim::LossCause::wipe && path.ends_with(kRemoved)) path.remove_suffix(kRemoved.size());
-  white_.bytes_lost(mono(), origin.node, path, loss.from, loss.to,
+  white_.bytes_lost(mono(), origin.node, loss.path, loss.from, loss.to,
                     rots     ? checker::LossCause::rotten
                     : undone ? checker::LossCause::undone
                              : checker::LossCause::destroyed);

@@ -104,8 +104,10 @@ class Log {
   std::expected<bool, LogError> roll(WallTime now);
   std::expected<bool, LogError> roll_if_due(WallTime now);  // segment.ms, without waiting for the next append
 
-  // Removes whole oldest segments by time, size and log start, none that reaches above the high watermark.
-  std::expected<std::vector<RemovedSegment>, LogError> enforce_retention(WallTime now, Offset high_watermark);
+  // Removes whole oldest segments by time, size and log start, none that reaches above the high watermark. `starts_at`
+  // hears of a new log start before the first file goes.
+  std::expected<std::vector<RemovedSegment>, LogError> enforce_retention(
+      WallTime now, Offset high_watermark, const std::function<void(Offset)>& starts_at = {});
 
   // What compaction would look at now. None of it is at or above the high watermark.
   CleaningRange cleanable(WallTime now, Offset high_watermark);

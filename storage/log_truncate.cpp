@@ -258,7 +258,8 @@ std::expected<std::size_t, LogError> Log::count_expired(WallTime now, Offset hig
   return count;
 }
 
-std::expected<std::vector<RemovedSegment>, LogError> Log::enforce_retention(WallTime now, Offset high_watermark) {
+std::expected<std::vector<RemovedSegment>, LogError> Log::enforce_retention(
+    WallTime now, Offset high_watermark, const std::function<void(Offset)>& starts_at) {
   if (offline_) return std::unexpected(*offline_);
   std::vector<RemovedSegment> removed;
   const auto expired = count_expired(now, high_watermark);
@@ -266,6 +267,7 @@ std::expected<std::vector<RemovedSegment>, LogError> Log::enforce_retention(Wall
   if (*expired == segments_.size()) {
     if (auto rolled = roll(now); !rolled) return std::unexpected(rolled.error());
   }
+  if (*expired > 0 && segments_[*expired]->base > log_start() && starts_at) starts_at(segments_[*expired]->base);
   for (std::size_t i = 0; i < *expired; ++i) {
     Segment& segment = *segments_.front();
     const RemovedSegment gone{segment.base, segments_[1]->base, segment.size};

@@ -506,16 +506,16 @@ void Partition::cleaned(const storage::CleanedSegment& segment, Offset last_stab
 void Partition::enforce_retention() {
   if (log_ == nullptr || removed_) return;
   const Offset before = log_->log_start();
-  const auto removed = log_->enforce_retention(runtime_->wall_now(), replica_.high_watermark());
+  // Told first: who dies as he removes files can't tell any more.
+  const auto starts_at = [&](Offset to) {
+    announce(ev::LogStartMoved{.partition = key_, .from = before, .to = to, .reason = ev::StartReason::retention});
+  };
+  const auto removed = log_->enforce_retention(runtime_->wall_now(), replica_.high_watermark(), starts_at);
   if (!removed) {
     failed(removed.error());
     return;
   }
   if (!removed->empty()) runtime_->mark(Mark::RetentionRemovedSegment);
-  if (log_->log_start() != before) {
-    announce(ev::LogStartMoved{
-        .partition = key_, .from = before, .to = log_->log_start(), .reason = ev::StartReason::retention});
-  }
 }
 
 }  // namespace verdict::broker

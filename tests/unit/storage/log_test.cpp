@@ -266,7 +266,13 @@ TEST(Log, RetentionRemovesWholeOldSegmentsBelowTheHighWatermark) {
   for (int i = 0; i < 30; ++i) h.append(0);
   const std::size_t before = h.log->segment_count();
   EXPECT_TRUE(h.log->enforce_retention(h.runtime.wall_now(), Offset(0))->empty());
-  const auto removed = h.log->enforce_retention(h.runtime.wall_now(), Offset(90));
+  std::optional<Offset> told;
+  const auto removed = h.log->enforce_retention(h.runtime.wall_now(), Offset(90), [&](Offset to) {
+    EXPECT_FALSE(told) << "once, before anything goes";
+    EXPECT_EQ(h.log->log_start(), Offset(0));
+    told = to;
+  });
+  EXPECT_EQ(told, h.log->log_start());
   ASSERT_TRUE(removed);
   EXPECT_GT(removed->size(), 0U);
   EXPECT_EQ(h.log->segment_count(), before - removed->size());
