@@ -147,6 +147,8 @@ class Trial final : private sim::ClusterSink,
   std::optional<checker::Violation> liveness_violation();
   std::map<client::TopicPartition, Offset> read_goals(NodeId only_leader);
   std::int64_t longest_log();
+  // The node's replica, if it runs and has opened it.
+  broker::PartitionPtr opened(NodeId id, const PartitionKey& key);
   void conclude();
   void conclude_violation(const checker::Violation& violation);
   void conclude_black_box();

@@ -209,10 +209,8 @@ std::map<client::TopicPartition, Offset> Trial::read_goals(NodeId only_leader) {
     if (topic.deleted || white_.misled(key) || partition.leader == kNoNode ||
         (only_leader != kNoNode && partition.leader != only_leader))
       continue;
-    broker::BrokerNode* node = cluster_.serving(cluster_.machine(partition.leader)->index);
-    if (node == nullptr) continue;
-    const broker::PartitionPtr replica = node->replicas().find(key);
-    if (replica == nullptr || !replica->opened() || !replica->replica().is_leader()) continue;
+    const broker::PartitionPtr replica = opened(partition.leader, key);
+    if (replica == nullptr || !replica->replica().is_leader()) continue;
     const Offset end = white_.readable_end(key, partition.leader, replica->replica().high_watermark());
     if (end <= replica->log_start()) continue;
     goals[{.topic = topic.name, .partition = key.index}] = end;
@@ -325,12 +323,11 @@ Trial::Step Trial::lead_with(NodeId alone) {
   }
   bool reached = false;
   const auto leads = [this, alone] {
-    broker::BrokerNode* node = cluster_.serving(cluster_.machine(alone)->index);
-    if (node == nullptr) return false;
+    if (cluster_.serving(cluster_.machine(alone)->index) == nullptr) return false;
     return std::ranges::all_of(cluster_.view().partitions, [&](const auto& entry) {
       if (entry.second.leader != alone || cluster_.view().topics.at(entry.first.topic).deleted) return true;
-      const broker::PartitionPtr replica = node->replicas().find(entry.first);
-      return replica != nullptr && replica->opened() && replica->replica().is_leader();
+      const broker::PartitionPtr replica = opened(alone, entry.first);
+      return replica != nullptr && replica->replica().is_leader();
     });
   };
   return run_while_not(leads, 5s, &reached);

@@ -24,14 +24,19 @@ bool of_sends(std::string_view anomaly) {
 
 }  // namespace
 
+broker::PartitionPtr Trial::opened(NodeId id, const PartitionKey& key) {
+  const sim::Machine* machine = cluster_.machine(id);
+  broker::BrokerNode* node = machine == nullptr ? nullptr : cluster_.serving(machine->index);
+  const broker::PartitionPtr replica = node == nullptr ? nullptr : node->replicas().find(key);
+  return replica != nullptr && replica->opened() ? replica : nullptr;
+}
+
 // In offsets, of those that lead.
 std::int64_t Trial::longest_log() {
   std::int64_t longest = 0;
   for (const auto& [key, partition] : cluster_.view().partitions) {
-    const sim::Machine* machine = cluster_.machine(partition.leader);
-    broker::BrokerNode* node = machine == nullptr ? nullptr : cluster_.serving(machine->index);
-    const broker::PartitionPtr replica = node == nullptr ? nullptr : node->replicas().find(key);
-    if (replica != nullptr && replica->opened()) longest = std::max(longest, replica->log_end() - replica->log_start());
+    const broker::PartitionPtr replica = opened(partition.leader, key);
+    if (replica != nullptr) longest = std::max(longest, replica->log_end() - replica->log_start());
   }
   return longest;
 }
@@ -109,9 +114,7 @@ void Trial::probe_partition(const sim::ClusterView::Partition& partition, checke
   probed.min_isr = topic.min_isr;
   for (const NodeId id : partition.replicas) {
     checker::LivenessProbe::Replica replica{.node = id};
-    broker::BrokerNode* node = cluster_.serving(cluster_.machine(id)->index);
-    const broker::PartitionPtr found = node == nullptr ? nullptr : node->replicas().find(partition.key);
-    if (found != nullptr && found->opened()) {
+    if (const broker::PartitionPtr found = opened(id, partition.key)) {
       replica.open = true;
       replica.log_end = found->log_end();
       replica.high_watermark = found->replica().high_watermark();
