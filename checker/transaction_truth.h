@@ -38,6 +38,8 @@ struct Begin {
   std::int32_t aborts_open = 0;
   MonoTime begun;
   BeginPlace before = 0;  // of the same producer id and epoch
+
+  bool asked_to(bool commit) const { return commit ? commit_asked : abort_asked; }
 };
 
 struct Decision {

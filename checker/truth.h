@@ -179,6 +179,8 @@ struct PartitionTruth {
   std::int32_t cut_epoch = -1;  // leader epoch of the latest excused loss
   std::int64_t cut_offset = kNever;
   std::int64_t acknowledged = 0;  // end of the highest acks=all success
+  // With an excuse: what is left may be open for ever.
+  bool lost_records() const { return cut_epoch >= 0 || rotted; }
 
   // The controller's latest decision.
   bool decided = false;

@@ -172,7 +172,7 @@ void WhiteBoxState::on(const protocol::events::TransactionDecided& e) {
   const BatchIndex at = batch_at(p, r, e.offset.value());
   const Move* move = latest_move(id, p, r);
   const Begin* of = begin == 0 ? nullptr : &transactions.begins[begin - 1];
-  const bool asked = of != nullptr && (e.cause != "end" || (e.commit ? of->commit_asked : of->abort_asked));
+  const bool asked = of != nullptr && (e.cause != "end" || of->asked_to(e.commit));
   if (begin != 0) transactions.begins[begin - 1].decided = true;
   keep_decision({.commit = e.commit,
                  .ended_epoch = e.ended_epoch,
@@ -207,7 +207,7 @@ void WhiteBoxState::judge_decision(const PartitionTruth& p, const TransactionalI
     if (!asked) breaks(" though nobody asked for its id");
     return;
   }
-  if (begin != nullptr && (e.commit ? begin->commit_asked : begin->abort_asked)) return;
+  if (begin != nullptr && begin->asked_to(e.commit)) return;
   // Excuse: before version two an end that was asked for an earlier transaction of the same epoch may be late.
   for (BeginPlace i = place; i != 0; i = transactions.begins[i - 1].before) {
     const Begin& earlier = transactions.begins[i - 1];
@@ -276,7 +276,7 @@ void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
 // With C1's excuse a coordinator's log lost what was committed: from then on nobody knows what was decided.
 bool WhiteBoxState::lost_decisions() const {
   return std::ranges::any_of(partitions, [this](const PartitionTruth& p) {
-    return (p.cut_epoch >= 0 || p.rotted) && topics[p.topic].name == kTransactionLog;
+    return p.lost_records() && topics[p.topic].name == kTransactionLog;
   });
 }
 

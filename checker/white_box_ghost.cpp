@@ -23,7 +23,7 @@ void WhiteBoxState::bind(PartitionTruth& p, const Replica& r, Produced& batch) {
 // T3: what comes after its own transaction's marker in the same log belongs to none. Below version two it may belong to
 // the next, once that has begun.
 void WhiteBoxState::judge_late(PartitionTruth& p, const Replica& r, const Produced& batch) {
-  if (p.cut_epoch >= 0 || p.rotted) return;
+  if (p.lost_records()) return;
   bool blind = false;
   const BatchIndex older = newest_of(batch.producer, tree[r.head].parent, r.log_start, &blind);
   if (older == kNoBatch || produced(older)->marker == Produced::Marker::none || produced(older)->begin != batch.begin)
@@ -46,7 +46,7 @@ void WhiteBoxState::judge_late(PartitionTruth& p, const Replica& r, const Produc
 // away (C1's excuse), the next one ends what it left open.
 void WhiteBoxState::judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
                                 const protocol::events::TransactionalAppended& e) {
-  if (decision.version < 2 || decision.begin == 0 || p.cut_epoch >= 0 || p.rotted) return;
+  if (decision.version < 2 || decision.begin == 0 || p.lost_records()) return;
   const Begin& ended = transactions.begins[decision.begin - 1];
   if (!ended.version_two) return;
   bool blind = false;
@@ -141,7 +141,7 @@ void WhiteBoxState::scan_open(const PartitionTruth& p, OpenScan& scan) {
 }
 
 void WhiteBoxState::open_in(const PartitionTruth& p, std::vector<OpenTransaction>& found) {
-  if (deleted(p) || p.cut_epoch >= 0 || p.rotted) return;
+  if (deleted(p) || p.lost_records()) return;
   OpenScan& scan = transactions.scans[index_of(p)];
   scan_open(p, scan);
   for (const auto& [producer, open] : scan.open) {

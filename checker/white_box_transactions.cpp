@@ -78,8 +78,8 @@ void WhiteBoxState::judge_sequence(const PartitionTruth& p, const Replica& r, Ba
     }
     if (expected) break;
   }
-  const bool first_here = r.began_anew >= 0 && newest_of(id, tree[made].parent, r.began_anew, nullptr) == kNoBatch;
-  if (blind && !known && first_here && e.base_sequence > 0) ++metrics.forgotten_sends;
+  const auto first_here = [&] { return newest_of(id, tree[made].parent, r.began_anew, nullptr) == kNoBatch; };
+  if (blind && !known && r.began_anew >= 0 && e.base_sequence > 0 && first_here()) ++metrics.forgotten_sends;
   if (blind || !known || e.base_sequence == expected.value_or(0)) return;
   violate("T8", &p, e.base.value(),
           broker(now.node) + " appends sequence " + std::to_string(e.base_sequence) + " of producer " +

@@ -104,9 +104,9 @@ TEST(Retention, ALogThatBeginsAnewUnheardLacksNothing) {
   }
 }
 
-// Two configured unclean elections later broker 3 follows broker 1 again, from its own log start on, below which it had
-// what another leader wrote: from there on both are the same.
-TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
+// After two configured unclean elections broker 3, which copied `records` of broker 2 behind offset 0 and removed what
+// lies below `start`, follows broker 1 again, which wrote two others there.
+Cluster of_another_history(int records, int start) {
   Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
   c.commit(1);
   c.decide(1, 1, {1});
@@ -115,14 +115,20 @@ TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
   c.fence(1, true);
   c.decide(2, 2, {2}, true);
   c.lead(2, 2, {2}, 1);
-  c.append(2, 2, 801);
+  for (int i = 1; i <= records; ++i) c.append(2, 2, 800U + static_cast<unsigned>(i));
   c.follow(3, 2, 2);
-  c.copy(3, 2, 801);
-  c.event(3, LogStartMoved{c.key, Offset(0), Offset(2), StartReason::retention});
+  for (int i = 1; i <= records; ++i) c.copy(3, 2, 800U + static_cast<unsigned>(i));
+  c.event(3, LogStartMoved{c.key, Offset(0), Offset(start), StartReason::retention});
   c.fence(2, true), c.fence(1, false);
   c.decide(1, 3, {1}, true);
   c.lead(1, 3, {1}, 3);
   c.follow(3, 3, 1);
+  return c;
+}
+
+// From its own log start on both are the same, whatever was below.
+TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
+  Cluster c = of_another_history(1, 2);
   c.copy(3, 1, 702);
   EXPECT_EQ(c.found(), "none") << c.sentence();
   c.advance_follower(3, 3, 2, 3);
@@ -132,22 +138,7 @@ TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
 // What another leader had written is gone: in part it was removed, and the rest was cut.
 TEST(Retention, ALogThatIsCutToItsStartDivergesFromNothing) {
   for (const int start : {1, 3}) {
-    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = true});
-    c.commit(1);
-    c.decide(1, 1, {1});
-    c.adopt(1, 1, {1}, {1});
-    c.append(1, 1, 701), c.append(1, 1, 702);
-    c.fence(1, true);
-    c.decide(2, 2, {2}, true);
-    c.lead(2, 2, {2}, 1);
-    c.append(2, 2, 801), c.append(2, 2, 802), c.append(2, 2, 803);
-    c.follow(3, 2, 2);
-    c.copy(3, 2, 801), c.copy(3, 2, 802), c.copy(3, 2, 803);
-    c.event(3, LogStartMoved{c.key, Offset(0), Offset(start), StartReason::retention});
-    c.fence(2, true), c.fence(1, false);
-    c.decide(1, 3, {1}, true);
-    c.lead(1, 3, {1}, 3);
-    c.follow(3, 3, 1);
+    Cluster c = of_another_history(3, start);
     c.event(3, LogTruncated{c.key, Offset(4), Offset(3), TruncateReason::divergence});
     c.fetch(1, 3, 3, 3);
     c.decide(1, 3, {1, 3});
