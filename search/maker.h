@@ -86,6 +86,7 @@ class Maker {
   void release_in_reign(const std::string& partition, std::string rule, std::int64_t reign);
   Trigger in_reign(const std::string& partition, std::int64_t reign);
   std::vector<std::string> replicas_of(const std::string& partition) const;  // targets, the preferred leader first
+  scenarios::TopicSpec& topic_of(const std::string& partition);
 
   // leaders that are deposed without a fault of their own: returns.cpp
   void returns();
@@ -111,7 +112,7 @@ class Maker {
 
   // away for longer than the others keep records: retention.cpp
   void long_away();
-  void keep_little(const std::string& name);
+  void keep_little(scenarios::TopicSpec& topic);
   void meanwhile(const std::string& partition, const std::vector<std::string>& others, std::int64_t away);
 
   // clients that coordinators serve, and what hurts them: coordinated.cpp, transactions.cpp

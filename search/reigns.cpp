@@ -40,6 +40,11 @@ std::vector<std::string> Maker::replicas_of(const std::string& partition) const 
   return brokers;
 }
 
+scenarios::TopicSpec& Maker::topic_of(const std::string& partition) {
+  const std::string name = partition.substr(0, partition.rfind('-'));
+  return *std::ranges::find(scenario_.topics, name, &scenarios::TopicSpec::name);
+}
+
 // The controller's word on the partition in a reign, counted from the first election of the run, or a later one.
 Maker::Trigger Maker::in_reign(const std::string& partition, std::int64_t reign) {
   Trigger when;

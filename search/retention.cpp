@@ -14,16 +14,15 @@ constexpr std::array kAbsences{Weight{"partition", 6}, Weight{"down", 3}, Weight
 }  // namespace
 
 // Records of the topic go soon, and whoever lives commits without the one that is away.
-void Maker::keep_little(const std::string& name) {
+void Maker::keep_little(scenarios::TopicSpec& topic) {
   scenarios::Properties& cluster = scenario_.cluster.config;
   cluster["log.retention.check.interval.ms"] = std::to_string(one_of({50, 200, 500}));
-  const auto topic = std::ranges::find(scenario_.topics, name, &scenarios::TopicSpec::name);
-  scenarios::Properties& config = topic->config;
+  scenarios::Properties& config = topic.config;
   const bool by_size = share(40);
   if (by_size) config["retention.bytes"] = std::to_string(one_of({0, 500, 2'000}));
   if (!by_size || share(20)) config["retention.ms"] = std::to_string(one_of({100, 300, 800}));
   config["internal.segment.bytes"] = std::to_string(one_of({400, 600, 1'500}));
-  const auto replicas = topic->assignment.front().size();
+  const auto replicas = topic.assignment.front().size();
   if (replicas > 1 && config["min.insync.replicas"] == std::to_string(replicas))
     config["min.insync.replicas"] = std::to_string(replicas - 1);
 }
@@ -33,8 +32,8 @@ void Maker::long_away() {
   const std::string partition = some_partition();
   const std::vector<std::string> cast = replicas_of(partition);
   if (cast.size() < 2) return cut_off_leader();
-  const std::string topic = partition.substr(0, partition.rfind('-'));
-  keep_little(topic);
+  keep_little(topic_of(partition));
+  const std::string topic = topic_of(partition).name;
   const std::int64_t at = within(150, 1'200);
   const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
   const std::int64_t away = session + within(200, 2'500);

@@ -98,11 +98,10 @@ void Maker::old_news() {
 
 // The ISR's minimum is all of the replicas: while one is out of it nothing is committed, though acks=1 writes go on.
 void Maker::commit_by_all(const std::string& partition) {
-  const std::string name = partition.substr(0, partition.rfind('-'));
-  const auto topic = std::ranges::find(scenario_.topics, name, &scenarios::TopicSpec::name);
-  topic->config["min.insync.replicas"] = std::to_string(topic->replication_factor);
+  scenarios::TopicSpec& topic = topic_of(partition);
+  topic.config["min.insync.replicas"] = std::to_string(topic.replication_factor);
   ProducerSpec load;
-  load.topic = name;
+  load.topic = topic.name;
   load.acks = "1";
   load.burst = 1;
   load.batch_bytes = kOneRecord;
