@@ -263,10 +263,11 @@ bool has_members(const Scenario& scenario) {
   return std::ranges::any_of(scenario.workload.consumers, [](const auto& reader) { return !reader.group.empty(); });
 }
 
-// What a run is about, and how often in a hundred: the older kinds keep the greater part.
+// What a run is about, and how often in a thousand: the older kinds keep the greater part.
 TEST(Coordinated, ADefaultRunIsPlainMoreOftenThanNot) {
+  constexpr int kThousands = 5;
   std::map<std::string, int> counts;
-  for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+  for (std::uint64_t seed = 1; seed <= kThousands * 1000; ++seed) {
     const Scenario scenario = generate(profiles().front(), seed);
     const bool transforms = has(scenario, [](const auto& load) { return !load.source.empty(); });
     const bool shared = has(scenario, [](const auto& load) { return !load.transactional_id.empty(); });
@@ -276,12 +277,12 @@ TEST(Coordinated, ADefaultRunIsPlainMoreOftenThanNot) {
              : has_members(scenario) ? "groups"
                                      : "plain"];
   }
-  EXPECT_GT(counts["plain"], 590);
-  EXPECT_LT(counts["plain"], 740);
-  EXPECT_GT(counts["transactions"], 80);
-  EXPECT_GT(counts["zombies"], 30);
-  EXPECT_GT(counts["groups"], 30);
-  EXPECT_GT(counts["transforms"], 45);
+  EXPECT_GT(counts["plain"], kThousands * 590);
+  EXPECT_LT(counts["plain"], kThousands * 740);
+  EXPECT_GT(counts["transactions"], kThousands * 80);
+  EXPECT_GT(counts["zombies"], kThousands * 30);
+  EXPECT_GT(counts["groups"], kThousands * 30);
+  EXPECT_GT(counts["transforms"], kThousands * 45);
 }
 
 bool names(const FaultSpec& fault, std::string_view part) {
