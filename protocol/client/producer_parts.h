@@ -34,7 +34,7 @@ struct Producer::Partition {
   std::int32_t index = 0;
   storage::BatchBuilder builder;
   BatchPtr open;
-  std::deque<BatchPtr> sealed;     // by id
+  std::deque<BatchPtr> sealed;             // by id
   std::map<std::uint64_t, NodeId> flying;  // the batches in flight, by id, and to whom
   bool active = false;
   std::uint64_t generation = ~std::uint64_t{0};  // of the metadata that the rest is from

@@ -90,8 +90,8 @@ bool Replica::restarts_at(Offset leader_log_start, Offset kept_to, Effects& effe
   return true;
 }
 
-// A log that was opened empty: its records were removed, perhaps in a history that was lost since, so what the leader
-// has below its place may be missing here.
+// A log that holds nothing: its records were removed, perhaps in a history that was lost since, so what the leader has
+// below its place may be missing here.
 void Replica::restart_empty(Offset leader_log_start, Effects& effects) {
   unplaced_ = false;
   if (leader_log_start >= log_.log_start()) return;
