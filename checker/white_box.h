@@ -83,8 +83,9 @@ struct GroupStatus {  // as the broker that leads its partition of __consumer_of
 
 class WhiteBoxState;
 
-// Order of calls: node_started before the first event of an incarnation; node_stopped, then the disk's bytes_lost,
-// before the next node_started. After a violation was found, nothing is judged any more.
+// Order of calls: node_started before the first event of an incarnation; node_stopped (again, where a machine that is
+// down loses its power), then the disk's bytes_lost, before the next node_started. After a violation was found, nothing
+// is judged any more.
 class WhiteBox {
  public:
   explicit WhiteBox(WhiteBoxOptions options = {});

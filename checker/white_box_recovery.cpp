@@ -84,6 +84,10 @@ void WhiteBoxState::started(NodeId id, std::uint32_t incarnation) {
 
 void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   NodeTruth& n = node(id);
+  if (!n.running && kind == StopKind::power_loss) {
+    n.power_lost = true;  // of a machine that is down
+    return;
+  }
   n.running = false;
   // An orderly stop before a log was opened again leaves what the crash before it left.
   const bool unopened = n.crashed && std::ranges::any_of(n.partitions, [&](std::uint32_t i) {

@@ -289,17 +289,16 @@ Cluster::Cluster(World& world, const ClusterConfig& config, ClusterSink* sink)
   }
   up_.resize(machines_.size());
   world.on_death = [this](NodeIndex index, DeathCause cause) {
-    if (owns(index)) {
-      const bool power = cause == DeathCause::power_loss || !world_.node(index).powered();
-      tell_stopped(index, power                       ? StopCause::power_loss
-                          : cause == DeathCause::stop ? StopCause::orderly
-                                                      : StopCause::kill);
-    }
+    if (owns(index)) tell_stopped(index, cause == DeathCause::stop ? StopCause::orderly : StopCause::kill);
     if (on_death) on_death(index, cause);
   };
+  world.on_power_loss = [this](NodeIndex index) { power_lost(index); };
 }
 
-Cluster::~Cluster() { world_.on_death = nullptr; }
+Cluster::~Cluster() {
+  world_.on_death = nullptr;
+  world_.on_power_loss = nullptr;
+}
 
 void Cluster::start_all() {
   for (const Machine& machine : machines_) start(machine.index);
@@ -357,11 +356,19 @@ void Cluster::tell_stopped(NodeIndex index, StopCause cause) {
 
 void Cluster::lost(const Loss& loss) {
   if (!owns(loss.node)) return;
-  if (loss.cause == LossCause::power_loss || loss.cause == LossCause::name_undone)
-    tell_stopped(loss.node, StopCause::power_loss);
-  const Machine& here = machines_[loss.node.value()];
-  const Origin origin{.index = here.index, .node = here.id, .incarnation = world_.node(loss.node).incarnation()};
-  if (sink_ != nullptr) sink_->bytes_lost(origin, loss);
+  if (sink_ != nullptr) sink_->bytes_lost(last_of(loss.node), loss);
+}
+
+// Whatever a process that ran then says of its end is not heard any more.
+void Cluster::power_lost(NodeIndex index) {
+  if (!owns(index)) return;
+  up_[index.value()].reset();
+  if (sink_ != nullptr) sink_->stopped(last_of(index), StopCause::power_loss);
+}
+
+Origin Cluster::last_of(NodeIndex index) {
+  const Machine& here = machines_[index.value()];
+  return {.index = here.index, .node = here.id, .incarnation = world_.node(index).incarnation()};
 }
 
 }  // namespace verdict::sim

@@ -48,7 +48,8 @@ struct Origin {
 enum class StopCause : std::uint8_t { kill, power_loss, orderly };
 
 // Where the feeds of all nodes come together, in total order. Order of calls: started before the first event of an
-// incarnation; stopped, then bytes_lost, before the next started. May ask World for faults; must not run it.
+// incarnation; stopped (again, where a machine that is down loses its power), then bytes_lost, before the next started.
+// May ask World for faults; must not run it.
 class ClusterSink {
  public:
   virtual ~ClusterSink() = default;
@@ -130,6 +131,8 @@ class Cluster {
   class Tagged;
   void observe(const Origin& origin, const protocol::Event& event);
   void tell_stopped(NodeIndex index, StopCause cause);
+  void power_lost(NodeIndex index);
+  Origin last_of(NodeIndex index);  // incarnation
   NodeProcess* process(NodeIndex index);
 
   World& world_;

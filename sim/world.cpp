@@ -61,6 +61,7 @@ World::World(WorldConfig config) : config_(std::move(config)), call_order_(keyed
 
 World::~World() {
   on_death = nullptr;
+  on_power_loss = nullptr;
   for (auto& node : nodes_) bring_down(*node, DeathCause::stop);
   bury();
   for (auto& call : calls_) queue_.remove(call->event);
@@ -279,6 +280,7 @@ void World::lose_power(SimNode& node, PowerLossPolicy policy) {
   count(FaultKind::power_loss);
   node.powered_ = false;
   network_.power_off(node.index());
+  if (on_power_loss) on_power_loss(node.index());
   node.disk_.power_loss(policy);
 }
 

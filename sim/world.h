@@ -71,6 +71,8 @@ class World {
   void stop_process(NodeIndex index);  // as kill, but not a fault: for a process that has ended by itself
   // Called when a process has died, at the top of the loop, after its object was destroyed.
   std::function<void(NodeIndex, DeathCause)> on_death;
+  // Called as a machine loses its power, before its disk does what it then does; its process may be long dead.
+  std::function<void(NodeIndex)> on_power_loss;
 
   // ---- process faults ----
   void kill(NodeIndex index);                                // no-op if nothing runs

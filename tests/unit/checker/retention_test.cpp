@@ -56,14 +56,17 @@ TEST(Retention, AnEmptyLogsPlaceIsLostWithItsFile) {
 }
 // Removed, but not for good: a power loss brings the old segment back, and perhaps not all of it.
 TEST(Retention, RemovedSegmentsMayComeBackInPartAfterAPowerLossOnly) {
-  for (const StopKind kind : {StopKind::power_loss, StopKind::kill}) {
-    for (const bool flushed : {false, true}) {
-      Cluster c = removed_below(2);
-      if (flushed) c.event(3, LogFlushed{c.key, Offset(4)});
-      c.stop(3, kind);
-      c.start(3);
-      c.open(3, 1, 1);
-      EXPECT_EQ(c.found(), kind == StopKind::power_loss && !flushed ? "none" : "L4") << flushed << c.sentence();
+  for (const bool power : {true, false}) {
+    for (const bool killed : {true, false}) {
+      for (const bool flushed : {false, true}) {
+        Cluster c = removed_below(2);
+        if (flushed) c.event(3, LogFlushed{c.key, Offset(4)});
+        if (killed || !power) c.stop(3, StopKind::kill);
+        if (power) c.stop(3, StopKind::power_loss);  // perhaps of a machine that is down
+        c.start(3);
+        c.open(3, 1, 1);
+        EXPECT_EQ(c.found(), power && !flushed ? "none" : "L4") << killed << flushed << c.sentence();
+      }
     }
   }
 }
