@@ -10,12 +10,20 @@ namespace {
 
 constexpr std::int32_t kWillBeBack = -2;  // member epoch
 
-// Empty: nobody, but for `member` itself.
-std::string other_holder(const HoldersTruth& holders, std::string_view member, std::string_view partition) {
-  for (const auto& [id, holder] : holders) {
-    if (id != member && holder.member && holder.held.contains(partition)) return id;
+// Empty: nobody, but for `member` itself. What a deposed coordinator heard to be given up may be so for the next one.
+std::string other_holder(HoldersTruth& holders, std::string_view member, std::string_view partition) {
+  for (auto& [id, holder] : holders) {
+    const auto held = holder.held.find(partition);
+    if (id == member || !holder.member || held == holder.held.end()) continue;
+    if (!holder.given_up.contains(partition)) return id;
+    holder.held.erase(held);
   }
   return {};
+}
+
+void now_holds(HolderTruth& holder, std::string_view partition) {
+  holder.held.emplace(partition);
+  if (const auto back = holder.given_up.find(partition); back != holder.given_up.end()) holder.given_up.erase(back);
 }
 
 std::set<std::string, std::less<>> partitions_in(std::string_view list) {
@@ -79,13 +87,9 @@ void WhiteBoxState::judge_loaded_member(const PartitionTruth& p, HoldersTruth& h
             "goes on in an older epoch");
   }
   each_partition(e.assignment, [&](std::string_view partition) {
-    std::string other = other_holder(holders, e.member, partition);
-    while (!other.empty() && holders.at(other).given_up.contains(partition)) {
-      holders.at(other).held.erase(std::string(partition));
-      other = other_holder(holders, e.member, partition);
-    }
+    const std::string other = other_holder(holders, e.member, partition);
     if (other.empty()) {
-      holder.held.emplace(partition);
+      now_holds(holder, partition);
       return;
     }
     violate("G1", &p, std::nullopt,
@@ -136,8 +140,7 @@ void WhiteBoxState::on(const protocol::events::ConsumerHeartbeatAnswered& e) {
                   " is its own" + where() + ", but " + other + " was told so and has not given it up",
               "gives " + std::string(partition) + " to " + member);
     }
-    holder.held.emplace(partition);
-    if (const auto back = holder.given_up.find(partition); back != holder.given_up.end()) holder.given_up.erase(back);
+    now_holds(holder, partition);
   });
 }
 

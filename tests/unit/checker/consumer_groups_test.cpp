@@ -179,6 +179,19 @@ TEST(ConsumerGroups, WhatADeposedCoordinatorDecidedMayComeIntoForce) {
     EXPECT_EQ(g.found(), how == "not at all" ? "G1" : "none") << g.sentence();
   }
 }
+// Whom a deposed coordinator has removed the next one may not know at all; what it had is free, but not if it is known.
+TEST(ConsumerGroups, WhomADeposedCoordinatorRemovedIsGivenUp) {
+  for (const std::string_view how : {"removed", "removed in vain", "not at all"}) {
+    Group g;
+    g.join("a", 1, "orders-0");
+    g.depose();
+    if (how != "not at all") g.member("removed", "a", 1);
+    g.load(1, 3), g.move("Stable", 2);
+    if (how == "removed in vain") g.member("loaded", "a", 1, "orders-0");
+    g.join("b", 2, "orders-0");
+    EXPECT_EQ(g.found(), how == "removed" ? "none" : "G1") << how << g.sentence();
+  }
+}
 TEST(ConsumerGroups, ARemovedGroupBeginsAnew) {
   Group g;
   g.join("a", 3, "orders-0");
