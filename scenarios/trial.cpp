@@ -205,6 +205,8 @@ void Trial::event(const sim::Origin& origin, const protocol::Event& event) {
     if (!fresh && known->second != topic->topic) black_.disregard(topic->topic_name);
     if (options_.observer != nullptr) options_.observer->on_topic(world_.now(), topic->topic, topic->topic_name);
   }
+  if (const auto* moved = std::get_if<protocol::events::LogStartMoved>(&event))
+    start_moved(origin.node, moved->partition);
   if (const auto* topic = std::get_if<protocol::events::TopicDeleted>(&event)) {
     const auto known = cluster_.view().topics.find(topic->topic);
     if (known != cluster_.view().topics.end()) black_.forget_positions(known->second.name);
@@ -295,7 +297,24 @@ void Trial::offsets_told(const sim::FrameHead& frame) {
   if (member == transforming_.end() || !cluster_.owns(frame.from)) return;
   const sim::ClusterView::Partition* partition =
       coordinated({.kind = Target::Kind::coordinator, .key = member->second}, cluster_.view());
-  if (partition != nullptr && partition->leader != cluster_.machines()[frame.from.value()].id) told_old_offsets_ = true;
+  if (partition != nullptr && partition->leader != cluster_.machines()[frame.from.value()].id) went_back_ = true;
+}
+
+// A leader that has not heard of its end removes records by its own clock, and refuses positions that its successor
+// still has; whoever asks that one for a new position goes back to all that it has.
+void Trial::start_moved(NodeId node, const PartitionKey& key) {
+  const sim::ClusterView& view = cluster_.view();
+  const auto partition = view.partitions.find(key);
+  const auto topic = view.topics.find(key.topic);
+  if (partition == view.partitions.end() || topic == view.topics.end() || partition->second.leader == node) return;
+  const broker::PartitionPtr replica = opened(node, key);
+  if (replica != nullptr && replica->replica().is_leader())
+    removed_unheard_.insert({.topic = topic->second.name, .partition = key.index});
+}
+
+bool Trial::transforms(std::int64_t process) const {
+  const auto client = numbered_clients_.find(static_cast<std::int32_t>(process));
+  return client != numbered_clients_.end() && transforming_.contains(client->second);
 }
 
 void Trial::fault_note(const FaultNote& note) {
@@ -313,6 +332,9 @@ void Trial::report(const sim::ClientOp& op) {
     ++result_.acknowledged;
     if (op.acks == -1) ++result_.acknowledged_all;
   }
+  if (op.call == sim::OpCall::seek && transforms(op.process) &&
+      removed_unheard_.contains({.topic = std::string(op.topic), .partition = op.partition}))
+    went_back_ = true;
   if (op.process > load_processes_) {
     final_reader_operation(op);
   } else if (op.call == sim::OpCall::poll && counting_) {

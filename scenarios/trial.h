@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -140,6 +141,8 @@ class Trial final : private sim::ClusterSink,
   void final_reader_operation(const sim::ClientOp& op);
   void delivered(const sim::FrameHead& frame, sim::VirtualTime sent);
   void offsets_told(const sim::FrameHead& frame);
+  void start_moved(NodeId node, const PartitionKey& partition);
+  bool transforms(std::int64_t process) const;
   checker::LivenessProbe probe();
   void probe_groups(checker::LivenessProbe& into);
   std::optional<Offset> end_before(const PartitionKey& key, Offset end);
@@ -177,7 +180,8 @@ class Trial final : private sim::ClusterSink,
   std::vector<sim::NodeIndex> client_indices_;
   std::map<std::int32_t, sim::NodeIndex> numbered_clients_;
   std::map<sim::NodeIndex, std::string> transforming_;  // clients' machines; of which group each is a member
-  bool told_old_offsets_ = false;                       // one of them, by who coordinates its group no more
+  bool went_back_ = false;  // one of them, as told by who coordinates its group or leads its inputs no more
+  std::set<client::TopicPartition> removed_unheard_;  // a deposed leader removed what its successor has
   bool outlived_end_ = false;  // a request to end a transaction, of before KIP-890, arrived when it had been given up
   std::vector<GuestMachine> guests_;
   std::vector<GuestRule> guest_rules_;

@@ -40,6 +40,28 @@ TEST(TransactionExcuses, ACoordinatorThatHasNotHeardOfItsEndTellsOldOffsets) {
   EXPECT_GT(seen, 0);
 }
 
+// The leader of the inputs has not heard that another leads in its place, and removes what lies beneath the member's
+// position by its own clock, which is ahead; it refuses the position, and the next leader still has all, from 0 on.
+TEST(TransactionExcuses, ALeaderThatHasNotHeardOfItsEndSendsAMemberBack) {
+  const int seen = runs_that_saw(
+      "input-twice",
+      R"j({"version":1,"name":"sent-back","cluster":{"brokers":4,"combined":false,"config":)j"
+      R"j({"broker.session.timeout.ms":"600","log.retention.check.interval.ms":"100"}},)j"
+      R"j("topics":[{"name":"orders","assignment":[[3,4]],"config":)j"
+      R"j({"internal.segment.bytes":"500","retention.ms":"20000"}},{"name":"bills","assignment":[[1]]}],)j"
+      R"j("workload":{"request_timeout_ms":500,"producers":[{"topic":"orders","interval_us":5000},)j"
+      R"j({"topic":"bills","transactional":true,"source":"orders","group":"billing"}],)j"
+      R"j("consumers":[{"topic":"bills","isolation":"read_committed"}]},)j"
+      R"j("faults":[{"id":"slow","action":"pause","at_ms":850,"target":"client(2)","for_ms":1100},)j"
+      R"j({"id":"lost","action":"message","api":"ListOffsets","side":"request","from":"client(2)",)j"
+      R"j("at_ms":1000},)j"
+      R"j({"id":"cut","action":"partition","at_ms":800,"a":["broker(3)"],"b":["controller"],"for_ms":3000},)j"
+      R"j({"id":"late","action":"clock_jump","at_ms":1800,"target":"broker(3)","by_ms":30000}],)j"
+      R"j("phases":{"run_ms":4000}})j",
+      10);
+  EXPECT_GT(seen, 0);
+}
+
 // A request to commit is late, the one that was sent in its place is answered, and the late one commits the next
 // transaction, which was to be aborted (KIP-890; with an epoch of its own for each transaction it can't).
 TEST(TransactionExcuses, AnEndThatWasGivenUpEndsTheNextTransaction) {
