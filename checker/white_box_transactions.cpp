@@ -12,6 +12,12 @@ std::int32_t sequence_after(std::int32_t first, std::int64_t records) {
   return static_cast<std::int32_t>((first + records) % kSequences);
 }
 
+Produced::Marker outcome_of(std::string_view word) {
+  return word == "commit"  ? Produced::Marker::commit
+         : word == "abort" ? Produced::Marker::abort
+                           : Produced::Marker::none;
+}
+
 }  // namespace
 
 // The producer's newest batch on the path that ends with `from`, above the offset `floor`; kNoBatch: none. With `blind`
@@ -95,6 +101,10 @@ void WhiteBoxState::appended_of_producer(const PartitionTruth& p, const Replica&
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.base_sequence = e.base_sequence;
+  if (!e.transaction.empty()) {
+    batch.transactional = true;
+    batch.marker = outcome_of(e.transaction);
+  }
   if (e.role == protocol::events::Role::leader) judge_sequence(p, r, made, e);
   judge_send(p, r, made, e);
 }
@@ -108,9 +118,7 @@ void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.transactional = true;
-  batch.marker = e.marker == "commit"  ? Produced::Marker::commit
-                 : e.marker == "abort" ? Produced::Marker::abort
-                                       : Produced::Marker::none;
+  batch.marker = outcome_of(e.marker);
   if (batch.marker == Produced::Marker::none && appended_as_ == protocol::events::Role::leader)
     judge_fence(*p, r, r.head);
   if (!r.view.leads) return;

@@ -70,6 +70,9 @@ struct BatchAppended {
   Offset segment;          // base offset of the segment file
   std::uint64_t position;  // byte in that file
   std::uint32_t length;    // bytes
+  // "open": records of a transaction; "commit", "abort": its marker; else empty. TransactionalAppended tells it again,
+  // with the same append, but a node may die before that.
+  std::string_view transaction;
   VERDICT_EVENT("batch_appended") {
     visit("partition", partition);
     visit("base", base);
@@ -85,6 +88,7 @@ struct BatchAppended {
     visit("segment", segment);
     visit("position", position);
     visit("length", length);
+    visit("transaction", transaction);
   }
 };
 

@@ -217,6 +217,9 @@ void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, e
   if ((role == ev::Role::leader && config_.cleanup_compact) || is_rewritten(*header)) {
     if (const auto view = storage::BatchView::parse(bytes)) announce_records(*view);
   }
+  const auto marker = storage::marker_of(*header, bytes);
+  const bool transactional = header->control() ? marker.has_value() : header->transactional();
+  const std::string_view outcome = !marker ? "" : marker->commit ? "commit" : "abort";
   observer_->observe(ev::BatchAppended{.partition = key_,
                                        .base = batch.base,
                                        .last = batch.last,
@@ -230,18 +233,15 @@ void Partition::appended(const storage::Appended& batch, storage::Bytes bytes, e
                                        .max_timestamp_ms = batch.max_timestamp,
                                        .segment = batch.segment_base,
                                        .position = batch.position,
-                                       .length = batch.size});
-  if (!header->transactional() && !header->control()) return;
-  const auto marker = storage::marker_of(*header, bytes);
-  if (header->control() && !marker) return;
+                                       .length = batch.size,
+                                       .transaction = transactional && !marker ? "open" : outcome});
+  if (!transactional) return;
   observer_->observe(ev::TransactionalAppended{.partition = key_,
                                                .base = batch.base,
                                                .last = batch.last,
                                                .producer_id = header->producer_id,
                                                .producer_epoch = header->producer_epoch,
-                                               .marker = !marker          ? ""
-                                                         : marker->commit ? "commit"
-                                                                          : "abort"});
+                                               .marker = outcome});
 }
 
 void Partition::announce_records(const storage::BatchView& batch) {

@@ -107,6 +107,20 @@ TEST(Transactions, WhatIsCommittedIsDelivered) {
   p.answer(2, 4), p.answer(3, 4);
   EXPECT_EQ(p.found(), "none") << p.sentence();
 }
+// A node may die between the two words that it has for one append.
+TEST(Transactions, AMarkerIsKnownByItsAppend) {
+  for (const std::string_view told : {"abort", ""}) {
+    Partition p;
+    p.write(kAlice, 0);
+    BatchAppended marker = one_record(p.key, 1, 1, Role::leader, p.crc(1), kAlice, ProducerEpoch(0));
+    marker.transaction = told;
+    p.event(1, marker);
+    p.stop(1), p.start(1), p.open(1, 2, 1), p.up(1);
+    p.decide(1, 2, {1}), p.lead(1, 2, {1}, 2);
+    p.answer(0, 2, {{kAlice, 0}});
+    EXPECT_EQ(p.found(), told.empty() ? "T2" : "none") << p.sentence();
+  }
+}
 TEST(Transactions, T1AnAbortedRecordIsNotListed) {
   Partition p;
   p.write(kAlice, 0), p.mark(kAlice, "abort");
