@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <utility>
 
 #include "protocol/replication/replica.h"
 #include "runtime/assert.h"
@@ -75,7 +76,9 @@ void Replica::truncate_for(const FetchAnswered& answer, Effects& effects) {
     if (defects_.has(Defect::Kip320Truncate)) [[unlikely]]
       following_.unchecked = true;
   }
-  cut_to(to, answer.log_start, effects);
+  // Nothing of that epoch is here: it only ends where this log begins, whatever was below.
+  const bool shared = own.known() && own.end > log_.log_start();
+  cut_to(to, answer.log_start, shared, effects);
 }
 
 // Of an epoch that ended below its log start a leader knows no end any more and names its log start. What would be kept
@@ -100,7 +103,7 @@ void Replica::restart_empty(Offset leader_log_start, Effects& effects) {
   effects.emit(TruncateFullyAndStartAt{leader_log_start});
 }
 
-void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
+void Replica::cut_to(Offset to, Offset leader_log_start, bool shared, Effects& effects) {
   following_.phase = FollowerPhase::truncating;
   if (to < log_.log_start()) {
     // What was removed here was of another history: all that the leader has is missing (Kafka starts at `to`, and lacks
@@ -110,6 +113,7 @@ void Replica::cut_to(Offset to, Offset leader_log_start, Effects& effects) {
     effects.emit(TruncateFullyAndStartAt{leader_log_start, log_.last_epoch()});
   } else {
     effects.emit(TruncateTo{to});
+    if (to == log_.log_start() && to > Offset(0) && !shared && !in_isr_) unplaced_ = true;
   }
 }
 
@@ -186,20 +190,21 @@ void Replica::step(const LeaderOffsetsAnswered& event, MonoTime, Effects& effect
   const Offset own_end = log_.log_end();
   if (event.error != ErrorCode::NONE) {
     effects.emit(DelayFetch{event.error});
+    return;
+  }
+  if (std::exchange(unplaced_, false) && event.log_end >= own_end && event.log_start <= own_end) {
+    restart_empty(event.log_start, effects);
   } else if (event.log_end < own_end) {
     if (defects_.has(Defect::NoTruncation)) [[unlikely]] {
       effects.mark(Mark::DefectNoTruncation);
       effects.emit(DelayFetch{ErrorCode::OFFSET_OUT_OF_RANGE});
       return;
     }
-    cut_to(event.log_end, event.log_start, effects);
+    cut_to(event.log_end, event.log_start, false, effects);
   } else if (event.log_start > own_end) {
     following_.phase = FollowerPhase::truncating;
     effects.emit(TruncateFullyAndStartAt{event.log_start});
-  } else if (unplaced_) {
-    return restart_empty(event.log_start, effects);
   }
-  if (event.error == ErrorCode::NONE) unplaced_ = false;
 }
 
 }  // namespace verdict::replication

@@ -31,6 +31,7 @@ void Replica::step(const MetadataChanged& event, MonoTime now, Effects& effects)
   local_broker_epoch_ = event.local_broker_epoch;
   const bool lead = event.leader == config_.self;
   const bool newer = event.partition_epoch >= partition_epoch_ && event.leader_epoch >= leader_epoch_;
+  if (newer) in_isr_ = std::ranges::find(event.isr, config_.self) != event.isr.end();
   // Planted defect: metadata of the partition epoch that the leader has already ends its proposal.
   const bool known_is_news = defects_.has(Defect::StaleMetadataDropsProposal) && leading_.in_flight();
   if (newer && (role_ == ReplicaRole::none || event.leader_epoch > leader_epoch_)) {
@@ -155,7 +156,7 @@ void Replica::become_follower(const MetadataChanged& event, Effects& effects) {
   following_ = {};
   leading_.clear();
   // What was removed here may have been of another history than this leader's. Members of the ISR share its.
-  if (std::ranges::find(event.isr, config_.self) == event.isr.end()) unplaced_ = unplaced_ || holds_nothing();
+  if (!in_isr_) unplaced_ = unplaced_ || holds_nothing();
   if (observer_ != nullptr) [[unlikely]] {
     observer_->observe(events::BecameFollower{.partition = config_.partition,
                                               .leader_epoch = leader_epoch_,

@@ -116,7 +116,8 @@ class Replica {
   void truncate_for(const FetchAnswered&, Effects&);
   void restart_empty(Offset leader_log_start, Effects&);
   bool restarts_at(Offset leader_log_start, Offset kept_to, Effects&) const;
-  void cut_to(Offset to, Offset leader_log_start, Effects&);
+  // `shared`: below `to` both logs are known to be of one history, also where records were removed.
+  void cut_to(Offset to, Offset leader_log_start, bool shared, Effects&);
   void accept_batches(const FetchAnswered&, Effects&);
   void follow_high_watermark(Effects&);
 
@@ -129,6 +130,7 @@ class Replica {
   ErrorCode refusal_ = ErrorCode::UNKNOWN_TOPIC_OR_PARTITION;  // what requests get while there is no role
   bool removed_ = false;
   bool opened_ = false;
+  bool in_isr_ = false;    // by the latest metadata
   bool unplaced_ = false;  // empty above offset 0, and nothing says that its place is in the leader's history
   NodeId leader_ = kNoNode;
   LeaderEpoch leader_epoch_ = kNoEpoch;
