@@ -285,7 +285,15 @@ void WhiteBoxState::check_candidates(PartitionTruth& p) {
   if (!p.decided || unsettled(p)) return;
   for (SlotMask rest = p.isr; rest != 0; rest &= rest - 1) {
     const Replica& r = p.replicas[static_cast<std::size_t>(std::countr_zero(rest))];
-    if (matched_end(r) >= p.true_hw || !r.open || !node(r.node).active()) continue;
+    if (!r.open || !node(r.node).active()) continue;
+    if (r.log_start > p.removed && p.true_hw > p.removed) {
+      violate("C2", &p, p.removed,
+              broker(r.node) + " could lead " + name(p) + " but begins at " + std::to_string(r.log_start) +
+                  ", and nobody has removed committed offset " + std::to_string(p.removed),
+              broker(r.node) + " is in the ISR and unfenced with log start " + std::to_string(r.log_start));
+      return;
+    }
+    if (matched_end(r) >= p.true_hw) continue;
     // With the ELR off the last ISR member stays usable whatever it lost.
     if (count(p.isr) == 1 && r.lost_from <= matched_end(r)) continue;
     const std::int64_t lacks = matched_end(r);

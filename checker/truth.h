@@ -179,6 +179,9 @@ struct PartitionTruth {
   std::int32_t cut_epoch = -1;  // leader epoch of the latest excused loss
   std::int64_t cut_offset = kNever;
   std::int64_t acknowledged = 0;  // end of the highest acks=all success
+  // Somebody may have removed all below this (retention, DeleteRecords), in the history that is left after the latest
+  // excused loss: who begins above it lacks what lies between.
+  std::int64_t removed = 0;
   // With an excuse: what is left may be open for ever.
   bool lost_records() const { return cut_epoch >= 0 || rotted; }
 

@@ -247,6 +247,7 @@ void WhiteBoxState::cut(PartitionTruth& p, std::int64_t to) {
   p.cut_epoch = p.leader_epoch;
   p.cut_offset = std::min(p.cut_offset, to);
   p.ahead.clear();
+  p.removed = std::max(std::min(p.removed, to), p.replicas[slot(p, p.leader)].log_start);
   for (Replica& r : p.replicas) r.high_watermark = std::min(r.high_watermark, to);
 }
 

@@ -288,6 +288,7 @@ void WhiteBoxState::on(const protocol::events::LogStartMoved& e) {
   if (p == nullptr) return;
   Replica& r = p->replicas[slot(*p, now.node)];
   r.log_start = e.to.value();
+  if (e.reason != protocol::events::StartReason::leader) p->removed = std::max(p->removed, r.log_start);
   const auto first_kept = std::ranges::find_if(r.extents, [&](const Extent& x) { return x.first > r.log_start; });
   // A crash may lower the start again: the bytes below it are then there, or were lost as well.
   if (first_kept - r.extents.begin() > kRemovedExtents)

@@ -225,6 +225,7 @@ void WhiteBoxState::on(const protocol::events::LogOpened& e) {
   }
   r.known = r.open = true;
   r.log_start = e.log_start.value();
+  p.removed = std::max(p.removed, r.log_start);  // recovery judged it
   r.diverges_at = kNever;
   r.undone.clear();
   r.high_watermark = 0;

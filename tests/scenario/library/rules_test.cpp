@@ -113,6 +113,10 @@ std::vector<Rule> late_word_rules() {
               "a member is taken for the life that was proposed"),
       without("return-through-old-metadata", {"faults[0].for_ms=1", "faults[1].for_ms=1"},
               "event partition_decided isr partition: 0", "there was a time when it led alone"),
+      without("empty-follower-of-a-wiped-leader", {"faults[1].for_ms=1"},
+              "mark never reached: restarted-at-leader-start", "its log is empty when the next leader begins"),
+      without("empty-follower-meets-another-history", {"faults[1].for_ms=1"},
+              "mark never reached: restarted-at-leader-start", "its log is empty when the next leader begins"),
   };
 }
 

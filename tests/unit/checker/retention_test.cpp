@@ -138,14 +138,47 @@ TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
   EXPECT_EQ(c.found(), "none") << c.sentence();
 }
 
-// What another leader had written is gone: in part it was removed, and the rest was cut.
+// What another leader had written is gone: in part it was removed, and the rest was cut. But what this leader has there
+// is missing, unless it was removed too.
 TEST(Retention, ALogThatIsCutToItsStartDivergesFromNothing) {
   for (const int start : {1, 3}) {
-    Cluster c = of_another_history(3, start);
-    c.event(3, LogTruncated{c.key, Offset(4), Offset(3), TruncateReason::divergence});
-    c.fetch(1, 3, 3, 3);
-    c.decide(1, 3, {1, 3});
-    EXPECT_EQ(c.found(), start == 3 ? "none" : "C2") << c.sentence();
+    for (const bool removed : {true, false}) {
+      Cluster c = of_another_history(3, start);
+      c.event(3, LogTruncated{c.key, Offset(4), Offset(3), TruncateReason::divergence});
+      if (removed) c.event(1, LogStartMoved{c.key, Offset(0), Offset(3), StartReason::retention});
+      c.fetch(1, 3, 3, 3);
+      c.decide(1, 3, {1, 3});
+      EXPECT_EQ(c.found(), start == 3 && removed ? "none" : "C2") << start << removed << c.sentence();
+    }
+  }
+}
+// Where a log begins that was started anew in a history that is lost since, the next one has records.
+TEST(Retention, C2ALogThatBeginsWhereNothingWasRemoved) {
+  for (const bool lost : {false, true}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1});
+    c.event(1, LogStartMoved{c.key, Offset(0), Offset(4), StartReason::retention});
+    c.truncate(3, 4, TruncateReason::full);
+    if (lost) {
+      c.stop(1, StopKind::power_loss);
+      c.lose(1, 0, 4);
+      c.start(1);
+      c.open(1, 0);
+      c.up(1, false);
+      c.decide(1, 2, {1});
+      c.lead(1, 2, {1});
+      for (int i = 0; i < 4; ++i) c.append(1, 2, 900U + static_cast<unsigned>(i));
+    } else {
+      c.decide(1, 2, {1});
+    }
+    c.append(1, 2, 904);
+    c.follow(3, 2, 1);
+    c.copy(3, 2, 904);
+    c.fetch(1, 2, 3, 5);
+    c.decide(1, 2, {1, 3});
+    EXPECT_EQ(c.found(), lost ? "C2" : "none") << c.sentence();
+    EXPECT_EQ(c.sentence().contains("begins at 4"), lost) << c.sentence();
   }
 }
 
