@@ -45,7 +45,7 @@ std::string say(const Note& n) {
     case Note::Kind::became_leader:
       return "leads in epoch " + epoch + " from offset " + a + " with high watermark " + b;
     case Note::Kind::truncated:
-      return "truncates its log from " + a + " to " + b;
+      return (n.b > n.a ? "starts its log anew, from " : "truncates its log from ") + a + " to " + b;
     case Note::Kind::opened:
       return "opens its log, which ends at " + a + " (epoch " + epoch + ")";
     case Note::Kind::lost:

@@ -89,6 +89,10 @@ void read_log(Fact& fact, const Values& values) {
     fact.epoch = values.get<std::int32_t>("last_epoch", -1);
     fact.to = values.get<std::int64_t>("log_end", -1);
     fact.flag = values.get<std::int64_t>("cut_bytes", 0) > 0;
+  } else if (fact.kind == FactKind::truncated) {
+    fact.from = values.get<std::int64_t>("from", -1);
+    fact.to = values.get<std::int64_t>("to", -1);
+    fact.flag = values.get<std::string>("reason", "") == "full";
   } else {
     fact.from = values.get<std::int64_t>("from", -1);
     fact.to = values.get<std::int64_t>("to", values.get<std::int64_t>("end", -1));
@@ -255,7 +259,8 @@ std::string fact_text(const Fact& fact, std::string_view partition) {
       return fmt::format("{} {} of {} in epoch {}", fact.flag ? "appends, as leader," : "copies",
                          offsets(fact.from, fact.to), partition, fact.epoch);
     case FactKind::truncated:
-      return fmt::format("truncates {} from {} to {}", partition, fact.from, fact.to);
+      return fact.flag ? fmt::format("starts {}, which ended at {}, anew at {}", partition, fact.from, fact.to)
+                       : fmt::format("truncates {} from {} to {}", partition, fact.from, fact.to);
     case FactKind::leads:
       return fmt::format("leads {} in epoch {} from offset {}, high watermark {}", partition, fact.epoch, fact.from,
                          fact.to);

@@ -43,7 +43,7 @@ struct Fact {
   std::int32_t partition_epoch = -1;
   std::int64_t from = -1, to = -1;  // offsets: appended and acknowledged, both included; truncated, HW: from, to
   std::uint32_t crc = 0;
-  bool flag = false;  // fenced; unclean; appended as leader; opened: bytes were cut; registered: clean
+  bool flag = false;  // fenced; unclean; appended as leader; opened: bytes were cut; truncated: full; registered: clean
   bool shutting_down = false;
   std::int32_t error = 0;             // acknowledged
   std::int32_t acks = 0;              // likewise

@@ -108,10 +108,9 @@ class Story {
                         .size = 100},
                        at(sent_ms), at(delivered_ms));
   }
-  void truncate(std::int64_t ms, std::uint16_t lane, std::int64_t from, std::int64_t to) {
-    event(ms, lane,
-          LogTruncated{
-              .partition = kOrders, .from = Offset(from), .to = Offset(to), .reason = TruncateReason::divergence});
+  void truncate(std::int64_t ms, std::uint16_t lane, std::int64_t from, std::int64_t to,
+                TruncateReason reason = TruncateReason::divergence) {
+    event(ms, lane, LogTruncated{.partition = kOrders, .from = Offset(from), .to = Offset(to), .reason = reason});
   }
   TraceData load() const {
     TraceLoader loader({});
@@ -189,6 +188,14 @@ Story lost() {
   story.message(931, 932, 2, 3, true);
   story.truncate(932, 3, 10, 9);
   return story;
+}
+
+TEST(Cause, SaysHowALogIsTruncated) {
+  Story story = lost();
+  story.truncate(933, 3, 9, 5, TruncateReason::full);
+  const std::vector<CauseLink> chain = cause_of(Story::violation(933, 3, 7), story.load());
+  ASSERT_GE(chain.size(), 2U);
+  EXPECT_EQ(chain[chain.size() - 2].text, "starts orders-0, which ended at 9, anew at 5");
 }
 
 TEST(Cause, IsFaultElectionTruncationLoss) {
