@@ -46,7 +46,9 @@ void WhiteBoxState::judge_late(PartitionTruth& p, const Replica& r, const Produc
 // away (C1's excuse), the next one ends what it left open.
 void WhiteBoxState::judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
                                 const protocol::events::TransactionalAppended& e) {
-  if (decision.version < 2 || decision.begin == 0 || p.lost_records()) return;
+  // Excuse: a marker that was under way since before may come to a leader that is deposed, and has not heard.
+  const bool late = r.epoch < p.leader_epoch;
+  if (decision.version < 2 || decision.begin == 0 || p.lost_records() || late) return;
   const Begin& ended = transactions.begins[decision.begin - 1];
   if (!ended.version_two) return;
   bool blind = false;

@@ -287,6 +287,8 @@ void WhiteBoxState::on(const protocol::events::LogStartMoved& e) {
   PartitionTruth* p = find(e.partition);
   if (p == nullptr) return;
   Replica& r = p->replicas[slot(*p, now.node)];
+  // What was to go before is gone by now; of what is to go now a life may die and leave some.
+  std::erase_if(r.damaged, [&](const Damage& d) { return d.to <= r.log_start; });
   r.log_start = e.to.value();
   if (e.reason != protocol::events::StartReason::leader) p->removed = std::max(p->removed, r.log_start);
   const auto first_kept = std::ranges::find_if(r.extents, [&](const Extent& x) { return x.first > r.log_start; });
@@ -295,7 +297,6 @@ void WhiteBoxState::on(const protocol::events::LogStartMoved& e) {
     r.extents.erase(r.extents.begin(), first_kept - kRemovedExtents);
   const auto kept = std::ranges::find_if(r.places, [&](const Place& x) { return x.end > r.log_start; });
   if (kept - r.places.begin() > kRemovedExtents) r.places.erase(r.places.begin(), kept - kRemovedExtents);
-  std::erase_if(r.damaged, [&](const Damage& d) { return d.to <= r.log_start; });
 }
 
 void WhiteBoxState::on(const protocol::events::LogFlushed& e) {

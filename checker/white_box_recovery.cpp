@@ -105,11 +105,13 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
     r.epoch = -1;
     r.view.leads = false;
     r.stable_epoch = -1;
-    if (r.known && !r.open) {
-      for (Damage& d : r.damaged) d.met = d.met || (d.rotten && !d.healed);
-    }
+    if (r.known && !r.open) meet_rot(r);
     note(p, Note::Kind::stopped, id, static_cast<std::int64_t>(kind));
   }
+}
+
+void WhiteBoxState::meet_rot(Replica& r) {
+  for (Damage& d : r.damaged) d.met = d.met || (d.rotten && !d.healed);
 }
 
 void WhiteBoxState::heal_rot() {
@@ -117,7 +119,11 @@ void WhiteBoxState::heal_rot() {
     for (Damage& d : damaged) d.healed = d.rotten;
   };
   for (PartitionTruth& p : partitions) {
-    for (Replica& r : p.replicas) heal(r.damaged);
+    for (Replica& r : p.replicas) {
+      // Its recovery is under way, and may have met it.
+      if (r.known && !r.open && node(r.node).running) meet_rot(r);
+      heal(r.damaged);
+    }
   }
   for (auto& [key, image] : older_) heal(image.damaged);
 }

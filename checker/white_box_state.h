@@ -184,6 +184,7 @@ class WhiteBoxState {
   void stopped(NodeId id, StopKind kind);
   void bytes_lost(NodeId id, std::string_view path, std::int64_t from, std::int64_t to, LossCause cause);
   void heal_rot();
+  static void meet_rot(Replica& r);
   void imaged(NodeId id, std::uint64_t image);
   void restored(NodeId id, std::uint64_t image);
   void produce_sent(std::uint64_t client, std::uint64_t operation, const PartitionKey& key, std::uint32_t crc);

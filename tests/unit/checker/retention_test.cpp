@@ -70,6 +70,21 @@ TEST(Retention, RemovedSegmentsMayComeBackInPartAfterAPowerLossOnly) {
     }
   }
 }
+// A life that dies as it removes segments leaves some, with their rot.
+TEST(Retention, WhatIsLeftOfARemovalMayBeRotten) {
+  for (const bool rots : {true, false}) {
+    Cluster c;
+    c.commit(4);
+    c.decide(1, 1, {1, 2});
+    c.event(3, LogFlushed{c.key, Offset(4)});
+    if (rots) c.lose(3, 1, 2, LossCause::rotten);
+    c.event(3, LogStartMoved{c.key, Offset(0), Offset(3), StartReason::retention});
+    c.stop(3);
+    c.start(3);
+    c.open(3, 1, 1);
+    EXPECT_EQ(c.found(), rots ? "none" : "L4") << c.sentence();
+  }
+}
 // A kill brings the start back that nobody had written down; what lies below is then judged as ever.
 TEST(Retention, WhatIsBackBelowTheLogStartIsLostLikeTheRest) {
   for (const bool lost : {true, false}) {

@@ -7,22 +7,24 @@ namespace {
 // A life that dies before it has opened its log may have cut it at the rot, which is gone with the heal.
 TEST(Rot, ALifeThatNeverOpenedItsLogMayHaveCutItThere) {
   for (const bool met : {true, false}) {
-    for (const LossCause cause : {LossCause::rotten, LossCause::destroyed}) {
-      for (const int recovered : {4, 2, 1}) {
-        Cluster c;
-        c.commit(4);
-        c.decide(1, 1, {1, 2});
-        c.stop(3);
-        c.lose(3, 2, 3, cause);
-        if (met) c.start(3), c.stop(3);
-        c.box.faults_healed(c.time);
-        c.start(3);
-        c.open(3, recovered, 1);
-        const bool cut = recovered == 2 && (met || cause == LossCause::destroyed);
-        const bool whole = recovered == 4 && cause == LossCause::rotten;
-        EXPECT_EQ(c.found(), cut || whole ? "none" : "L4") << met << recovered << c.sentence();
+    for (const bool under_way : {true, false})  // a recovery, as the rot is lifted
+      for (const LossCause cause : {LossCause::rotten, LossCause::destroyed}) {
+        for (const int recovered : {4, 2, 1}) {
+          Cluster c;
+          c.commit(4);
+          c.decide(1, 1, {1, 2});
+          c.stop(3);
+          c.lose(3, 2, 3, cause);
+          if (met) c.start(3);
+          if (met && !under_way) c.stop(3);
+          c.box.faults_healed(c.time);
+          if (!met || !under_way) c.start(3);
+          c.open(3, recovered, 1);
+          const bool cut = recovered == 2 && (met || cause == LossCause::destroyed);
+          const bool whole = recovered == 4 && cause == LossCause::rotten;
+          EXPECT_EQ(c.found(), cut || whole ? "none" : "L4") << met << recovered << c.sentence();
+        }
       }
-    }
   }
 }
 
