@@ -104,8 +104,10 @@ struct CoordinatedGroup {
   struct Member {
     std::string instance;     // group.instance.id
     std::int32_t epoch = -1;  // KIP-848; otherwise the group's generation
+    std::int32_t told = -1;   // the generation that its JoinGroup was answered with here
   };
   std::map<std::string, Member, std::less<>> members;  // by id
+  std::int32_t told = -1;                              // the latest of these
 };
 
 struct CoordinatorTruth {

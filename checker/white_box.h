@@ -70,6 +70,9 @@ struct Metrics {
   std::uint64_t own_duplicates = 0;
   // Batches of idempotent producers that a leader took again, or out of their order, as it had forgotten the producer.
   std::uint64_t forgotten_sends = 0;
+  // Commits that a coordinator took in its generation of members who know another one's of that number: it was not
+  // written down, and the next coordinator counted on from before it.
+  std::uint64_t misplaced_commits = 0;
 };
 
 struct GroupStatus {  // as the broker that leads its partition of __consumer_offsets has announced it

@@ -132,7 +132,9 @@ void WhiteBoxState::on(const protocol::events::GroupMemberMoved& e) {
   if (e.change == "removed") {
     group.members.erase(std::string(e.member));
   } else {
-    group.members[std::string(e.member)] = {.instance = std::string(e.instance), .epoch = e.generation};
+    CoordinatedGroup::Member& member = group.members[std::string(e.member)];
+    member.instance = e.instance;
+    member.epoch = e.generation;
   }
   if (group.consumer) return member_moved(*p, e);
   if (e.change == "loaded") judge_loaded(*p, e);
@@ -190,6 +192,12 @@ OwnersTruth* WhiteBoxState::owners_told(const PartitionTruth& p, std::string_vie
 // A static member that came anew has what its older self had.
 void WhiteBoxState::on(const protocol::events::GroupJoined& e) {
   PartitionTruth* p = find(e.partition);
+  if (CoordinatorTruth* here = p == nullptr ? nullptr : coordinator(*p)) {
+    CoordinatedGroup& group = entry(here->groups, e.group);
+    group.told = e.generation;
+    if (const auto member = group.members.find(e.member); member != group.members.end())
+      member->second.told = e.generation;
+  }
   if (p == nullptr || e.instance.empty() || !e.asked_as.empty()) return;
   GroupsTruth* groups = coordinated(*p);
   if (groups == nullptr) return;
@@ -248,7 +256,10 @@ void WhiteBoxState::on(const protocol::events::GroupCommitDecided& e) {
   } else if (!e.instance.empty() && member->second.instance != e.instance) {
     why = "it is not " + std::string(e.instance);
   }
-  if (why.empty()) return;
+  if (why.empty()) {
+    if (!is.consumer && is.told == e.generation && member->second.told != e.generation) ++metrics.misplaced_commits;
+    return;
+  }
   violate("G3", p, std::nullopt,
           broker(now.node) + " takes a commit of member " + std::string(e.member) +
               (is.consumer ? " in epoch " : " in generation ") + std::to_string(e.generation) + " of group " +

@@ -279,6 +279,7 @@ void Trial::conclude_black_box() {
     if (!options_.own_rules || result_.outcome != RunOutcome::pass || white_.metrics().excused_losses > 0) continue;
     if (rot_explains(anomaly)) continue;
     if (white_.metrics().forgotten_sends > 0 && of_sends(anomaly.name)) continue;
+    if (white_.metrics().misplaced_commits > 0 && anomaly.name == "lost-update") continue;
     if (went_back_ && (anomaly.name == "input-twice" || anomaly.name == "lost-update")) continue;
     if (outlived_end_ && of_transactions(anomaly.name)) continue;
     result_.outcome = RunOutcome::violation;

@@ -56,6 +56,25 @@ struct Group : GroupCluster {
   void resumed(int position) { box.consumption_resumed(time, kClient, "g", "orders", 0, position); }
 };
 
+// A static member stays, though it missed the rebalance: it goes on in the generation of a coordinator that nobody
+// follows any more, which has the same number.
+TEST(Groups, ACommitInAnotherCoordinatorsGeneration) {
+  enum class Told { loaded, both, one };
+  for (const Told told : {Told::loaded, Told::both, Told::one}) {
+    Group g;
+    g.move("Stable", 2), g.member("loaded", "a", 2), g.member("loaded", "b", 2);
+    if (told != Told::loaded) {
+      g.move("CompletingRebalance", 3, 2);
+      if (told == Told::both) g.joined("a", 3, "seat", "a");
+      g.joined("b", 3, "", "b");
+      g.move("Stable", 3, 2);
+    }
+    g.decide_commit("a", told == Told::loaded ? 2 : 3);
+    EXPECT_EQ(g.found(), "none") << g.sentence();
+    EXPECT_EQ(g.box.metrics().misplaced_commits, told == Told::one ? 1U : 0U);
+  }
+}
+
 // ---- G1 ----
 
 TEST(Groups, AMoveBetweenGenerationsIsNoConflict) {
