@@ -7,8 +7,11 @@
 namespace verdict::checker {
 
 void WhiteBoxState::imaged(NodeId id, std::uint64_t image) {
-  std::vector<ReplicaImage>& images = images_[{id, image}];
-  for (const std::uint32_t i : node(id).partitions) {
+  const NodeTruth& n = node(id);
+  DiskImage& disk = images_[{id, image}];
+  disk.in_order = !n.running && !n.crashed;
+  std::vector<ReplicaImage>& images = disk.replicas;
+  for (const std::uint32_t i : n.partitions) {
     const Replica& r = partitions[i].replicas[slot(partitions[i], id)];
     if (!r.known || deleted(partitions[i])) continue;
     if (const auto older = older_.find({i, id}); older != older_.end())
@@ -21,8 +24,10 @@ void WhiteBoxState::imaged(NodeId id, std::uint64_t image) {
 
 void WhiteBoxState::restored(NodeId id, std::uint64_t image) {
   NodeTruth& n = node(id);
-  n.crashed = n.power_lost = true;  // nothing on an older disk says that it was left in order by this incarnation
-  const std::vector<ReplicaImage>& images = images_[{id, image}];
+  const DiskImage& disk = images_[{id, image}];
+  const std::vector<ReplicaImage>& images = disk.replicas;
+  n.crashed = !disk.in_order;
+  n.power_lost = true;
   for (const std::uint32_t i : n.partitions) {
     PartitionTruth& p = partitions[i];
     Replica& r = p.replicas[slot(p, id)];
@@ -68,7 +73,7 @@ void WhiteBoxState::resolve_images(const PartitionTruth& p, BatchIndex unknown, 
     for (BatchIndex& i : image.undone) i = i == unknown ? rest : i;
     for (CutTail& tail : image.cut_tails) tail.head = tail.head == unknown ? rest : tail.head;
   };
-  for (auto& [of, images] : images_) std::ranges::for_each(images, resolve_in);
+  for (auto& [of, images] : images_) std::ranges::for_each(images.replicas, resolve_in);
   for (auto& [of, image] : older_) resolve_in(image);
 }
 

@@ -218,6 +218,10 @@ class WhiteBoxState {
     OffsetSet removed;
     std::vector<CutTail> cut_tails;
   };
+  struct DiskImage {
+    bool in_order = false;  // the node had stopped so
+    std::vector<ReplicaImage> replicas;
+  };
   using Records = std::vector<RecordTruth>;
   struct Told {  // what the next announcement of the node about this batch is of
     bool taken = true;
@@ -370,7 +374,7 @@ class WhiteBoxState {
   std::uint32_t last_ = 0;                                    // partition looked up last
   std::map<std::pair<NodeId, std::string>, Folder> folders_;  // by path of the partition's folder
   std::vector<Unsettled> unsettled_;
-  std::map<std::pair<NodeId, std::uint64_t>, std::vector<ReplicaImage>> images_;
+  std::map<std::pair<NodeId, std::uint64_t>, DiskImage> images_;
   std::map<std::pair<std::uint32_t, NodeId>, ReplicaImage> older_;  // restored; by partition; until the log is opened
   BatchTable<Produced> produced_;
   TransactionTruth transactions;

@@ -697,6 +697,20 @@ TEST(L4, AnImageOfAnOlderDiskIsTheOlderDisk) {
     EXPECT_EQ(c.found(), recovered == 2 ? "none" : "L4") << c.sentence();
   }
 }
+// Nobody looks for rot in what was left in order.
+TEST(L4, AnImageOfAStoppedBrokersDiskIsInOrder) {
+  for (const StopKind stop : {StopKind::orderly, StopKind::kill}) {
+    Cluster c;
+    c.commit(2);
+    c.stop(2, stop);
+    c.lose(2, 1, 2, LossCause::rotten);
+    c.box.disk_imaged(c.time, NodeId(2), 7);
+    c.box.disk_restored(c.time, NodeId(2), 7);
+    c.start(2);
+    c.event(2, LogOpened{c.key, "data/orders-0", Offset(0), Offset(2), LeaderEpoch(1), true, 0});
+    EXPECT_EQ(c.found(), stop == StopKind::orderly ? "none" : "L4") << c.sentence();
+  }
+}
 TEST(C1, AnOlderDiskExcusesALossOnlyOfTheLastMember) {
   for (const bool alone : {false, true}) {
     Cluster c;
