@@ -132,7 +132,7 @@ class Cluster {
   void observe(const Origin& origin, const protocol::Event& event);
   void tell_stopped(NodeIndex index, StopCause cause);
   void power_lost(NodeIndex index);
-  Origin last_of(NodeIndex index);  // incarnation
+  Origin last_of(NodeIndex index);  // in its last life
   NodeProcess* process(NodeIndex index);
 
   World& world_;
