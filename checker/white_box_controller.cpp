@@ -180,6 +180,7 @@ void WhiteBoxState::elect(PartitionTruth& p, SlotMask old_isr) {
     // A deposed leader that has not heard of it goes on with an ISR that nobody shares, whatever will be lost.
     p.cut_epoch = p.leader_epoch;
     p.cut_offset = std::min(p.cut_offset, p.true_hw);
+    p.removed = std::max(p.removed, r.log_start);
   }
   if (matched_end(r) >= p.true_hw) {
     set_main(p, r.head);

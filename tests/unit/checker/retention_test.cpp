@@ -144,6 +144,23 @@ Cluster of_another_history(int records, int start) {
   return c;
 }
 
+// An unclean election makes a log the truth that lacks all, and the next one the first again: it begins where it does.
+TEST(Retention, AnElectedLogsBeginningIsTheTruths) {
+  for (const bool unclean : {true, false}) {
+    Cluster c({1, 2, 3}, 1, {.unclean_election_allowed = unclean});
+    c.commit(0);
+    c.decide(1, 1, {1});
+    c.adopt(1, 1, {1}, {1});
+    c.append(1, 1, 701);
+    c.event(1, LogStartMoved{c.key, Offset(0), Offset(1), StartReason::retention});
+    c.fence(1, true);
+    c.decide(2, 2, {2}, true);
+    c.fence(2, true), c.fence(1, false);
+    c.decide(1, 3, {1}, true);
+    EXPECT_EQ(c.found(), unclean ? "none" : "C1") << c.sentence();
+  }
+}
+
 // From its own log start on both are the same, whatever was below.
 TEST(Retention, WhatIsCopiedBehindTheLogStartIsTheSameWhateverWasBelow) {
   Cluster c = of_another_history(1, 2);
