@@ -235,14 +235,16 @@ Trial::Step Trial::read_all(const std::string& what, NodeId only_leader) {
   };
   // One that stood still for longer than its session, while it was left alone, may have lost its place in an ISR to
   // another that is down by now: there nobody can lead, and nothing can be read.
-  const auto lost_place = [&](const client::TopicPartition& at) {
+  // And a topic may be deleted meanwhile, by a request that was long under way.
+  const auto out_of_reach = [&](const client::TopicPartition& at) {
     const sim::ClusterView::Partition* partition = cluster_.view().partition(at.topic, at.partition);
+    if (partition != nullptr && cluster_.view().topics.at(partition->key.topic).deleted) return true;
     return only_leader != kNoNode && partition != nullptr && partition->leader == kNoNode &&
            std::ranges::find(partition->isr, only_leader) == partition->isr.end();
   };
   const auto behind = [&] {
     return std::ranges::find_if(
-        goals, [&](const auto& goal) { return got_to(goal.first) < goal.second.value() && !lost_place(goal.first); });
+        goals, [&](const auto& goal) { return got_to(goal.first) < goal.second.value() && !out_of_reach(goal.first); });
   };
   const auto read = [&] {
     return std::accumulate(goals.begin(), goals.end(), std::int64_t{0},

@@ -51,6 +51,27 @@ TEST(FinalRead, ExpectsNothingOfOneThatLostItsPlaceInTheIsr) {
   EXPECT_EQ(result.outcome, RunOutcome::pass) << result.invariant << ": " << result.sentence;
 }
 
+// A topic's creation, and with it its deletion, waits for a controller that others hold up, into the last reading (seed
+// 242928 of a search reported it as V4).
+TEST(FinalRead, AsksForNothingOfATopicThatGoesMeanwhile) {
+  const RunResult result =
+      run_text(R"j({"version":1,"name":"a","cluster":{"brokers":5,"config":{"broker.session.timeout.ms":"1000"}},)j"
+               R"j("topics":[{"assignment":[[5,1]],"config":{"min.insync.replicas":"3"}},)j"
+               R"j({"name":"payments","assignment":[[1]]}],"phases":{"run_ms":1700},"workload":{"producers":[)j"
+               R"j({"records":1,"client":2},{"topic":"extra-1","records":1,"client":7}]},"faults":[)j"
+               R"j({"id":"partition-5","action":"partition","at_ms":0,"a":["leader(orders-0)"],)j"
+               R"j("b":["controller","follower(orders-0,0)"]},)j"
+               R"j({"id":"stop-8","action":"stop","at_ms":1000,"target":"leader(orders-0)"},)j"
+               R"j({"id":"block-11","action":"block","at_ms":1000,"a":["leader(orders-0)"],"b":["controller"]},)j"
+               R"j({"id":"create_topic-12","action":"create_topic","at_ms":1000,)j"
+               R"j("topic":{"name":"extra-1","assignment":[[1,2],[1,2]]}},)j"
+               R"j({"id":"delete_topic-13","action":"delete_topic","at_ms":1000,"topic":{"name":"extra-1"}}],)j"
+               R"j("expect":{"acknowledged":0,"delivered":0}})j",
+               242928);
+  EXPECT_EQ(result.outcome, RunOutcome::pass) << result.invariant << ": " << result.sentence;
+  EXPECT_EQ(result.event_counts.at("topic_deleted"), 1U);
+}
+
 // Compaction went up to the high watermark; whoever leads after the power came back knows an older one, which lies in
 // the hole and stays there below the minimum ISR: its readers stand before the hole (seed 22456 of a search).
 TEST(FinalRead, AsksForNothingInAHole) {
