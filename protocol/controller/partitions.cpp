@@ -156,10 +156,11 @@ wire::AlterPartitionResponse Controller::State::alter_partition(const events_in:
       wanted.isr->push_back(NodeId(state.broker_id));
     }
     protocol::PartitionRegistration decided = *current;
-    if (auto change = decide(image, key, *current, wanted, options.defects, out.marks)) {
-      decided.merge(*change);
-      append({std::move(*change)}, out);
-    }
+    auto change = decide(image, key, *current, wanted, options.defects, out.marks);
+    // The leader asks to keep its ISR, so that older proposals of it are refused (Kafka writes no record here).
+    if (!change) change = protocol::records::PartitionChange{.key = key, .isr = *wanted.isr};
+    decided.merge(*change);
+    append({std::move(*change)}, out);
     if (decided.leader != NodeId(request.broker_id)) {
       result.error_code = code(ErrorCode::NEW_LEADER_ELECTED);
       return result;

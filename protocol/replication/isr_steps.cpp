@@ -126,8 +126,14 @@ void Replica::step(const AlterPartitionAnswered& event, MonoTime now, Effects& e
       break;
     case ErrorCode::INELIGIBLE_REPLICA:
     case ErrorCode::OPERATION_NOT_ATTEMPTED:
-      // Nothing changed at the controller: back to the committed ISR, free to propose again.
       effects.mark(Mark::AlterPartitionRefused);
+      // A copy of it may be under way still, and be taken. (Kafka goes back to the committed ISR all the same.)
+      if (leading_.unanswered() && leading_.proposes_more()) {
+        leading_.propose_committed(local_broker_epoch_);
+        send_proposal(true, effects);
+        return;
+      }
+      // Nothing changed at the controller: back to the committed ISR, free to propose again.
       adopt_isr({});
       break;
     case ErrorCode::FENCED_LEADER_EPOCH:
@@ -139,8 +145,12 @@ void Replica::step(const AlterPartitionAnswered& event, MonoTime now, Effects& e
       // The controller's state is another one than this leader's: newer metadata decides what becomes of the proposal.
       effects.mark(Mark::AlterPartitionRefused);
       return;
+    case ErrorCode::NOT_CONTROLLER:
+      send_proposal(true, effects);
+      return;
     default:
-      // NOT_CONTROLLER, time-outs, lost connections: it may have been applied, so the same proposal again.
+      // Time-outs, lost connections: it may have been applied, so the same proposal again.
+      leading_.went_unanswered();
       send_proposal(true, effects);
       return;
   }

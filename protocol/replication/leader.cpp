@@ -63,34 +63,39 @@ void LeaderState::clear() {
   isr_.clear();
   proposed_.clear();
   proposed_members_.clear();
-  in_flight_ = false;
+  in_flight_ = unanswered_ = false;
   epoch_start_ = kNoOffset;
 }
 
 void LeaderState::begin_proposal(BrokerEpoch local_epoch) {
   VERDICT_ASSERT(!in_flight_, "one AlterPartition in flight");
-  proposed_.clear();
-  proposed_members_.clear();
-  const auto add = [&](NodeId id, BrokerEpoch epoch) {
-    proposed_.push_back(id);
-    proposed_members_.push_back({.id = id, .epoch = epoch});
-  };
-  for (NodeId id : isr_) {
-    if (id == self_) {
-      add(id, local_epoch);
-    } else if (const RemoteReplica* remote = find(id); remote != nullptr && remote->in_proposal) {
-      add(id, remote->fetch_broker_epoch);
-    }
-  }
+  propose_committed(local_epoch);
   for (const RemoteReplica& remote : remotes_) {
-    if (remote.in_proposal && !remote.in_isr) add(remote.id, remote.fetch_broker_epoch);
+    if (remote.in_proposal && !remote.in_isr) add_proposed(remote.id, remote.fetch_broker_epoch);
   }
   in_flight_ = true;
   rebuild_maximal_isr();
 }
 
+void LeaderState::propose_committed(BrokerEpoch local_epoch) {
+  proposed_.clear();
+  proposed_members_.clear();
+  for (NodeId id : isr_) {
+    if (id == self_) {
+      add_proposed(id, local_epoch);
+    } else if (const RemoteReplica* remote = find(id); remote != nullptr && remote->in_proposal) {
+      add_proposed(id, remote->fetch_broker_epoch);
+    }
+  }
+}
+
+void LeaderState::add_proposed(NodeId id, BrokerEpoch epoch) {
+  proposed_.push_back(id);
+  proposed_members_.push_back({.id = id, .epoch = epoch});
+}
+
 void LeaderState::end_proposal() {
-  in_flight_ = false;
+  in_flight_ = unanswered_ = false;
   proposed_.clear();
   proposed_members_.clear();
   rebuild_maximal_isr();

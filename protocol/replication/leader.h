@@ -70,6 +70,13 @@ class LeaderState {
   bool in_flight() const { return in_flight_; }
   ProposalId proposal() const { return proposal_; }
   void begin_proposal(BrokerEpoch local_epoch);  // of the members marked in_proposal, and this leader
+  // The proposal becomes one to keep the committed ISR (but for those not marked); the maximal ISR stays. Taken, it
+  // refuses all copies of the one before that are under way, by its partition epoch.
+  void propose_committed(BrokerEpoch local_epoch);
+  bool proposes_more() const { return maximal_isr_.size() > isr_.size(); }
+  // The proposal was sent, and nobody knows what became of it.
+  void went_unanswered() { unanswered_ = true; }
+  bool unanswered() const { return unanswered_; }
   ProposalId next_proposal_id() { return proposal_ = ProposalId(proposal_.value() + 1); }
   void end_proposal();  // committed, refused or overtaken: the maximal ISR is the committed one
 
@@ -80,6 +87,7 @@ class LeaderState {
 
  private:
   void rebuild_maximal_isr();
+  void add_proposed(NodeId id, BrokerEpoch epoch);
 
   NodeId self_ = kNoNode;
   std::vector<RemoteReplica> remotes_;  // in the order of the assignment
@@ -89,6 +97,7 @@ class LeaderState {
   NodeIds maximal_isr_;
   std::vector<Offset> counted_;
   bool in_flight_ = false;
+  bool unanswered_ = false;  // a copy of the proposal in flight was
   ProposalId proposal_{0};
   Offset epoch_start_ = kNoOffset;
   Waiters waiters_;

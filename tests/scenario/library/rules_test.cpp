@@ -53,6 +53,8 @@ std::vector<Rule> replication_rules() {
               "who is fenced stays in the ISR until the controller says otherwise"),
       planted("follower-two-epochs-behind", "kip-320-hw", {"C1", "C2", "C3", "C4"},
               "what is said in another epoch counts for nothing"),
+      planted("isr-proposal-taken-after-its-refusal", "kip-497", {"C4", "C9"},
+              "whom the controller may yet admit, the leader counts"),
       planted("isr-shrinks-and-expands", "local-shrink", {"C9"}, "the leader proposes, the controller decides"),
       planted("last-isr-member-waits", "unclean-election", {"C1", "C2", "C8"}, "nobody outside the ISR is elected"),
       planted("leader-crash-acks-all", "kip-101", {"C1", "C2", "C3", "C5"}, "what is acknowledged is never cut"),

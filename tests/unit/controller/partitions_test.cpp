@@ -34,10 +34,14 @@ TEST_F(AlterPartitionTest, ShrinksAndExpandsWithoutANewLeaderEpoch) {
   EXPECT_EQ(h.at(key).partition_epoch, PartitionEpoch(2));
 }
 
-TEST_F(AlterPartitionTest, ANoOpIsAnsweredWithTheStateAndWritesNothing) {
-  const Offset before = h.end;
-  EXPECT_EQ(alter(1, 0, 0, {now(1), now(2), now(3)}), 0);
-  EXPECT_EQ(h.end, before);
+// A leader keeps its ISR so that what it has asked for before, and got no answer to, is refused.
+TEST_F(AlterPartitionTest, AnIsrThatIsKeptRefusesWhatWasAskedBefore) {
+  EXPECT_EQ(alter(1, 0, 0, {now(1), now(2)}), 0);
+  EXPECT_EQ(alter(1, 0, 1, {now(1), now(2)}), 0);
+  EXPECT_EQ(h.at(key).isr, ids({1, 2}));
+  EXPECT_EQ(h.at(key).partition_epoch, PartitionEpoch(2));
+  EXPECT_EQ(h.at(key).leader_epoch, LeaderEpoch(0));
+  EXPECT_EQ(alter(1, 0, 1, {now(1), now(2), now(3)}), error(INVALID_UPDATE_VERSION));
 }
 
 TEST_F(AlterPartitionTest, ChecksInKafkasOrder) {
