@@ -101,10 +101,8 @@ void WhiteBoxState::appended_of_producer(const PartitionTruth& p, const Replica&
   batch.producer = e.producer_id.value();
   batch.epoch = e.producer_epoch.value();
   batch.base_sequence = e.base_sequence;
-  if (!e.transaction.empty()) {
-    batch.transactional = true;
-    batch.marker = outcome_of(e.transaction);
-  }
+  batch.transactional = !e.transaction.empty();
+  batch.marker = outcome_of(e.transaction);
   if (e.role == protocol::events::Role::leader) judge_sequence(p, r, made, e);
   judge_send(p, r, made, e);
 }
@@ -115,10 +113,6 @@ void WhiteBoxState::on(const protocol::events::TransactionalAppended& e) {
   const Replica& r = p->replicas[slot(*p, now.node)];
   if (end(r.head) != e.last.value() + 1) return;
   Produced& batch = produced_[r.head];
-  batch.producer = e.producer_id.value();
-  batch.epoch = e.producer_epoch.value();
-  batch.transactional = true;
-  batch.marker = outcome_of(e.marker);
   if (batch.marker == Produced::Marker::none && appended_as_ == protocol::events::Role::leader)
     judge_fence(*p, r, r.head);
   if (!r.view.leads) return;

@@ -81,6 +81,13 @@ struct Cluster {
     event(id, one_record(key, base, epoch, leader ? Role::leader : Role::follower, crc));
     ends[id] = base + 1;
   }
+  // A batch of a transaction, or its marker, as a node tells of it.
+  void transactional(int id, BatchAppended batch, std::string_view marker) {
+    batch.transaction = marker.empty() ? "open" : marker;
+    event(id, batch);
+    event(id, TransactionalAppended{batch.partition, batch.base, batch.last, batch.producer_id, batch.producer_epoch,
+                                    marker});
+  }
   void copy(int id, int epoch, unsigned crc) { append(id, epoch, crc, false); }
   void truncate(int id, int to, TruncateReason why = TruncateReason::divergence) {
     event(id, LogTruncated{key, Offset(ends[id]), Offset(to), why});

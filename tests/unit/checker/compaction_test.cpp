@@ -46,14 +46,18 @@ struct Compacted : Cluster {
     }
   }
   void append_one(int node, int base, unsigned sum, Role role, std::string_view marker) {
-    const bool transactional = marker != "none";
-    const ProducerId id = transactional ? kAlice : kNoProducerId;
-    const ProducerEpoch epoch = transactional ? ProducerEpoch(0) : kNoProducerEpoch;
-    const int sequence = !transactional || !marker.empty()              ? -1
+    const bool in_transaction = marker != "none";
+    const ProducerId id = in_transaction ? kAlice : kNoProducerId;
+    const ProducerEpoch epoch = in_transaction ? ProducerEpoch(0) : kNoProducerEpoch;
+    const int sequence = !in_transaction || !marker.empty()             ? -1
                          : sent.try_emplace(base, next_sequence).second ? next_sequence++
                                                                         : sent.at(base);
-    event(node, one_record(key, base, 1, role, sum, id, epoch, sequence));
-    if (transactional) event(node, TransactionalAppended{key, Offset(base), Offset(base), id, epoch, marker});
+    const BatchAppended made = one_record(key, base, 1, role, sum, id, epoch, sequence);
+    if (in_transaction) {
+      transactional(node, made, marker);
+    } else {
+      event(node, made);
+    }
     ends[node] = base + 1;
   }
   void copy_one(int id, int base, unsigned sum, std::string_view marker = "none") {

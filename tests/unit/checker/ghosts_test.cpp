@@ -31,31 +31,30 @@ struct Transactions : Cluster {
   std::string folder(const PartitionKey& k) const {
     return k == orders ? "data/bills-0" : "data/" + std::to_string(k.topic.high) + "-" + std::to_string(k.index);
   }
-  void batch(int node, const PartitionKey& k, std::int64_t producer, int epoch, int sequence) {
-    const int base = ends_of[{node, k}]++;
-    const int leader = k == state ? coordinator : 1;
-    event(node, one_record(k, base, k == state ? epoch_of_state : 1, node == leader ? Role::leader : Role::follower,
-                           100U + static_cast<unsigned>(base), ProducerId(producer),
-                           ProducerEpoch(static_cast<std::int16_t>(epoch)), sequence));
+  // Broker 2 leads on, and broker 1 has not heard so.
+  void depose(const PartitionKey& k) {
+    const NodeIds both = nodes({1, 2}), isr = nodes({2});
+    event(0, PartitionDecided{k, both, isr, NodeId(2), LeaderEpoch(2), PartitionEpoch(2), false});
   }
-  void write(const PartitionKey& k, int epoch, int sequence) {
-    batch(1, k, kAlice, epoch, sequence);
-    tell(k, epoch, "");
-  }
-  void mark(const PartitionKey& k, int epoch, std::string_view outcome) {
-    batch(1, k, kAlice, epoch, -1);
-    tell(k, epoch, outcome);
-  }
-  void tell(const PartitionKey& k, int epoch, std::string_view marker) {
-    const Offset at(ends_of[{1, k}] - 1);
-    event(1, TransactionalAppended{k, at, at, ProducerId(kAlice), ProducerEpoch(static_cast<std::int16_t>(epoch)),
-                                   marker});
+  void write(const PartitionKey& k, int epoch, int sequence) { of_alice(k, epoch, sequence, ""); }
+  void mark(const PartitionKey& k, int epoch, std::string_view outcome) { of_alice(k, epoch, -1, outcome); }
+  void of_alice(const PartitionKey& k, int epoch, int sequence, std::string_view marker) {
+    const int base = ends_of[{1, k}]++;
+    transactional(1,
+                  one_record(k, base, 1, Role::leader, 100U + static_cast<unsigned>(base), ProducerId(kAlice),
+                             ProducerEpoch(static_cast<std::int16_t>(epoch)), sequence),
+                  marker);
   }
   // One record of the coordinator's log.
+  void record_state(int node) {
+    const int base = ends_of[{node, state}]++;
+    event(node, one_record(state, base, epoch_of_state, node == coordinator ? Role::leader : Role::follower,
+                           100U + static_cast<unsigned>(base)));
+  }
   void move(std::string_view to, int epoch, bool durable = true) {
     event(coordinator, TransactionMoved{"id", kAlice, static_cast<std::int16_t>(epoch), to, epoch_of_state, 1, state});
-    batch(coordinator, state, -1, -1, -1);
-    if (durable) batch(3 - coordinator, state, -1, -1, -1);
+    record_state(coordinator);
+    if (durable) record_state(3 - coordinator);
   }
   void decide_to(bool commit, int marker_epoch, int ended_epoch, std::string_view cause = "end", bool durable = true,
                  std::int64_t open_ms = 100) {
@@ -64,7 +63,7 @@ struct Transactions : Cluster {
           TransactionDecided{state, Offset(ends_of[{coordinator, state}] - 1), "id", kAlice,
                              static_cast<std::int16_t>(marker_epoch), static_cast<std::int16_t>(ended_epoch), commit,
                              cause, open_ms, 50, static_cast<std::int16_t>(marker_epoch == ended_epoch ? 0 : 2)});
-    if (durable) batch(3 - coordinator, state, -1, -1, -1);
+    if (durable) record_state(3 - coordinator);
   }
   void loads(int node, int epoch, std::string_view finds) {
     event(node, CoordinatorChanged{state, LeaderEpoch(epoch), true, Offset(ends_of[{node, state}])});
@@ -263,8 +262,7 @@ TEST(Ghosts, T3ARecordOfAnotherEpoch) {
     t.add(late, "", {1, 2});
     t.begin(1), t.move("Ongoing", 1), t.write(late, 0, 0), t.asks_to_commit();
     t.decide_to(true, 2, 1);
-    const NodeIds both = Cluster::nodes({1, 2}), isr = Cluster::nodes({2});
-    if (deposed) t.event(0, PartitionDecided{late, both, isr, NodeId(2), LeaderEpoch(2), PartitionEpoch(2), false});
+    if (deposed) t.depose(late);
     t.mark(late, 2, "commit");
     EXPECT_EQ(t.found(), deposed ? "none" : "T3") << t.sentence();
   }
@@ -291,8 +289,7 @@ TEST(Ghosts, AnEarlierEndComesToADeposedLeader) {
       const PartitionKey late{Uuid{10, 10}, 2};
       t.add(late, "", {1, 2});
       t.old_transaction(first, 0), t.old_transaction(true, 1);
-      const NodeIds both = Cluster::nodes({1, 2}), isr = Cluster::nodes({2});
-      if (deposed) t.event(0, PartitionDecided{late, both, isr, NodeId(2), LeaderEpoch(2), PartitionEpoch(2), false});
+      if (deposed) t.depose(late);
       t.mark(late, 0, "abort");
       EXPECT_EQ(t.found(), deposed && !first ? "none" : "T3") << t.sentence();
     }

@@ -31,9 +31,8 @@ struct Group : GroupCluster {
   int offset(int committed) { return write("offset", committed); }
   void mark(std::string_view outcome) {
     const int at = ends[coordinator];
-    event(coordinator,
-          one_record(key, at, term, Role::leader, 100U + static_cast<unsigned>(at), kAlice, ProducerEpoch(0)));
-    event(coordinator, TransactionalAppended{key, Offset(at), Offset(at), kAlice, ProducerEpoch(0), outcome});
+    const unsigned crc = 100U + static_cast<unsigned>(at);
+    transactional(coordinator, one_record(key, at, term, Role::leader, crc, kAlice, ProducerEpoch(0)), outcome);
     ends[coordinator] = at + 1;
   }
   // ---- decisions ----

@@ -13,11 +13,15 @@ struct Partition : Cluster {
     decide(1, 1, {1});
     lead(1, 1, {1});
   }
-  void batch(ProducerId id, int epoch, int sequence, std::string_view marker, bool transactional = true) {
+  void batch(ProducerId id, int epoch, int sequence, std::string_view marker, bool in_transaction = true) {
     const int base = ends[leader];
     const ProducerEpoch of(static_cast<std::int16_t>(epoch));
-    event(leader, one_record(key, base, term, Role::leader, crc(base), id, of, sequence));
-    if (transactional) event(leader, TransactionalAppended{key, Offset(base), Offset(base), id, of, marker});
+    const BatchAppended made = one_record(key, base, term, Role::leader, crc(base), id, of, sequence);
+    if (in_transaction) {
+      transactional(leader, made, marker);
+    } else {
+      event(leader, made);
+    }
     ends[leader] = base + 1;
     if (commits) advance(leader, term, base, base + 1, {leader}, {base + 1});
   }
