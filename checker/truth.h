@@ -84,6 +84,7 @@ struct Replica {
   std::int32_t epoch = -1;  // leader epoch of the running incarnation's latest role; -1: it has none
   bool known = false;       // its log was opened once
   bool open = false;
+  bool unopened() const { return known && !open; }  // the latest incarnation has not opened its log yet
   bool misled = false;  // recovery met rot where no CRC covers it: its end may lie within a batch of the others
   BatchIndex head = kNoBatch;
   BatchIndex matched = kNoBatch;  // deepest batch of its path that is on the partition's main path
@@ -182,6 +183,8 @@ struct PartitionTruth {
   // Somebody may have removed all below this (retention, DeleteRecords), in the history that is left after the latest
   // excused loss: who begins above it lacks what lies between.
   std::int64_t removed = 0;
+  // It leads by what it knows, but is deposed, and has not heard so.
+  bool deposed(const Replica& r) const { return r.epoch < leader_epoch; }
   // With an excuse: what is left may be open for ever.
   bool lost_records() const { return cut_epoch >= 0 || rotted; }
 

@@ -252,8 +252,7 @@ void WhiteBoxState::judge_marker(PartitionTruth& p, const Replica& r,
   };
   // Excuse: where a leader is deposed, and has not heard, a coordinator as late as itself may still end an earlier
   // transaction of the same epoch. What is to be ended later never was in that log.
-  const bool late = r.epoch < p.leader_epoch;
-  const Decision* decision = late ? decision_for(id, epoch, outcome == Outcome::commit) : nullptr;
+  const Decision* decision = p.deposed(r) ? decision_for(id, epoch, outcome == Outcome::commit) : nullptr;
   if (decision == nullptr) decision = decision_for(id, epoch);
   if (decision == nullptr) {
     breaks("T6", ", which no coordinator has durably decided");

@@ -47,8 +47,7 @@ void WhiteBoxState::judge_late(PartitionTruth& p, const Replica& r, const Produc
 void WhiteBoxState::judge_bound(PartitionTruth& p, const Replica& r, const Decision& decision,
                                 const protocol::events::TransactionalAppended& e) {
   // Excuse: a marker that was under way since before may come to a leader that is deposed, and has not heard.
-  const bool late = r.epoch < p.leader_epoch;
-  if (decision.version < 2 || decision.begin == 0 || p.lost_records() || late) return;
+  if (decision.version < 2 || decision.begin == 0 || p.lost_records() || p.deposed(r)) return;
   const Begin& ended = transactions.begins[decision.begin - 1];
   if (!ended.version_two) return;
   bool blind = false;

@@ -189,16 +189,17 @@ OwnersTruth* WhiteBoxState::owners_told(const PartitionTruth& p, std::string_vie
   return &told;
 }
 
-// A static member that came anew has what its older self had.
 void WhiteBoxState::on(const protocol::events::GroupJoined& e) {
   PartitionTruth* p = find(e.partition);
-  if (CoordinatorTruth* here = p == nullptr ? nullptr : coordinator(*p)) {
+  if (p == nullptr) return;
+  if (CoordinatorTruth* here = coordinator(*p)) {
     CoordinatedGroup& group = entry(here->groups, e.group);
     group.told = e.generation;
     if (const auto member = group.members.find(e.member); member != group.members.end())
       member->second.told = e.generation;
   }
-  if (p == nullptr || e.instance.empty() || !e.asked_as.empty()) return;
+  // A static member that came anew has what its older self had.
+  if (e.instance.empty() || !e.asked_as.empty()) return;
   GroupsTruth* groups = coordinated(*p);
   if (groups == nullptr) return;
   const auto told = groups->told.find(e.group);

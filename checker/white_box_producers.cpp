@@ -100,7 +100,7 @@ void WhiteBoxState::note_fences(const PartitionTruth& p, BatchIndex record) {
 }
 
 void WhiteBoxState::judge_fence(const PartitionTruth& p, const Replica& r, BatchIndex made) {
-  if (r.epoch < p.leader_epoch) return;  // of a leader that is deposed, and has not heard
+  if (p.deposed(r)) return;
   const Produced batch = *produced(made);
   const auto known = fences_.find(batch.producer);
   if (known == fences_.end()) return;

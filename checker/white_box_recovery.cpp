@@ -91,8 +91,7 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
   n.running = false;
   // An orderly stop before a log was opened again leaves what the crash before it left.
   const bool unopened = n.crashed && std::ranges::any_of(n.partitions, [&](std::uint32_t i) {
-                          const Replica& r = partitions[i].replicas[slot(partitions[i], id)];
-                          return r.known && !r.open;
+                          return partitions[i].replicas[slot(partitions[i], id)].unopened();
                         });
   n.crashed = kind != StopKind::orderly || unopened;
   n.power_lost = kind == StopKind::power_loss || (unopened && n.power_lost);
@@ -105,7 +104,7 @@ void WhiteBoxState::stopped(NodeId id, StopKind kind) {
     r.epoch = -1;
     r.view.leads = false;
     r.stable_epoch = -1;
-    if (r.known && !r.open) meet_rot(r);
+    if (r.unopened()) meet_rot(r);
     note(p, Note::Kind::stopped, id, static_cast<std::int64_t>(kind));
   }
 }
@@ -121,7 +120,7 @@ void WhiteBoxState::heal_rot() {
   for (PartitionTruth& p : partitions) {
     for (Replica& r : p.replicas) {
       // Its recovery is under way, and may have met it.
-      if (r.known && !r.open && node(r.node).running) meet_rot(r);
+      if (r.unopened() && node(r.node).running) meet_rot(r);
       heal(r.damaged);
     }
   }
