@@ -89,14 +89,11 @@ void read_log(Fact& fact, const Values& values) {
     fact.epoch = values.get<std::int32_t>("last_epoch", -1);
     fact.to = values.get<std::int64_t>("log_end", -1);
     fact.flag = values.get<std::int64_t>("cut_bytes", 0) > 0;
-  } else if (fact.kind == FactKind::truncated) {
-    fact.from = values.get<std::int64_t>("from", -1);
-    fact.to = values.get<std::int64_t>("to", -1);
-    fact.flag = values.get<std::string>("reason", "") == "full";
   } else {
     fact.from = values.get<std::int64_t>("from", -1);
     fact.to = values.get<std::int64_t>("to", values.get<std::int64_t>("end", -1));
-    fact.flag = values.get<std::string>("role", "") == "leader";
+    fact.flag = fact.kind == FactKind::truncated ? values.get<std::string>("reason", "") == "full"
+                                                 : values.get<std::string>("role", "") == "leader";
     fact.node = values.get<std::int32_t>("follower", -1);
     if (fact.kind == FactKind::diverges) fact.epoch = values.get<std::int32_t>("diverging_epoch", -1);
   }

@@ -32,8 +32,9 @@ void Maker::long_away() {
   const std::string partition = some_partition();
   const std::vector<std::string> cast = replicas_of(partition);
   if (cast.size() < 2) return cut_off_leader();
-  keep_little(topic_of(partition));
-  const std::string topic = topic_of(partition).name;
+  scenarios::TopicSpec& kept = topic_of(partition);
+  keep_little(kept);
+  const std::string topic = kept.name;
   const std::int64_t at = within(150, 1'200);
   const std::int64_t session = effective("broker.session.timeout.ms", 2'000);
   const std::int64_t away = session + within(200, 2'500);

@@ -145,12 +145,9 @@ void Replica::step(const AlterPartitionAnswered& event, MonoTime now, Effects& e
       // The controller's state is another one than this leader's: newer metadata decides what becomes of the proposal.
       effects.mark(Mark::AlterPartitionRefused);
       return;
-    case ErrorCode::NOT_CONTROLLER:
-      send_proposal(true, effects);
-      return;
     default:
-      // Time-outs, lost connections: it may have been applied, so the same proposal again.
-      leading_.went_unanswered();
+      // Time-outs, lost connections: it may have been applied, so the same proposal again. NOT_CONTROLLER did nothing.
+      if (event.error != ErrorCode::NOT_CONTROLLER) leading_.went_unanswered();
       send_proposal(true, effects);
       return;
   }
