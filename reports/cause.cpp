@@ -365,7 +365,8 @@ class Walk {
       const Fact& fact = facts_[i];
       if (of_set_up(i)) continue;
       const bool passes = fact.from <= offset && offset < fact.to;
-      const bool cut = fact.kind == FactKind::truncated && fact.to <= offset && offset < fact.from;
+      const bool passed_over = fact.flag && offset < fact.to;  // it begins anew behind it
+      const bool cut = fact.kind == FactKind::truncated && ((fact.to <= offset && offset < fact.from) || passed_over);
       const bool said = fact.kind == FactKind::acknowledged && covers(fact, offset) && fact.error == 0;
       const bool safe = fact.kind == FactKind::high_watermark && fact.flag && passes;
       const bool written = fact.kind == FactKind::appended && fact.flag && covers(fact, offset);
@@ -384,7 +385,7 @@ class Walk {
       const Fact& fact = facts_[i];
       if (fact.lane != opened.lane) continue;
       if (fact.kind == FactKind::appended && covers(fact, offset)) return true;
-      if (fact.kind == FactKind::truncated && fact.to <= offset) return false;
+      if (fact.kind == FactKind::truncated && (fact.flag || fact.to <= offset)) return false;
       if (fact.kind == FactKind::opened) return fact.to > offset;
     }
     return false;

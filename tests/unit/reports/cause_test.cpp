@@ -198,6 +198,13 @@ TEST(Cause, SaysHowALogIsTruncated) {
   EXPECT_EQ(chain[chain.size() - 2].text, "starts orders-0, which ended at 9, anew at 5");
 }
 
+TEST(Cause, IsALogThatBeginsBehindTheOffset) {
+  Story story = lost();
+  story.truncate(933, 3, 9, 12, TruncateReason::full);
+  const std::vector<CauseLink> chain = cause_of(Story::violation(940, 2, 9), story.load());
+  EXPECT_THAT(chain, Contains(testing::Field(&CauseLink::text, "starts orders-0, which ended at 9, anew at 12")));
+}
+
 TEST(Cause, IsFaultElectionTruncationLoss) {
   const std::vector<CauseLink> chain = cause_of(Story::violation(932, 3, 9), lost().load());
   EXPECT_THAT(kinds(chain), ElementsAre("batch_appended", "high_watermark_advanced", "produce_acknowledged", "fault",
